@@ -99,7 +99,9 @@ impl Value {
             Kind::Text => Ok(Value::Text(text.to_owned())),
             Kind::Time => text.parse().map(Value::Time).map_err(|_| wrong("a time in nanoseconds since 1970")),
             Kind::Duration => text.parse().map(Value::Duration).map_err(|_| wrong("a duration in nanoseconds")),
-            Kind::Bytes => parse_hex(text).map(Value::Bytes).ok_or_else(|| wrong("an even number of hexadecimal digits")),
+            Kind::Bytes => {
+                parse_hex(text).map(Value::Bytes).ok_or_else(|| wrong("an even number of hexadecimal digits"))
+            }
             Kind::File => Err(wrong("a value that can be typed: it is a file")),
         }
     }
@@ -116,10 +118,7 @@ fn parse_hex(text: &str) -> Option<Vec<u8>> {
     if !text.len().is_multiple_of(2) {
         return None;
     }
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// As a person reads it: bytes as hexadecimal digits, a file as its name and size.
