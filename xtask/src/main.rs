@@ -1,2 +1,59 @@
-//! Binary.
-fn main() {}
+//! Everything a developer runs, as `cargo xtask <command>`: building the guests, the demo, the tests, the measurements
+//! and the rules of the house. One file a command; what several commands need stands beside them, named for what it
+//! holds.
+
+mod bench;
+mod build_adapters;
+mod component;
+mod debian;
+mod demo;
+mod guest_toolchain;
+mod process;
+mod python;
+mod repository;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// What a developer of Bulkhead runs.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds the adapters of guest-adapters/ as WebAssembly components.
+    BuildAdapters(build_adapters::Options),
+    /// Installs or checks what the tests need, then runs every check and every test.
+    Test(test::Options),
+    /// What continuous integration runs: the same as `test`.
+    Ci(test::Options),
+    /// Checks the rules of the house: import edges, library ownership, file headers, links, decisions, WIT comments.
+    Tidy,
+    /// Builds everything and runs the gateway on simulated devices.
+    Demo(demo::Options),
+    /// Builds in release mode and measures.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match CommandLine::parse().command {
+        Command::BuildAdapters(options) => build_adapters::run(&options),
+        Command::Test(options) | Command::Ci(options) => test::run(&options),
+        Command::Tidy => tidy::run(),
+        Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
