@@ -1,0 +1,339 @@
+//! The life cycle of one guest: built when first called, kept, thrown away after a trap or a timeout, rebuilt with backoff.
+
+use crate::adapter::{Adapter, Role};
+use crate::backoff::{Backoff, random_u32};
+use crate::bindings::bulkhead::adapter::types as wit;
+use crate::capability::{Capabilities, Fault, Remedy};
+use crate::convert::readings_to_model;
+use crate::error::{CallError, SandboxError};
+use crate::instance::{Instance, describe, is_deadline};
+use crate::limits::{CODE_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, cut};
+use crate::points::PointTable;
+use bulkhead_model::{Reading, Timestamp, Value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One instance of an adapter with its grants, limits and settings. Calls take `&mut self`: a guest does one thing at a
+/// time. A call that is dropped before its end loses the instance, and the next call builds a new one.
+pub struct Guest {
+    adapter: Arc<Adapter>,
+    capabilities: Capabilities,
+    points: Arc<PointTable>,
+    limits: Limits,
+    settings: String,
+    instance: Option<Box<Instance>>,
+    backoff: Backoff,
+    /// On the monotonic clock: no instance is built before.
+    resting_until_ns: u64,
+    counters: GuestCounters,
+}
+
+/// What a guest has been through since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GuestCounters {
+    /// Calls of role functions.
+    pub calls: u64,
+    /// Instances that trapped.
+    pub traps: u64,
+    /// Instances that ran out of time.
+    pub timeouts: u64,
+    /// Instances built, the first included.
+    pub instances: u64,
+}
+
+/// A responder's answer, its readings checked.
+#[derive(Debug)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Header fields.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Readings the request brought.
+    pub readings: Vec<Reading>,
+}
+
+type Outcome<T> = Result<wasmtime::Result<Result<T, Fault>>, tokio::time::error::Elapsed>;
+
+impl Guest {
+    /// Prepares a guest; nothing runs yet. `settings` is JSON. Guests of one connection share `points`.
+    ///
+    /// # Errors
+    /// [`SandboxError::NotGranted`] when the adapter imports more than `capabilities` holds.
+    pub fn new(
+        adapter: Arc<Adapter>,
+        capabilities: Capabilities,
+        points: Arc<PointTable>,
+        limits: Limits,
+        settings: String,
+    ) -> Result<Self, SandboxError> {
+        adapter.check_grants(&capabilities)?;
+        let backoff = Backoff::new(limits.rebuild_first, limits.rebuild_max);
+        let counters = GuestCounters::default();
+        Ok(Self {
+            adapter,
+            capabilities,
+            points,
+            limits,
+            settings,
+            instance: None,
+            backoff,
+            resting_until_ns: 0,
+            counters,
+        })
+    }
+
+    /// The adapter it is an instance of.
+    #[must_use]
+    pub fn adapter(&self) -> &Adapter {
+        &self.adapter
+    }
+
+    /// What it has been through.
+    #[must_use]
+    pub fn counters(&self) -> GuestCounters {
+        self.counters
+    }
+
+    /// Builds the instance and calls its `start`, unless that is done.
+    ///
+    /// # Errors
+    /// Any [`CallError`] but `NoSuchRole`; a fault of `start` comes as it is.
+    pub async fn start(&mut self) -> Result<(), CallError> {
+        let instance = self.ready().await?;
+        self.instance = Some(instance);
+        Ok(())
+    }
+
+    /// Calls `adapter.check`: a sentence about what was found.
+    ///
+    /// # Errors
+    /// Any [`CallError`].
+    pub async fn check(&mut self) -> Result<String, CallError> {
+        let mut instance = self.begin().await?;
+        let call = instance.adapter.call_check(&mut instance.store);
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        self.settle(instance, outcome)
+    }
+
+    /// Calls `adapter.stop` if there is an instance, and drops it.
+    pub async fn stop(&mut self) {
+        if let Some(mut instance) = self.instance.take() {
+            instance.begin_call(&self.limits);
+            let call = instance.adapter.call_stop(&mut instance.store);
+            if let Ok(Err(error)) = tokio::time::timeout(self.limits.call_timeout, call).await {
+                self.capabilities.journal.report(None, &Fault::new(Remedy::Reject, "trap", describe(&error)));
+            }
+        }
+    }
+
+    /// Drops the instance without a word; the next call builds another at once.
+    pub fn discard(&mut self) {
+        self.instance = None;
+    }
+
+    /// Calls `poller.poll`. Readings without a time get the moment the call's first request went out.
+    ///
+    /// # Errors
+    /// Any [`CallError`].
+    pub async fn poll(&mut self, group: &str) -> Result<Vec<Reading>, CallError> {
+        let mut instance = self.begin().await?;
+        let Some(poller) = instance.poller.clone() else { return self.lacks(instance, Role::Poller) };
+        let called = self.capabilities.clock.now();
+        let call = poller.call_poll(&mut instance.store, group);
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let time = instance.store.data().first_request.unwrap_or(called);
+        let readings = self.settle(instance, outcome)?;
+        Ok(self.checked(readings, time))
+    }
+
+    /// Calls `listener.receive`. Readings without a time get the moment the first of the frames arrived.
+    ///
+    /// # Errors
+    /// Any [`CallError`].
+    pub async fn receive(&mut self, transport: &str, frames: &[wit::Frame]) -> Result<Vec<Reading>, CallError> {
+        let mut instance = self.begin().await?;
+        let Some(listener) = instance.listener.clone() else { return self.lacks(instance, Role::Listener) };
+        let time = frames.first().map_or_else(|| self.capabilities.clock.now(), |frame| Timestamp(frame.received));
+        let call = listener.call_receive(&mut instance.store, transport, frames);
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let readings = self.settle(instance, outcome)?;
+        Ok(self.checked(readings, time))
+    }
+
+    /// Calls `writer.write` with one command for the point that was last declared under a name.
+    ///
+    /// # Errors
+    /// Any [`CallError`]; what the adapter says of the command is its fault.
+    pub async fn write(&mut self, number: u32, value: Value) -> Result<(), CallError> {
+        let mut instance = self.begin().await?;
+        let Some(writer) = instance.writer.clone() else { return self.lacks(instance, Role::Writer) };
+        let command = crate::convert::command_to_wit(number, value);
+        let call = writer.call_write(&mut instance.store, std::slice::from_ref(&command));
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let results = self.settle(instance, outcome.map(|called| called.map(Ok)))?;
+        match results.into_iter().next() {
+            Some(result) => result.map_err(|fault| CallError::Fault(bounded(fault))),
+            None => {
+                let message = "the adapter returned no result for the command; expected one";
+                Err(CallError::Fault(Fault::new(Remedy::Reject, "no-result", message)))
+            }
+        }
+    }
+
+    /// Calls `sink.deliver`. The outcome's `accepted` is cut to the batch's length, and rejections outside of it are
+    /// dropped.
+    ///
+    /// # Errors
+    /// Any [`CallError`].
+    pub async fn deliver(&mut self, batch: &wit::Batch) -> Result<wit::Outcome, CallError> {
+        let mut instance = self.begin().await?;
+        let Some(sink) = instance.sink.clone() else { return self.lacks(instance, Role::Sink) };
+        let call = sink.call_deliver(&mut instance.store, batch);
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let mut outcome = self.settle(instance, outcome)?;
+        outcome.accepted = outcome.accepted.min(u32::try_from(batch.entries.len()).unwrap_or(u32::MAX));
+        outcome.rejected.retain(|rejection| rejection.index < outcome.accepted);
+        outcome.rest = outcome.rest.map(bounded);
+        Ok(outcome)
+    }
+
+    /// Calls `responder.respond`. Readings without a time get the moment the request arrived.
+    ///
+    /// # Errors
+    /// Any [`CallError`].
+    pub async fn respond(&mut self, request: &wit::Request) -> Result<Reply, CallError> {
+        let mut instance = self.begin().await?;
+        let Some(responder) = instance.responder.clone() else { return self.lacks(instance, Role::Responder) };
+        let call = responder.call_respond(&mut instance.store, request);
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let reply = self.settle(instance, outcome)?;
+        let readings = self.checked(reply.readings, Timestamp(request.received));
+        Ok(Reply { status: reply.status, headers: reply.headers, body: reply.body, readings })
+    }
+
+    /// How long until the next timer of the guest runs out; none: it has set none.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Duration> {
+        let ends = *self.instance.as_ref()?.store.data().timers.values().min()?;
+        Some(Duration::from_nanos(ends.saturating_sub(self.capabilities.clock.monotonic_ns())))
+    }
+
+    /// Takes the timers that have run out, as frames of kind `timer`.
+    pub fn take_timers(&mut self) -> Vec<wit::Frame> {
+        let now = self.capabilities.clock.monotonic_ns();
+        let received = self.capabilities.clock.now().0;
+        let Some(instance) = self.instance.as_mut() else { return Vec::new() };
+        let timers = &mut instance.store.data_mut().timers;
+        let due: Vec<String> = timers.iter().filter(|(_, ends)| **ends <= now).map(|(name, _)| name.clone()).collect();
+        due.into_iter()
+            .inspect(|name| {
+                timers.remove(name);
+            })
+            .map(|topic| wit::Frame {
+                kind: wit::FrameKind::Timer,
+                topic,
+                payload: Vec::new(),
+                received,
+                retained: false,
+                properties: Vec::new(),
+            })
+            .collect()
+    }
+
+    /// An instance, with its budget filled for one role call.
+    async fn begin(&mut self) -> Result<Box<Instance>, CallError> {
+        let mut instance = self.ready().await?;
+        instance.begin_call(&self.limits);
+        self.counters.calls += 1;
+        Ok(instance)
+    }
+
+    /// The instance there is, or a new one that has been started.
+    async fn ready(&mut self) -> Result<Box<Instance>, CallError> {
+        if let Some(instance) = self.instance.take() {
+            return Ok(instance);
+        }
+        let now = self.capabilities.clock.monotonic_ns();
+        if now < self.resting_until_ns {
+            return Err(CallError::Resting { rebuild_in: Duration::from_nanos(self.resting_until_ns - now) });
+        }
+        self.counters.instances += 1;
+        let built = Instance::new(&self.adapter, self.capabilities.clone(), self.points.clone(), &self.limits).await;
+        let mut instance = Box::new(built.inspect_err(|_| _ = self.rest_after_failure())?);
+        instance.begin_call(&self.limits);
+        let call = instance.adapter.call_start(&mut instance.store, &self.settings);
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        match self.settle(instance, outcome) {
+            Ok(()) => Ok(self.instance.take().expect("settle keeps the instance of a call that succeeded")),
+            Err(error) => {
+                // An instance whose start failed is not started: the next call begins anew.
+                self.instance = None;
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps the instance after a call that returned, throws it away after one that did not.
+    fn settle<T>(&mut self, instance: Box<Instance>, outcome: Outcome<T>) -> Result<T, CallError> {
+        match outcome {
+            Ok(Ok(result)) => {
+                self.instance = Some(instance);
+                self.backoff.succeeded();
+                result.map_err(|fault| CallError::Fault(bounded(fault)))
+            }
+            Ok(Err(error)) if is_deadline(&error) => {
+                self.counters.timeouts += 1;
+                let what = format!("it computed for more than {} ms", self.limits.call_timeout.as_millis());
+                Err(CallError::TimedOut { what, rebuild_in: self.rest_after_failure() })
+            }
+            Ok(Err(error)) => {
+                self.counters.traps += 1;
+                Err(CallError::Trapped { message: describe(&error), rebuild_in: self.rest_after_failure() })
+            }
+            Err(_) => {
+                self.counters.timeouts += 1;
+                let what = format!("the call lasted more than {} ms", self.limits.call_total_timeout.as_millis());
+                Err(CallError::TimedOut { what, rebuild_in: self.rest_after_failure() })
+            }
+        }
+    }
+
+    fn rest_after_failure(&mut self) -> Duration {
+        let wait = self.backoff.next(random_u32());
+        let wait_ns = u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX);
+        self.resting_until_ns = self.capabilities.clock.monotonic_ns().saturating_add(wait_ns);
+        wait
+    }
+
+    fn lacks<T>(&mut self, instance: Box<Instance>, role: Role) -> Result<T, CallError> {
+        self.instance = Some(instance);
+        Err(CallError::NoSuchRole(role.name()))
+    }
+
+    /// Checks readings and reports what was wrong with them.
+    fn checked(&self, readings: Vec<wit::Reading>, default_time: Timestamp) -> Vec<Reading> {
+        let checked = readings_to_model(readings, &self.points, default_time);
+        let journal = &self.capabilities.journal;
+        if checked.unknown_points > 0 {
+            let message = format!(
+                "{} readings name points that were never declared; they cannot be kept",
+                checked.unknown_points
+            );
+            journal.report(None, &Fault::new(Remedy::Reject, "unknown-point", message));
+        }
+        if let Some((name, expected, found)) = checked.first_mismatch {
+            let message =
+                format!("the value is of kind {found}, the point of kind {expected}; recorded as BadTypeMismatch");
+            journal.report(Some(&name), &Fault::new(Remedy::Reject, "type-mismatch", message));
+        }
+        checked.readings
+    }
+}
+
+fn bounded(mut fault: Fault) -> Fault {
+    cut(&mut fault.message, MESSAGE_MAX_BYTES);
+    cut(&mut fault.code, CODE_MAX_BYTES);
+    fault
+}

@@ -1,0 +1,258 @@
+//! The host functions a guest can call: each looks the capability up among the granted ones and calls it within a time.
+
+use crate::bindings::bulkhead::adapter as wit;
+use crate::capability::{Capabilities, Fault, Remedy};
+use crate::convert::point_info_to_model;
+use crate::limits::{CODE_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, POINTS_MAX, TIMER_MS, TIMERS_MAX, cut};
+use crate::points::PointTable;
+use crate::stdio::JournalStream;
+use bulkhead_model::{PointInfo, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use wasmtime::component::ResourceTable;
+use wasmtime::{StoreLimits, StoreLimitsBuilder};
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+
+/// What belongs to one guest instance on the host's side.
+pub(crate) struct HostState {
+    pub(crate) capabilities: Capabilities,
+    pub(crate) points: Arc<PointTable>,
+    pub(crate) memory: StoreLimits,
+    /// Epoch ticks the guest may still compute in this call.
+    pub(crate) ticks_left: u64,
+    /// When the first request of this call went to a device.
+    pub(crate) first_request: Option<Timestamp>,
+    /// Running timers: name and when they end, on the monotonic clock.
+    pub(crate) timers: BTreeMap<String, u64>,
+    host_call_timeout: Duration,
+    wasi: WasiCtx,
+    resources: ResourceTable,
+}
+
+impl HostState {
+    pub(crate) fn new(capabilities: Capabilities, points: Arc<PointTable>, limits: &Limits) -> Self {
+        let memory = StoreLimitsBuilder::new()
+            .memory_size(limits.memory_max_bytes)
+            .table_elements(crate::limits::TABLE_ELEMENTS_MAX)
+            .instances(crate::limits::INSTANCES_MAX)
+            .memories(crate::limits::INSTANCES_MAX)
+            .tables(crate::limits::INSTANCES_MAX)
+            .build();
+        // No folder, no network, no environment, no arguments; output goes to the journal.
+        let wasi = WasiCtxBuilder::new()
+            .stdout(JournalStream::new(capabilities.journal.clone(), wit::log::Level::Info))
+            .stderr(JournalStream::new(capabilities.journal.clone(), wit::log::Level::Warn))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .build();
+        Self {
+            capabilities,
+            points,
+            memory,
+            ticks_left: 0,
+            first_request: None,
+            timers: BTreeMap::new(),
+            host_call_timeout: limits.host_call_timeout,
+            wasi,
+            resources: ResourceTable::new(),
+        }
+    }
+
+    /// Notes that a request goes to a device now, unless one of this call did before.
+    fn note_request(&mut self) {
+        if self.first_request.is_none() {
+            self.first_request = Some(self.capabilities.clock.now());
+        }
+    }
+}
+
+/// Waits for a host call within its limit. It borrows nothing of the state, which may not cross an await.
+async fn within<T>(
+    limit: Duration,
+    what: &str,
+    call: impl Future<Output = Result<T, Fault>> + Send,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(result) => result,
+        Err(_) => {
+            let message = format!("{what} was not done within {} ms, the limit of one host call", limit.as_millis());
+            Err(Fault::new(Remedy::Retry, "timeout", message))
+        }
+    }
+}
+
+impl WasiView for HostState {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
+
+/// The object granted under a role, or a fault that names the roles there are.
+fn granted<T: ?Sized>(of: &BTreeMap<String, Arc<T>>, role: &str, capability: &str) -> Result<Arc<T>, Fault> {
+    of.get(role).cloned().ok_or_else(|| {
+        let roles: Vec<&str> = of.keys().map(String::as_str).collect();
+        let message =
+            format!("no {capability} transport is granted under the role `{role}`; granted: {}", roles.join(", "));
+        Fault::new(Remedy::Reconfigure, "no-such-transport", message)
+    })
+}
+
+fn check_declaration(infos: &[PointInfo], table: &PointTable) -> Result<(), Fault> {
+    if let Some(bad) = infos.iter().find(|info| !PointInfo::name_is_valid(&info.name)) {
+        let message = format!("the point name {:?} is not 1 to 255 bytes without control characters", bad.name);
+        return Err(Fault::new(Remedy::Reject, "bad-point-name", message));
+    }
+    if table.len() + table.count_new(infos) > POINTS_MAX {
+        let message = format!("the connection would have more than {POINTS_MAX} points");
+        return Err(Fault::new(Remedy::Reject, "too-many-points", message));
+    }
+    Ok(())
+}
+
+impl wit::types::Host for HostState {}
+
+impl wit::points::Host for HostState {
+    async fn declare(&mut self, points: Vec<wit::types::PointInfo>) -> Result<Vec<u32>, Fault> {
+        let infos: Vec<PointInfo> = points.into_iter().map(point_info_to_model).collect();
+        check_declaration(&infos, &self.points)?;
+        let catalogue = self.capabilities.catalogue.clone();
+        let ids = within(self.host_call_timeout, "declaring points", catalogue.declare(infos.clone())).await?;
+        Ok(self.points.add(&ids, infos))
+    }
+}
+
+impl wit::log::Host for HostState {
+    async fn write(&mut self, level: wit::log::Level, mut message: String) {
+        cut(&mut message, MESSAGE_MAX_BYTES);
+        self.capabilities.journal.write(level, &message);
+    }
+
+    async fn report(&mut self, point: Option<u32>, mut fault: Fault) {
+        cut(&mut fault.message, MESSAGE_MAX_BYTES);
+        cut(&mut fault.code, CODE_MAX_BYTES);
+        let name = point.and_then(|point| self.points.name(point));
+        self.capabilities.journal.report(name.as_deref(), &fault);
+    }
+}
+
+impl wit::clock::Host for HostState {
+    async fn now(&mut self) -> i64 {
+        self.capabilities.clock.now().0
+    }
+
+    async fn monotonic(&mut self) -> u64 {
+        self.capabilities.clock.monotonic_ns()
+    }
+
+    async fn set_timer(&mut self, name: String, after_ms: u32) -> bool {
+        let is_full = self.timers.len() >= TIMERS_MAX && !self.timers.contains_key(&name);
+        if is_full || !TIMER_MS.contains(&after_ms) || name.len() > CODE_MAX_BYTES {
+            return false;
+        }
+        let ends = self.capabilities.clock.monotonic_ns() + u64::from(after_ms) * 1_000_000;
+        self.timers.insert(name, ends);
+        true
+    }
+}
+
+fn state_of(capabilities: &Capabilities) -> Result<Arc<dyn crate::capability::State>, Fault> {
+    capabilities.state.clone().ok_or_else(|| {
+        Fault::new(Remedy::Reconfigure, "not-granted", "a durable memory is not granted to this connection")
+    })
+}
+
+impl wit::state::Host for HostState {
+    async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Fault> {
+        let state = state_of(&self.capabilities)?;
+        within(self.host_call_timeout, "reading state", state.get(key)).await
+    }
+
+    async fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), Fault> {
+        let state = state_of(&self.capabilities)?;
+        within(self.host_call_timeout, "storing state", state.set(key, value)).await
+    }
+
+    async fn remove(&mut self, key: String) -> Result<(), Fault> {
+        let state = state_of(&self.capabilities)?;
+        within(self.host_call_timeout, "removing state", state.remove(key)).await
+    }
+}
+
+impl wit::modbus::Host for HostState {
+    async fn read(&mut self, transport: String, spans: Vec<wit::modbus::Span>) -> Result<wit::modbus::Words, Fault> {
+        let modbus = granted(&self.capabilities.modbus, &transport, "Modbus")?;
+        self.note_request();
+        within(self.host_call_timeout, "a Modbus read", modbus.read(spans)).await
+    }
+
+    async fn write(&mut self, transport: String, changes: Vec<wit::modbus::Change>) -> Vec<Result<(), Fault>> {
+        let count = changes.len();
+        let outcome = match granted(&self.capabilities.modbus, &transport, "Modbus") {
+            Ok(modbus) => {
+                within(self.host_call_timeout, "a Modbus write", async move { Ok(modbus.write(changes).await) }).await
+            }
+            Err(fault) => Err(fault),
+        };
+        outcome.unwrap_or_else(|fault| vec![Err(fault); count])
+    }
+}
+
+impl wit::serial::Host for HostState {
+    async fn exchange(
+        &mut self,
+        transport: String,
+        request: Vec<u8>,
+        framing: Option<wit::types::Framing>,
+        timeout_ms: Option<u32>,
+        line: Option<wit::serial::LineSettings>,
+    ) -> Result<Vec<u8>, Fault> {
+        let serial = granted(&self.capabilities.serial, &transport, "serial")?;
+        self.note_request();
+        within(self.host_call_timeout, "a serial exchange", serial.exchange(request, framing, timeout_ms, line)).await
+    }
+
+    async fn send(&mut self, transport: String, data: Vec<u8>) -> Result<(), Fault> {
+        let serial = granted(&self.capabilities.serial, &transport, "serial")?;
+        within(self.host_call_timeout, "sending on a serial line", serial.send(data)).await
+    }
+}
+
+impl wit::tcp::Host for HostState {
+    async fn exchange(
+        &mut self,
+        transport: String,
+        request: Vec<u8>,
+        framing: Option<wit::types::Framing>,
+        timeout_ms: Option<u32>,
+    ) -> Result<Vec<u8>, Fault> {
+        let tcp = granted(&self.capabilities.tcp, &transport, "TCP")?;
+        self.note_request();
+        within(self.host_call_timeout, "a TCP exchange", tcp.exchange(request, framing, timeout_ms, None)).await
+    }
+
+    async fn send(&mut self, transport: String, data: Vec<u8>) -> Result<(), Fault> {
+        let tcp = granted(&self.capabilities.tcp, &transport, "TCP")?;
+        within(self.host_call_timeout, "sending over TCP", tcp.send(data)).await
+    }
+}
+
+impl wit::mqtt::Host for HostState {
+    async fn publish(&mut self, transport: String, message: wit::mqtt::Message) -> Result<(), Fault> {
+        let mqtt = granted(&self.capabilities.mqtt, &transport, "MQTT")?;
+        within(self.host_call_timeout, "publishing", mqtt.publish(message)).await
+    }
+
+    async fn set_will(&mut self, transport: String, message: wit::mqtt::Message) -> Result<(), Fault> {
+        let mqtt = granted(&self.capabilities.mqtt, &transport, "MQTT")?;
+        within(self.host_call_timeout, "setting the last will", mqtt.set_will(message)).await
+    }
+}
+
+impl wit::http::Host for HostState {
+    async fn request(&mut self, transport: String, request: wit::http::Outgoing) -> Result<wit::http::Incoming, Fault> {
+        let http = granted(&self.capabilities.http, &transport, "HTTP")?;
+        self.note_request();
+        within(self.host_call_timeout, "an HTTP request", http.request(request)).await
+    }
+}

@@ -1,0 +1,78 @@
+//! What one guest may use up, each bound in one place.
+
+use std::time::Duration;
+
+/// Bounds of one guest instance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Linear memory in bytes; growing beyond it fails inside the guest. 1 to 4096 MiB.
+    pub memory_max_bytes: usize,
+    /// Longest computation in one call, waiting for the host not counted. Enforced to [`EPOCH_TICK`].
+    pub call_timeout: Duration,
+    /// Longest wait for one host call.
+    pub host_call_timeout: Duration,
+    /// Longest duration of one call with everything in it.
+    pub call_total_timeout: Duration,
+    /// Most bytes that may cross into the host in one call of a host function or one result.
+    pub transfer_max_bytes: usize,
+    /// First wait before a crashed instance is rebuilt; doubles up to [`Limits::rebuild_max`].
+    pub rebuild_first: Duration,
+    /// Longest wait before a crashed instance is rebuilt.
+    pub rebuild_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_max_bytes: 64 << 20,
+            call_timeout: Duration::from_secs(2),
+            host_call_timeout: Duration::from_secs(60),
+            call_total_timeout: Duration::from_secs(180),
+            transfer_max_bytes: 32 << 20,
+            rebuild_first: Duration::from_millis(500),
+            rebuild_max: Duration::from_secs(60),
+        }
+    }
+}
+
+/// How often a computing guest yields to its neighbours, and how finely its time is measured.
+pub const EPOCH_TICK: Duration = Duration::from_millis(5);
+/// Most tables, instances and elements a guest may have; an adapter needs a handful.
+pub const TABLE_ELEMENTS_MAX: usize = 100_000;
+/// Most core instances and memories of one component.
+pub const INSTANCES_MAX: usize = 100;
+/// Longest adapter file: the largest interpreters (Python) take about 20 MB.
+pub const ADAPTER_FILE_MAX_BYTES: u64 = 64 << 20;
+/// Longest text kept of a fault's message or a journal line, in bytes.
+pub const MESSAGE_MAX_BYTES: usize = 1024;
+/// Longest code of a fault, in bytes.
+pub const CODE_MAX_BYTES: usize = 64;
+/// Most points a connection may declare.
+pub const POINTS_MAX: usize = 20_000;
+/// Most timers of a connection that run at a time.
+pub const TIMERS_MAX: usize = 16;
+/// Shortest and longest timer.
+pub const TIMER_MS: std::ops::RangeInclusive<u32> = 10..=86_400_000;
+/// Native stack of a guest call.
+pub const GUEST_STACK_BYTES: usize = 512 << 10;
+
+/// Cuts a text to at most `max` bytes at a character's end.
+pub(crate) fn cut(text: &mut String, max: usize) {
+    if text.len() > max {
+        let mut end = max;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn cutting_keeps_characters_whole() {
+        let mut text = "aé".to_owned();
+        super::cut(&mut text, 2);
+        assert_eq!(text, "a");
+    }
+}

@@ -1,0 +1,119 @@
+//! The points a connection's guests have declared: their numbers inside the guest and in the log.
+//!
+//! A guest's number is an index into this table, so that no guest can name a point of another connection. The instances
+//! of one connection share the table.
+
+use bulkhead_model::{Kind, PointId, PointInfo};
+use parking_lot::RwLock;
+use std::collections::HashMap;
+
+/// One declared point.
+#[derive(Debug, Clone)]
+pub struct Declared {
+    /// Its number in the log.
+    pub id: PointId,
+    /// As it was declared.
+    pub info: PointInfo,
+}
+
+/// The points of one connection.
+#[derive(Debug, Default)]
+pub struct PointTable {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    points: Vec<Declared>,
+    by_name: HashMap<(String, Kind), u32>,
+    latest_by_name: HashMap<String, u32>,
+}
+
+impl PointTable {
+    /// Takes points that the log has numbered and returns their numbers inside the guest, in order.
+    pub(crate) fn add(&self, ids: &[PointId], infos: Vec<PointInfo>) -> Vec<u32> {
+        let mut inner = self.inner.write();
+        ids.iter().zip(infos).map(|(id, info)| inner.put(*id, info)).collect()
+    }
+
+    /// How many points there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inner.read().points.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many of the given names are new to the table.
+    pub(crate) fn count_new(&self, infos: &[PointInfo]) -> usize {
+        let inner = self.inner.read();
+        infos.iter().filter(|info| !inner.by_name.contains_key(&(info.name.clone(), info.kind))).count()
+    }
+
+    /// The number inside the guest of the point that was last declared under a name, and the point.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<(u32, Declared)> {
+        let inner = self.inner.read();
+        let number = *inner.latest_by_name.get(name)?;
+        Some((number, inner.points[number as usize].clone()))
+    }
+
+    /// Every point in force: of points declared anew with another kind only the newest.
+    #[must_use]
+    pub fn all(&self) -> Vec<Declared> {
+        let inner = self.inner.read();
+        let mut numbers: Vec<u32> = inner.latest_by_name.values().copied().collect();
+        numbers.sort_unstable();
+        numbers.into_iter().map(|number| inner.points[number as usize].clone()).collect()
+    }
+
+    /// Runs `work` with a look-up of points by their number inside the guest, under one lock for a whole batch.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&[Declared]) -> R) -> R {
+        work(&self.inner.read().points)
+    }
+
+    /// The name of a point by its number inside the guest.
+    pub(crate) fn name(&self, number: u32) -> Option<String> {
+        self.inner.read().points.get(number as usize).map(|point| point.info.name.clone())
+    }
+}
+
+impl Inner {
+    fn put(&mut self, id: PointId, info: PointInfo) -> u32 {
+        let key = (info.name.clone(), info.kind);
+        let number = match self.by_name.get(&key) {
+            Some(&number) => {
+                self.points[number as usize] = Declared { id, info };
+                number
+            }
+            None => {
+                let number = u32::try_from(self.points.len()).expect("bounded by POINTS_MAX");
+                self.points.push(Declared { id, info });
+                self.by_name.insert(key.clone(), number);
+                number
+            }
+        };
+        self.latest_by_name.insert(key.0, number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_name_and_kind_keep_their_number_and_another_kind_gets_a_new_one() {
+        let table = PointTable::default();
+        let real = PointInfo::new("level", Kind::Real);
+        assert_eq!(table.add(&[PointId(7)], vec![real.clone()]), [0]);
+        assert_eq!(table.add(&[PointId(7)], vec![real]), [0]);
+        assert_eq!(table.add(&[PointId(9)], vec![PointInfo::new("level", Kind::Text)]), [1]);
+        assert_eq!(table.find("level").map(|(number, point)| (number, point.id)), Some((1, PointId(9))));
+        assert_eq!(table.all().len(), 1);
+    }
+}

@@ -1,0 +1,101 @@
+//! The wasmtime engine with its settings, the linker with every capability, and the ticking that lets neighbours run.
+
+use crate::adapter::Adapter;
+use crate::bindings::EveryRole;
+use crate::error::SandboxError;
+use crate::host::HostState;
+use crate::limits::{EPOCH_TICK, GUEST_STACK_BYTES};
+use crate::precompiled::{Cache, component_hash};
+use crate::schema::read_adapter_file;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine};
+
+/// Settings of the sandbox as a whole.
+#[derive(Debug, Clone, Default)]
+pub struct SandboxConfig {
+    /// Where compiled components are kept; none: compiled anew at each start.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl SandboxConfig {
+    /// Sets the sandbox up and starts its ticking thread, which ends with the last clone of the sandbox.
+    ///
+    /// # Errors
+    /// [`SandboxError::Setup`] where wasmtime does not run on this machine.
+    pub fn build(self) -> Result<Sandbox, SandboxError> {
+        let setup = |error: wasmtime::Error| SandboxError::Setup(format!("{error:#}"));
+        let engine = Engine::new(&engine_config()).map_err(setup)?;
+        let mut linker = Linker::new(&engine);
+        EveryRole::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(setup)?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
+        let inner = Inner { engine, linker, cache: self.cache_dir.map(Cache::new) };
+        start_ticking(&inner.engine)?;
+        Ok(Sandbox { inner: Arc::new(inner) })
+    }
+}
+
+/// Loads adapters. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    linker: Linker<HostState>,
+    cache: Option<Cache>,
+}
+
+impl Sandbox {
+    /// Loads an adapter from its file: reads, compiles (or takes from the cache), finds its roles and checks that all it
+    /// imports is on offer. Takes tenths of a second where it compiles: call it off the async threads.
+    ///
+    /// # Errors
+    /// Any [`SandboxError`] but `Setup` and `NotGranted`.
+    pub fn load(&self, name: &str, path: &Path) -> Result<Arc<Adapter>, SandboxError> {
+        let bytes = read_adapter_file(path)?;
+        let hash = component_hash(&bytes);
+        let component = self
+            .compile(&bytes, &hash)
+            .map_err(|error| SandboxError::NotAComponent { path: path.to_owned(), cause: format!("{error:#}") })?;
+        Adapter::link(name, hash, &component, &self.inner.linker).map(Arc::new)
+    }
+
+    fn compile(&self, bytes: &[u8], hash: &str) -> wasmtime::Result<Component> {
+        match &self.inner.cache {
+            Some(cache) => cache.load(&self.inner.engine, bytes, hash),
+            None => Component::from_binary(&self.inner.engine, bytes),
+        }
+    }
+}
+
+fn engine_config() -> Config {
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .wasm_component_model(true)
+        .max_wasm_stack(GUEST_STACK_BYTES)
+        .async_stack_size(2 * GUEST_STACK_BYTES);
+    config
+}
+
+/// Advances the epoch so that computing guests yield. A plain thread: a guest that keeps every async thread busy must not
+/// keep the tick from coming.
+fn start_ticking(engine: &Engine) -> Result<(), SandboxError> {
+    let engine = engine.weak();
+    let tick = move || {
+        while let Some(engine) = engine.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(EPOCH_TICK);
+        }
+    };
+    std::thread::Builder::new()
+        .name("guest-tick".into())
+        .spawn(tick)
+        .map(drop)
+        .map_err(|error| SandboxError::Setup(format!("the ticking thread cannot be started: {error}")))
+}
