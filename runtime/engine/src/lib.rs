@@ -1,1 +1,31 @@
-//! Placeholder, replaced in the first slice.
+//! Connections and routes at work: polls on schedule, frames as they come, writes on command, batches to sinks.
+//!
+//! [`Engine::start`] takes a checked config, the log and the sandbox and runs every connection and route of it.
+//! A connection is one or two actors (tasks that own a guest), a route is one task; they meet only in the log and in the
+//! bounded queues between them, so that what happens to one connection stays with it. What decides (when to poll, what
+//! of an outage to record, which readings a batch takes, how a point is renamed) are plain values in modules of their
+//! own: [`schedule`], [`outage`], `route::selection`, `route::batching`.
+
+mod assembly;
+mod clock;
+mod command;
+mod connection;
+mod engine;
+mod error;
+mod journal;
+pub mod outage;
+mod probe;
+mod route;
+pub mod schedule;
+mod status;
+mod stores;
+
+pub use assembly::{installed_adapters, schemas_in};
+pub use clock::SystemClock;
+pub use command::{Command, Written};
+pub use engine::Engine;
+pub use error::EngineError;
+pub use probe::{Probe, ProbeReading};
+pub use status::{
+    ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,
+};

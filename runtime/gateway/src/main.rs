@@ -1,2 +1,55 @@
-//! Binary.
-fn main() {}
+//! The binary `bulkhead`: reads the command line, runs what it asks for, and turns the outcome into an exit code.
+
+mod cli;
+mod commands;
+mod console;
+mod exit;
+mod journal;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Ring is the one TLS provider of the gateway; a second call would only mean that it is installed already.
+    _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = match cli.command {
+        Command::Check(arguments) => commands::check::check(&arguments),
+        Command::Completions { shell } => commands::generate::completions(shell),
+        Command::Man => commands::generate::man_page(),
+        asynchronous => runtime().and_then(|runtime| runtime.block_on(run(asynchronous))),
+    };
+    exit::report(outcome)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(
+            std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(1, WORKER_THREADS_MAX)),
+        )
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_stack_size(THREAD_STACK_BYTES)
+        .enable_all()
+        .build()
+        .map_err(|error| Exit::failed(format!("the gateway's threads cannot be started: {error}")))
+}
+
+/// Most threads for connections and routes; edge hardware has one to four cores.
+const WORKER_THREADS_MAX: usize = 4;
+/// Most threads for reading files and the log.
+const BLOCKING_THREADS_MAX: usize = 16;
+/// Stack of each of them. Guests run on stacks of their own.
+const THREAD_STACK_BYTES: usize = 1 << 20;
+
+async fn run(command: Command) -> Result<(), Exit> {
+    match command {
+        Command::Run(arguments) => commands::run::run(&arguments).await,
+        Command::Test(arguments) => commands::test::test(&arguments).await,
+        Command::Poll(arguments) => commands::poll::poll(&arguments).await,
+        Command::Write(arguments) => commands::write::write(&arguments).await,
+        Command::Demo(arguments) => commands::demo::demo(&arguments).await,
+        Command::Check(_) | Command::Completions { .. } | Command::Man => Ok(()),
+    }
+}

@@ -1,0 +1,483 @@
+//! One route at work: reads behind its cursor, sends batches to its sink, moves the cursor when they were taken.
+//!
+//! The bounds of a batch are durable before it is sent, so that after a crash exactly that batch goes again under the
+//! same key. The cursor moves over what the sink accepted and over what it rejected for good, which becomes a dead letter
+//! in the same transaction; a sink that cannot be reached leaves it where it is.
+
+use super::batching::{Batching, Ready};
+use super::selection::Selection;
+use crate::connection::{ConnectionHandle, Request};
+use crate::status::{Phase, RouteStatus, add};
+use bulkhead_config::{Route, RouteStart};
+use bulkhead_log::{DeadLetter, InFlight, Log, LogError, Row};
+use bulkhead_model::Seq;
+use bulkhead_sandbox::backoff::{Backoff, random_u32};
+use bulkhead_sandbox::capability::{Clock, Fault, Remedy};
+use bulkhead_sandbox::{CallError, Role, wit};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+/// Most rows read from the log at a time.
+const READ_MAX_ROWS: usize = 5_000;
+/// The cursor of a route that selects nothing of what passes is stored this often, in seqs, so that a restart does not
+/// read it all again.
+const IDLE_CURSOR_STEP: u64 = 100_000;
+/// How long a route waits for a sink connection that has not started yet.
+const SINK_WAIT: Duration = Duration::from_millis(200);
+
+/// A route of a running engine.
+pub(crate) struct RouteHandle {
+    pub(crate) name: String,
+    to: String,
+    enabled: bool,
+    log: Log,
+    phase: Mutex<Phase>,
+    cursor: AtomicU64,
+    accepted: AtomicU64,
+    rejected: AtomicU64,
+    batches: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl RouteHandle {
+    pub(crate) fn new(name: &str, route: &Route, log: &Log) -> Arc<Self> {
+        Arc::new(Self {
+            name: name.to_owned(),
+            to: route.to.clone(),
+            enabled: route.enabled,
+            log: log.clone(),
+            phase: Mutex::new(if route.enabled { Phase::Starting } else { Phase::Disabled }),
+            cursor: AtomicU64::new(log.cursor(name).ok().flatten().unwrap_or(0)),
+            accepted: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+        })
+    }
+
+    pub(crate) fn status(&self) -> RouteStatus {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let cursor = get(&self.cursor);
+        RouteStatus {
+            name: self.name.clone(),
+            to: self.to.clone(),
+            enabled: self.enabled,
+            phase: self.phase.lock().clone(),
+            cursor,
+            backlog: self.log.committed().borrow().saturating_sub(cursor),
+            accepted: get(&self.accepted),
+            rejected: get(&self.rejected),
+            batches: get(&self.batches),
+            retries: get(&self.retries),
+        }
+    }
+
+    fn set_phase(&self, phase: Phase) {
+        *self.phase.lock() = phase;
+    }
+
+    /// Starts the route's task. Call it for an enabled route only.
+    pub(crate) fn run(
+        self: &Arc<Self>,
+        route: &Route,
+        sink: Arc<ConnectionHandle>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let delivery = Delivery {
+            handle: self.clone(),
+            revision: revision(route),
+            selection: Selection::new(route),
+            points_seen: 0,
+            batching: Batching {
+                max_readings: route.batch_max_readings as usize,
+                max_age_ns: u64::from(route.batch_max_age_ms) * 1_000_000,
+            },
+            backoff: Backoff::new(
+                Duration::from_millis(u64::from(route.retry_first_ms)),
+                Duration::from_millis(u64::from(route.retry_max_ms)),
+            ),
+            start: route.from,
+            log: self.log.clone(),
+            sink,
+            clock,
+            stop,
+            cursor: 0,
+            read_to: 0,
+            waiting: Vec::new(),
+            waiting_since_ns: 0,
+        };
+        delivery.run()
+    }
+}
+
+/// Names the route's meaning: a batch made under other rules is another batch.
+fn revision(route: &Route) -> String {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    format!("{:?}{:?}{:?}{}", route.select, route.rename, route.convert, route.to).hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+struct Delivery {
+    handle: Arc<RouteHandle>,
+    revision: String,
+    selection: Selection,
+    points_seen: usize,
+    batching: Batching,
+    backoff: Backoff,
+    start: RouteStart,
+    log: Log,
+    sink: Arc<ConnectionHandle>,
+    clock: Arc<dyn Clock>,
+    stop: CancellationToken,
+    /// Durable: everything up to here is done with.
+    cursor: Seq,
+    /// Everything up to here has been looked at; what was selected of it is in `waiting` or done.
+    read_to: Seq,
+    waiting: Vec<Row>,
+    waiting_since_ns: u64,
+}
+
+/// Why the task ends or pauses.
+enum Stop {
+    Engine,
+    Log(LogError),
+}
+
+impl From<LogError> for Stop {
+    fn from(error: LogError) -> Self {
+        Stop::Log(error)
+    }
+}
+
+impl Delivery {
+    async fn run(mut self) {
+        self.handle.set_phase(Phase::Running);
+        loop {
+            match self.work().await {
+                Stop::Engine => break,
+                Stop::Log(error) => {
+                    tracing::error!(route = self.handle.name, "the log: {error}");
+                    self.handle.set_phase(Phase::Waiting(error.to_string()));
+                    let wait = self.backoff.next(random_u32());
+                    if self.pause(wait).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.handle.set_phase(Phase::Stopped);
+    }
+
+    async fn work(&mut self) -> Stop {
+        let outcome: Result<(), Stop> = async {
+            self.take_up().await?;
+            loop {
+                self.gather().await?;
+                self.send_waiting().await?;
+            }
+        }
+        .await;
+        match outcome {
+            Err(stop) => stop,
+            Ok(()) => Stop::Engine,
+        }
+    }
+
+    /// Finds the cursor, and sends the batch again that may have been on the way when the gateway ended.
+    async fn take_up(&mut self) -> Result<(), Stop> {
+        let (log, route) = (self.log.clone(), self.handle.name.clone());
+        let (cursor, in_flight) = blocking(move || Ok((log.cursor(&route)?, log.in_flight(&route)?))).await?;
+        self.cursor = match (cursor, self.start) {
+            (Some(cursor), _) => cursor,
+            (None, RouteStart::Oldest) => 0,
+            (None, RouteStart::Now) => *self.log.committed().borrow(),
+        };
+        if cursor.is_none() {
+            let (log, route, cursor) = (self.log.clone(), self.handle.name.clone(), self.cursor);
+            blocking(move || log.set_cursor(&route, cursor)).await?;
+        }
+        self.read_to = self.cursor;
+        self.waiting.clear();
+        self.handle.cursor.store(self.cursor, Ordering::Relaxed);
+        match in_flight {
+            Some(batch) if batch.revision == self.revision && batch.last > self.cursor => self.resend(batch).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads exactly the rows of a batch again and sends them.
+    async fn resend(&mut self, batch: InFlight) -> Result<(), Stop> {
+        while self.read_to < batch.last {
+            let before = self.read_to;
+            self.read_more(Some(batch.last)).await?;
+            if self.read_to == before {
+                break;
+            }
+        }
+        tracing::info!(
+            route = self.handle.name,
+            first = batch.first,
+            last = batch.last,
+            "a batch may have been sent before; it goes again under the same key"
+        );
+        match self.waiting.is_empty() {
+            true => Ok(()),
+            false => self.send(self.waiting.len()).await,
+        }
+    }
+
+    /// Reads on until there is a batch to send.
+    async fn gather(&mut self) -> Result<(), Stop> {
+        let mut committed = self.log.committed();
+        loop {
+            while self.waiting.len() < self.batching.max_readings && self.read_to < *committed.borrow_and_update() {
+                self.read_more(None).await?;
+            }
+            let now = self.clock.monotonic_ns();
+            let wait = match self.batching.ready(self.waiting.len(), self.waiting_since_ns, now) {
+                Ready::Now => return Ok(()),
+                Ready::In { ns } => Some(Duration::from_nanos(ns)),
+                Ready::Idle => {
+                    self.store_idle_cursor().await?;
+                    None
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => return Err(Stop::Engine),
+                changed = committed.changed() => changed.map_err(|_| Stop::Engine)?,
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// Reads a piece of the log and keeps what the route selects.
+    async fn read_more(&mut self, up_to: Option<Seq>) -> Result<(), Stop> {
+        let (log, after) = (self.log.clone(), self.read_to);
+        let rows = blocking(move || log.read(after, READ_MAX_ROWS)).await?;
+        let catalogue = self.log.catalogue();
+        if catalogue.len() != self.points_seen {
+            self.selection.forget();
+            self.points_seen = catalogue.len();
+        }
+        let Some(last) = rows.last().map(|row| row.seq) else {
+            // Nothing is stored behind the cursor although it was committed: it has been deleted by retention.
+            self.read_to = up_to.unwrap_or_else(|| *self.log.committed().borrow());
+            return Ok(());
+        };
+        self.read_to = up_to.map_or(last, |up_to| last.min(up_to));
+        let was_empty = self.waiting.is_empty();
+        for row in rows {
+            if row.seq <= self.read_to && self.selection.takes(&row, &catalogue) {
+                self.waiting.push(row);
+            }
+        }
+        if was_empty && !self.waiting.is_empty() {
+            self.waiting_since_ns = self.clock.monotonic_ns();
+        }
+        Ok(())
+    }
+
+    /// Stores how far the route has looked when nothing it selects was there.
+    async fn store_idle_cursor(&mut self) -> Result<(), Stop> {
+        let step = self.read_to - self.cursor;
+        // In memory the cursor is always up to date, so that the backlog of an idle route shows as none.
+        self.handle.cursor.store(self.read_to, Ordering::Relaxed);
+        if step < IDLE_CURSOR_STEP {
+            return Ok(());
+        }
+        let (log, route, cursor) = (self.log.clone(), self.handle.name.clone(), self.read_to);
+        blocking(move || log.set_cursor(&route, cursor)).await?;
+        self.cursor = self.read_to;
+        Ok(())
+    }
+
+    async fn send_waiting(&mut self) -> Result<(), Stop> {
+        while self.waiting.len() >= self.batching.max_readings {
+            self.send(self.batching.max_readings).await?;
+        }
+        let now = self.clock.monotonic_ns();
+        match self.batching.ready(self.waiting.len(), self.waiting_since_ns, now) {
+            Ready::Now => self.send(self.waiting.len()).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends the first `count` waiting readings until they are done with: taken, rejected, or split and sent in parts.
+    async fn send(&mut self, count: usize) -> Result<(), Stop> {
+        let mut count = count;
+        let mut left = count;
+        while left > 0 {
+            count = count.clamp(1, left);
+            let (first, last) = (self.waiting[0].seq, self.waiting[count - 1].seq);
+            let (log, route) = (self.log.clone(), self.handle.name.clone());
+            let in_flight = InFlight { revision: self.revision.clone(), first, last };
+            blocking(move || log.begin_batch(&route, in_flight)).await?;
+            let key = format!("{}-{}-{}-{first}-{last}", self.log.id(), self.handle.name, self.revision);
+            let rows = self.waiting[..count].to_vec();
+            let batch = self.selection.batch(key, &self.handle.name, rows, &self.log.catalogue());
+            add(&self.handle.batches, 1);
+            let outcome = self.deliver(batch).await?;
+            let done = self.account(outcome, &mut count).await?;
+            left -= done;
+        }
+        Ok(())
+    }
+
+    /// Hands a batch to the sink's actor. An outcome that says nothing was taken stands for every failure.
+    async fn deliver(&mut self, batch: wit::Batch) -> Result<wit::Outcome, Stop> {
+        let refused = |fault: Fault| wit::Outcome { accepted: 0, rejected: Vec::new(), rest: Some(fault) };
+        let sink = loop {
+            match self.sink.assembled() {
+                Some(sink) => break sink,
+                None => {
+                    if let Err(error) = self.sink.running() {
+                        self.handle.set_phase(Phase::Waiting(error.to_string()));
+                    }
+                    self.pause(SINK_WAIT).await?;
+                }
+            }
+        };
+        if !sink.has(Role::Sink) {
+            let message = format!("connection {} has no role sink; routes can only lead to a sink", self.sink.name);
+            return Ok(refused(Fault::new(Remedy::Reconfigure, "no-such-role", message)));
+        }
+        let (reply, outcome) = oneshot::channel();
+        let sent = sink.main.send(Request::Deliver(Box::new(batch), reply)).await;
+        let outcome = tokio::select! {
+            // A delivery on its way when the engine stops gets the time the engine leaves it; then it goes again.
+            outcome = outcome => outcome,
+            () = self.stop.cancelled() => return Err(Stop::Engine),
+        };
+        Ok(match (sent, outcome) {
+            (Ok(()), Ok(Ok(outcome))) => outcome,
+            (Ok(()), Ok(Err(CallError::Fault(fault)))) => refused(fault),
+            (Ok(()), Ok(Err(error))) => {
+                let retry_after_ms = error.wait().map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
+                refused(Fault { retry_after_ms, ..Fault::new(Remedy::Retry, error.code(), error.to_string()) })
+            }
+            _ => {
+                let phase = self.sink.live.phase.lock().clone();
+                let reason = phase.reason().unwrap_or(phase.name()).to_owned();
+                refused(Fault::new(
+                    Remedy::Retry,
+                    "sink-not-running",
+                    format!("connection {}: {reason}", self.sink.name),
+                ))
+            }
+        })
+    }
+
+    /// Moves the cursor over what is done with, and waits where the rest must wait. Returns how many readings are done.
+    async fn account(&mut self, outcome: wit::Outcome, count: &mut usize) -> Result<usize, Stop> {
+        let mut done = (outcome.accepted as usize).min(*count);
+        let mut letters: Vec<DeadLetter> = outcome
+            .rejected
+            .iter()
+            .map(|rejection| self.dead_letter(rejection.index as usize, &rejection.fault))
+            .collect();
+        let fault = outcome.rest.filter(|_| done < *count);
+        let is_rejected = fault.as_ref().is_some_and(|fault| fault.remedy == Remedy::Reject);
+        if done == 0 && is_rejected {
+            if *count > 1 {
+                // The sink cannot say which reading it will not take: halves find it.
+                *count /= 2;
+                return Ok(0);
+            }
+            letters.extend(fault.as_ref().map(|fault| self.dead_letter(0, fault)));
+            done = 1;
+        }
+        if done > 0 {
+            self.finish(done, letters).await?;
+            self.backoff.succeeded();
+            self.handle.set_phase(Phase::Running);
+        }
+        if let Some(fault) = fault.filter(|_| !is_rejected) {
+            self.wait_after(&fault).await?;
+        }
+        Ok(done)
+    }
+
+    fn dead_letter(&self, index: usize, fault: &Fault) -> DeadLetter {
+        let row = &self.waiting[index];
+        let catalogue = self.log.catalogue();
+        let point = catalogue.by_id(row.reading.point);
+        tracing::error!(
+            route = self.handle.name,
+            connection = point.map_or("", |point| &*point.connection),
+            point = point.map_or("", |point| point.info.name.as_str()),
+            seq = row.seq,
+            code = fault.code,
+            "the upstream refused a reading for good; it is kept as a dead letter: {}",
+            fault.message
+        );
+        DeadLetter {
+            route: self.handle.name.clone(),
+            seq: row.seq,
+            point: row.reading.point,
+            code: fault.code.clone(),
+            message: fault.message.clone(),
+            time: self.clock.now(),
+        }
+    }
+
+    async fn finish(&mut self, done: usize, letters: Vec<DeadLetter>) -> Result<(), Stop> {
+        // Behind the last waiting reading nothing was selected up to where the route has read.
+        let cursor = if done == self.waiting.len() { self.read_to } else { self.waiting[done - 1].seq };
+        let rejected = letters.len() as u64;
+        let (log, route) = (self.log.clone(), self.handle.name.clone());
+        blocking(move || log.finish_batch(&route, cursor, &letters)).await?;
+        self.waiting.drain(..done);
+        self.cursor = cursor;
+        self.handle.cursor.store(cursor, Ordering::Relaxed);
+        add(&self.handle.accepted, done as u64 - rejected);
+        add(&self.handle.rejected, rejected);
+        Ok(())
+    }
+
+    async fn wait_after(&mut self, fault: &Fault) -> Result<(), Stop> {
+        add(&self.handle.retries, 1);
+        let reason = format!("{}: {}", fault.code, fault.message);
+        let wait = self.backoff.next(random_u32());
+        let asked = fault.retry_after_ms.map_or(Duration::ZERO, |ms| Duration::from_millis(u64::from(ms)));
+        tracing::warn!(
+            route = self.handle.name,
+            connection = self.sink.name,
+            code = fault.code,
+            retry_in_ms = wait.max(asked).as_millis(),
+            "the upstream did not take a batch; the cursor waits: {}",
+            fault.message
+        );
+        self.handle.set_phase(match fault.remedy {
+            Remedy::Reconfigure => Phase::Failed(reason),
+            _ => Phase::Waiting(reason),
+        });
+        self.pause(wait.max(asked)).await
+    }
+
+    async fn pause(&self, wait: Duration) -> Result<(), Stop> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Stop::Engine),
+            () = tokio::time::sleep(wait) => Ok(()),
+        }
+    }
+}
+
+async fn sleep(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Runs a call of the log where it may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(LogError::Closed))
+}

@@ -1,0 +1,110 @@
+//! The log's catalogue and its small durable memory as capabilities of one connection, and stand-ins in memory for
+//! probes, which store nothing.
+
+use async_trait::async_trait;
+use bulkhead_log::{Log, LogError};
+use bulkhead_model::{PointId, PointInfo};
+use bulkhead_sandbox::capability::{Catalogue, Fault, Remedy, State};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+
+/// Declares points in the log.
+pub(crate) struct LogCatalogue {
+    pub(crate) log: Log,
+    pub(crate) connection: String,
+}
+
+/// Runs a call of the log where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LogError> + Send + 'static) -> Result<T, Fault> {
+    let outcome = tokio::task::spawn_blocking(work).await;
+    match outcome {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(log_fault(&error)),
+        Err(_) => Err(Fault::new(Remedy::Retry, "log", "the log's thread has ended")),
+    }
+}
+
+fn log_fault(error: &LogError) -> Fault {
+    let (remedy, code) = match error {
+        LogError::StateFull { .. } => (Remedy::Reject, "state-full"),
+        _ => (Remedy::Retry, "log"),
+    };
+    Fault::new(remedy, code, error.to_string())
+}
+
+#[async_trait]
+impl Catalogue for LogCatalogue {
+    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
+        let (log, connection) = (self.log.clone(), self.connection.clone());
+        blocking(move || log.declare(&connection, &points)).await
+    }
+}
+
+/// A connection's part of the log's small durable memory.
+pub(crate) struct LogState {
+    pub(crate) log: Log,
+    pub(crate) connection: String,
+}
+
+#[async_trait]
+impl State for LogState {
+    async fn get(&self, key: String) -> Result<Option<Vec<u8>>, Fault> {
+        let (log, connection) = (self.log.clone(), self.connection.clone());
+        blocking(move || log.state_get(&connection, &key)).await
+    }
+
+    async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Fault> {
+        let (log, connection) = (self.log.clone(), self.connection.clone());
+        blocking(move || log.state_set(&connection, &key, &value)).await
+    }
+
+    async fn remove(&self, key: String) -> Result<(), Fault> {
+        let (log, connection) = (self.log.clone(), self.connection.clone());
+        blocking(move || log.state_remove(&connection, &key)).await
+    }
+}
+
+/// Numbers points from 0 and forgets them with the process.
+#[derive(Default)]
+pub(crate) struct MemoryCatalogue {
+    points: Mutex<Vec<PointInfo>>,
+}
+
+#[async_trait]
+impl Catalogue for MemoryCatalogue {
+    async fn declare(&self, declared: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
+        let mut points = self.points.lock();
+        let number = |info: PointInfo| {
+            let known = points.iter().position(|point| point.name == info.name && point.kind == info.kind);
+            let index = known.unwrap_or_else(|| {
+                points.push(info);
+                points.len() - 1
+            });
+            PointId(u32::try_from(index).expect("bounded by the sandbox"))
+        };
+        Ok(declared.into_iter().map(number).collect())
+    }
+}
+
+/// Remembers until the process ends.
+#[derive(Default)]
+pub(crate) struct MemoryState {
+    values: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+#[async_trait]
+impl State for MemoryState {
+    async fn get(&self, key: String) -> Result<Option<Vec<u8>>, Fault> {
+        Ok(self.values.lock().get(&key).cloned())
+    }
+
+    async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Fault> {
+        self.values.lock().insert(key, value);
+        Ok(())
+    }
+
+    async fn remove(&self, key: String) -> Result<(), Fault> {
+        self.values.lock().remove(&key);
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! The command line as types: every command, its arguments and its help.
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  it did not work: the reason is on stderr\n  2  the command line or the config is wrong";
+
+/// A gateway for industrial devices: sandboxed adapters, one durable log, HTTP and OData upstream.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead", version, about, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the gateway until SIGTERM or Ctrl-C; it then stops in order within 5 seconds.
+    #[command(after_help = "Example:\n  bulkhead run -c /etc/bulkhead/gateway.toml")]
+    Run(RunArguments),
+    /// Check a config and its adapters' settings. Opens no socket and no device; shows every mistake at once.
+    #[command(
+        after_help = "Examples:\n  bulkhead check -c gateway.toml\n  bulkhead check -c gateway.toml --json | jq '.[].line'"
+    )]
+    Check(CheckArguments),
+    /// Have one connection's adapter check its device or system, for real.
+    #[command(after_help = "Example:\n  bulkhead test boiler -c gateway.toml")]
+    Test(ConnectionArguments),
+    /// Read every point of one connection once and print a table. Nothing is stored, nothing is acknowledged.
+    #[command(
+        after_help = "Examples:\n  bulkhead poll boiler -c gateway.toml\n  bulkhead poll boiler --json | jq '.[] | select(.status != \"Good\")'"
+    )]
+    Poll(PollArguments),
+    /// Write a value to a point and read it back: through the running gateway where there is one, else directly.
+    #[command(
+        after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -- -3"
+    )]
+    Write(WriteArguments),
+    /// Run simulated devices, an upstream and the gateway between them, with a live table of points.
+    #[command(
+        after_help = "Examples:\n  bulkhead demo --config gateway-config/examples/demo.toml --adapters target/adapters\n  bulkhead demo --once 100"
+    )]
+    Demo(DemoArguments),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  bulkhead completions bash > /etc/bash_completion.d/bulkhead")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page.
+    #[command(after_help = "Example:\n  bulkhead man > /usr/local/share/man/man1/bulkhead.1")]
+    Man,
+}
+
+/// Which config.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgument {
+    /// The config file.
+    #[arg(short, long, value_name = "FILE", default_value = "gateway.toml", env = "BULKHEAD_CONFIG", value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Listen here instead of at `api.listen`.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<SocketAddr>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the mistakes as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionArguments {
+    /// The connection.
+    pub(crate) connection: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `poll`.
+#[derive(Debug, Args)]
+pub(crate) struct PollArguments {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArguments,
+    /// How long to wait for messages of a device that speaks by itself.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) listen_s: u64,
+}
+
+/// Arguments of `write`.
+#[derive(Debug, Args)]
+pub(crate) struct WriteArguments {
+    /// The connection.
+    pub(crate) connection: String,
+    /// The point.
+    pub(crate) point: String,
+    /// The value, as the point's kind has it: 62.5, on, "some text".
+    #[arg(allow_negative_numbers = true)]
+    pub(crate) value: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArguments {
+    /// The config to run; addresses of simulated devices that are taken are replaced by free ones.
+    #[arg(short, long, value_name = "FILE", default_value = "gateway-config/examples/demo.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) config: PathBuf,
+    /// The folder of the adapters.
+    #[arg(long, value_name = "FOLDER", default_value = "target/adapters", value_hint = ValueHint::DirPath)]
+    pub(crate) adapters: PathBuf,
+    /// End with 0 once this many readings were accepted upstream, with 1 if that takes too long.
+    #[arg(long, value_name = "READINGS")]
+    pub(crate) once: Option<u64>,
+    /// How long --once waits, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) once_timeout_s: u64,
+}

@@ -1,0 +1,56 @@
+//! One module a command, and what they share: loading a config and setting up the sandbox.
+
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod generate;
+pub(crate) mod poll;
+pub(crate) mod run;
+pub(crate) mod test;
+pub(crate) mod write;
+
+use crate::console;
+use crate::exit::Exit;
+use bulkhead_config::Config;
+use bulkhead_log::{Durability, LogConfig};
+use bulkhead_sandbox::{Sandbox, SandboxConfig};
+use std::path::Path;
+
+/// A checked config. What is wrong with it is printed, warnings too.
+fn load_config(path: &Path) -> Result<Config, Exit> {
+    let schemas = bulkhead_engine::schemas_in();
+    match bulkhead_config::load(path, &schemas) {
+        Ok(loaded) => {
+            if !loaded.warnings.is_empty() {
+                console::note(&loaded.warnings.pretty(console::stderr_is_coloured()));
+            }
+            Ok(loaded.config)
+        }
+        Err(diagnostics) => {
+            console::note(&diagnostics.pretty(console::stderr_is_coloured()));
+            Err(Exit::Wrong)
+        }
+    }
+}
+
+/// The sandbox, with its cache of compiled adapters in the data folder.
+fn sandbox(config: &Config) -> Result<Sandbox, Exit> {
+    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")) }.build()?)
+}
+
+/// The settings of the log.
+fn log_config(config: &Config) -> LogConfig {
+    let given = &config.log;
+    LogConfig {
+        durability: match given.durability {
+            bulkhead_config::Durability::Full => Durability::Full,
+            bulkhead_config::Durability::Normal => Durability::Normal,
+        },
+        commit_max_ms: given.commit_max_ms,
+        commit_max_rows: given.commit_max_rows,
+        segment_max_rows: given.segment_max_rows,
+        segment_max_age_s: given.segment_max_age_s,
+        retention_max_age_s: Some(given.retention_max_age_s),
+        retention_max_bytes: Some(given.retention_max_bytes),
+        ..LogConfig::new(config.data_dir().join("log"))
+    }
+}

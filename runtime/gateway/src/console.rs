@@ -1,0 +1,59 @@
+//! What is written to the terminal: tables, complaints, progress. Colour and redrawing only where one is.
+
+use std::io::{IsTerminal, Write};
+
+/// Writes a line to stdout. That nobody reads it any more is no reason to fail.
+pub(crate) fn say(line: &str) {
+    _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Writes a note about progress to stderr.
+pub(crate) fn note(line: &str) {
+    _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Writes the reason of a failure to stderr.
+pub(crate) fn complain(message: &str) {
+    note(&format!("error: {message}"));
+}
+
+/// Whether stdout is a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// Whether stderr may be coloured.
+pub(crate) fn stderr_is_coloured() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// A table with aligned columns and no frame.
+pub(crate) fn table<const COLUMNS: usize>(
+    header: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(header);
+    for row in rows {
+        table.add_row(row);
+    }
+    table.to_string().lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line).trim_end()).fold(
+        String::new(),
+        |mut text, line| {
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            text.push_str(line);
+            text
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_table_is_aligned_without_a_frame() {
+        let table = super::table(["point", "value"], [["flow".to_owned(), "1.5".to_owned()]]);
+        assert_eq!(table, "point  value\nflow   1.5");
+    }
+}

@@ -1,0 +1,134 @@
+//! The gateway's journal: plain lines, JSON lines or the systemd journal, with a level for all and one a connection.
+
+use crate::exit::Exit;
+use bulkhead_config::{Config, LogFormat, LogLevel};
+use std::collections::BTreeMap;
+use tracing::field::{Field, Visit};
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
+
+/// Starts the journal as a config asks for it. Lines go to stderr, or to the systemd journal.
+pub(crate) fn start(config: &Config) -> Result<(), Exit> {
+    let levels = Levels::of(config);
+    let outcome = match config.logging.format {
+        LogFormat::Plain => {
+            let plain = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(crate::console::stderr_is_coloured())
+                .with_target(false);
+            Registry::default().with(plain.with_filter(levels)).try_init()
+        }
+        LogFormat::Json => {
+            let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
+            Registry::default().with(json.with_filter(levels)).try_init()
+        }
+        LogFormat::Journald => {
+            let journald = tracing_journald::layer().map_err(|error| {
+                Exit::failed(format!(
+                    "logging.format is \"journald\", but the systemd journal cannot be reached: {error}"
+                ))
+            })?;
+            Registry::default().with(journald.with_filter(levels)).try_init()
+        }
+    };
+    outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))
+}
+
+/// A quiet journal for commands that print their own results: warnings and errors on stderr.
+pub(crate) fn start_quiet() {
+    let plain = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(crate::console::stderr_is_coloured())
+        .with_target(false)
+        .without_time();
+    // A journal that is running already serves as well.
+    _ = Registry::default().with(plain.with_filter(LevelFilter::ERROR)).try_init();
+}
+
+/// The least important level of each connection's lines, and of all others.
+struct Levels {
+    general: Level,
+    connections: BTreeMap<String, Level>,
+    most: LevelFilter,
+}
+
+impl Levels {
+    fn of(config: &Config) -> Self {
+        let general = level(config.logging.level);
+        let connections: BTreeMap<String, Level> = config
+            .connections
+            .iter()
+            .filter_map(|(name, connection)| Some((name.clone(), level(connection.log_level?))))
+            .collect();
+        let most = connections.values().copied().chain([general]).max().unwrap_or(general);
+        Self { general, connections, most: LevelFilter::from_level(most) }
+    }
+
+    fn lets_through(&self, level: Level, connection: Option<&str>) -> bool {
+        level <= connection.and_then(|name| self.connections.get(name)).copied().unwrap_or(self.general)
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Levels {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        let ours = metadata.target().starts_with("bulkhead");
+        // Libraries have no connection, and their details are theirs.
+        *metadata.level() <= if ours { self.most } else { LevelFilter::WARN }
+    }
+
+    fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
+        let mut connection = ConnectionField(None);
+        event.record(&mut connection);
+        self.lets_through(*event.metadata().level(), connection.0.as_deref())
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.most)
+    }
+}
+
+/// The field `connection` of a line.
+struct ConnectionField(Option<String>);
+
+impl Visit for ConnectionField {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "connection" {
+            self.0 = Some(value.to_owned());
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "connection" {
+            self.0 = Some(format!("{value:?}").trim_matches('"').to_owned());
+        }
+    }
+}
+
+fn level(level: LogLevel) -> Level {
+    match level {
+        LogLevel::Error => Level::ERROR,
+        LogLevel::Warn => Level::WARN,
+        LogLevel::Info => Level::INFO,
+        LogLevel::Debug => Level::DEBUG,
+        LogLevel::Trace => Level::TRACE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connections_own_level_goes_before_the_general_one() {
+        let text = "[logging]\nlevel = \"warn\"\n[connections.boiler]\nadapter = \"a\"\nlog_level = \"debug\"";
+        let config = bulkhead_config::parse(text, "g.toml".as_ref(), &bulkhead_config::AnyAdapter).unwrap().config;
+        let levels = Levels::of(&config);
+        assert!(levels.lets_through(Level::DEBUG, Some("boiler")));
+        assert!(!levels.lets_through(Level::DEBUG, Some("scale")) && !levels.lets_through(Level::INFO, None));
+        assert_eq!(levels.most, LevelFilter::DEBUG);
+    }
+}
