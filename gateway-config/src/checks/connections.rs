@@ -1,0 +1,73 @@
+//! Connections by themselves: poll groups, limits, and the global numbers that must agree; secrets that are not there.
+
+use super::{At, connections};
+use crate::tree::{Node, Value};
+use crate::{DEFAULT_POLL_GROUP, Diagnostic, Limits, Log};
+use std::path::Path;
+
+pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
+    if let Some(log) = At::root(root).get("log") {
+        let default = Log::default();
+        log.ordered(
+            ("commit_max_rows", default.commit_max_rows.into()),
+            ("segment_max_rows", default.segment_max_rows.into()),
+            out,
+        );
+    }
+    for (_, connection) in connections(root) {
+        for (group, at) in connection.entries_of("poll_groups") {
+            if group.key == DEFAULT_POLL_GROUP {
+                let message = "found a group of this name, expected another name";
+                let hint = "`poll_interval_ms` is the interval of the group `default`";
+                out.push(Diagnostic::error(&group.key_span, at.path.clone(), message).hint(hint));
+            }
+        }
+        if let Some(limits) = connection.get("limits") {
+            let default = Limits::default();
+            limits.ordered(
+                ("restart_first_ms", default.restart_first_ms.into()),
+                ("restart_max_ms", default.restart_max_ms.into()),
+                out,
+            );
+            limits.ordered(
+                ("frames_per_call_max", default.frames_per_call_max.into()),
+                ("frame_queue_max", default.frame_queue_max.into()),
+                out,
+            );
+        }
+    }
+}
+
+/// Where the config has secrets, by the keys that hold them.
+const SECRET_KEYS: [&str; 4] = ["token", "password", "value", "client_secret"];
+
+/// Empty secrets are errors; files and variables that are not there now are warnings, because they may come later.
+pub(super) fn check_secrets(root: &Node, base_dir: &Path, out: &mut Vec<Diagnostic>) {
+    let credentials = At::root(root).get("api").into_iter().flat_map(|api| api.entries_of("credentials"));
+    let transports = super::transports(root).flat_map(|transport| {
+        let auth = transport.at.get("auth");
+        std::iter::once(transport.at).chain(auth)
+    });
+    for holder in credentials.map(|(_, at)| at).chain(transports) {
+        for secret in SECRET_KEYS.iter().filter_map(|key| holder.get(key)) {
+            check_secret(&secret, base_dir, out);
+        }
+    }
+}
+
+fn check_secret(secret: &At<'_>, base_dir: &Path, out: &mut Vec<Diagnostic>) {
+    if matches!(&secret.node.value, Value::Text(text) if text.is_empty()) {
+        out.push(secret.error("found an empty text, expected a secret"));
+    }
+    if let Some((at, file)) = secret.text_of("file")
+        && !base_dir.join(file).is_file()
+    {
+        let message = format!("found {file:?}, which is no file now; it must be one when the secret is needed");
+        out.push(at.warning(message).hint("the name is relative to the config file"));
+    }
+    if let Some((at, variable)) = secret.text_of("env")
+        && std::env::var_os(variable).is_none()
+    {
+        out.push(at.warning(format!("found {variable:?}, an environment variable that is not set now")));
+    }
+}

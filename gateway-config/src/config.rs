@@ -1,0 +1,256 @@
+//! The config as plain values: the whole file and its global sections. Connections and routes have modules of their own.
+
+use crate::{Connection, Route};
+use bulkhead_model::Secret;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// A config that was checked: every name refers to something, every number is inside of its bounds.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "Bulkhead configuration")]
+pub struct Config {
+    /// The folder of the config file; relative paths in it start here.
+    #[serde(skip)]
+    pub base_dir: PathBuf,
+    /// The gateway itself: its name and its folders.
+    #[serde(default)]
+    pub gateway: Gateway,
+    /// The journal.
+    #[serde(default)]
+    pub logging: Logging,
+    /// The HTTP API.
+    #[serde(default)]
+    pub api: Api,
+    /// The log of readings on disk.
+    #[serde(default)]
+    pub log: Log,
+    /// Connections by name.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = crate::schema::name()))]
+    pub connections: BTreeMap<String, Connection>,
+    /// Routes by name.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = crate::schema::name()))]
+    pub routes: BTreeMap<String, Route>,
+}
+
+impl Config {
+    /// A path of the config as a path of this process: a relative one starts at [`Config::base_dir`].
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.base_dir.join(path)
+    }
+
+    /// The folder of the log and of everything else the gateway writes.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.resolve(&self.gateway.data_dir)
+    }
+
+    /// The component of a connection's adapter: `<adapters_dir>/<adapter>.wasm`.
+    #[must_use]
+    pub fn adapter_file(&self, adapter: &str) -> PathBuf {
+        self.resolve(&self.gateway.adapters_dir).join(format!("{adapter}.wasm"))
+    }
+}
+
+/// The gateway itself.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Gateway {
+    /// Its name, which tells gateways apart upstream; 1 to 64 of `a-z`, `0-9`, `-` and `_`.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-z0-9_-]+$"))]
+    pub name: String,
+    /// Folder of the log and the gateway's state, relative to the config file.
+    pub data_dir: PathBuf,
+    /// Folder of the adapters' `.wasm` files, relative to the config file.
+    pub adapters_dir: PathBuf,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self { name: "bulkhead".into(), data_dir: "data".into(), adapters_dir: "adapters".into() }
+    }
+}
+
+/// The journal: what the gateway writes about itself.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logging {
+    /// Least important lines to write.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How much a line of the journal matters; each level includes those before it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Does not work.
+    Error,
+    /// Works, but not as it should.
+    Warn,
+    /// Worth knowing.
+    #[default]
+    Info,
+    /// For people who look for a fault.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl LogLevel {
+    /// Its name, as in the config.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+            LogLevel::Debug => "debug",
+            LogLevel::Trace => "trace",
+        }
+    }
+}
+
+/// How a line of the journal looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text for people, on stderr.
+    #[default]
+    Plain,
+    /// One JSON object a line, on stderr.
+    Json,
+    /// The systemd journal, with fields.
+    Journald,
+}
+
+/// The HTTP API.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Api {
+    /// Address and port to listen on; port 0 takes a free one. Anything but loopback needs a credential.
+    #[schemars(with = "String", extend("format" = "socket-address"))]
+    pub listen: SocketAddr,
+    /// Who may use it, by name. None: everybody who reaches it may read and write.
+    #[schemars(extend("propertyNames" = crate::schema::name()))]
+    pub credentials: BTreeMap<String, Credential>,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8470)), credentials: BTreeMap::new() }
+    }
+}
+
+/// A credential of the API.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(untagged, deny_unknown_fields)]
+pub enum Credential {
+    /// A token in `Authorization: Bearer` (RFC 6750).
+    Token {
+        /// The token.
+        token: Secret,
+        /// What its holder may do.
+        #[serde(default)]
+        role: ApiRole,
+    },
+    /// User name and password (RFC 7617).
+    Password {
+        /// User name.
+        #[schemars(length(min = 1, max = 255))]
+        username: String,
+        /// Password.
+        password: Secret,
+        /// What the user may do.
+        #[serde(default)]
+        role: ApiRole,
+    },
+}
+
+impl Credential {
+    /// What its holder may do.
+    #[must_use]
+    pub fn role(&self) -> ApiRole {
+        match self {
+            Credential::Token { role, .. } | Credential::Password { role, .. } => *role,
+        }
+    }
+
+    /// The token or the password.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Credential::Token { token, .. } => token,
+            Credential::Password { password, .. } => password,
+        }
+    }
+}
+
+/// What the holder of a credential may do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ApiRole {
+    /// Read everything.
+    #[default]
+    Reader,
+    /// Read everything and write to points.
+    Operator,
+}
+
+/// The log of readings on disk.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// What a commit survives.
+    pub durability: Durability,
+    /// Longest time a reading waits for its commit, in milliseconds.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub commit_max_ms: u32,
+    /// Most rows in one commit.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub commit_max_rows: u32,
+    /// A segment is sealed at this many rows.
+    #[schemars(range(min = 1000, max = 10_000_000))]
+    pub segment_max_rows: u32,
+    /// A segment is sealed this many seconds after its first commit.
+    #[schemars(range(min = 60, max = 31_536_000))]
+    pub segment_max_age_s: u32,
+    /// Readings older than this many seconds are deleted, a segment at a time.
+    #[schemars(range(min = 60, max = 3_153_600_000_u64))]
+    pub retention_max_age_s: u64,
+    /// The oldest segments are deleted when all of them take more bytes than this.
+    #[schemars(range(min = 16_777_216, max = 1_125_899_906_842_624_u64))]
+    pub retention_max_bytes: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Full,
+            commit_max_ms: 20,
+            commit_max_rows: 10_000,
+            segment_max_rows: 500_000,
+            segment_max_age_s: 86_400,
+            retention_max_age_s: 31_536_000,
+            retention_max_bytes: 4 << 30,
+        }
+    }
+}
+
+/// What a commit of the log survives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// A power cut: every commit waits for the disk.
+    #[default]
+    Full,
+    /// A crash of the gateway; a power cut may lose the last commits. Less wear on flash.
+    Normal,
+}

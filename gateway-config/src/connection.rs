@@ -1,0 +1,127 @@
+//! Connections: an adapter with its settings, its transports, its schedule and its limits.
+
+use crate::LogLevel;
+use bulkhead_model::transport::Transport;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The poll group of points that name no other; its interval is [`Connection::poll_interval_ms`].
+pub const DEFAULT_POLL_GROUP: &str = "default";
+
+/// One running adapter: what it is, what it is told, what it may touch.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// The adapter: the name of a file in `adapters_dir`, without `.wasm`.
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-z0-9_-]+$"))]
+    pub adapter: String,
+    /// Whether it runs.
+    #[serde(default = "default_true")]
+    pub enabled: bool,
+    /// Least important lines of this connection to write; absent: `logging.level`.
+    #[serde(default)]
+    pub log_level: Option<LogLevel>,
+    /// Time between the starts of two polls of the group `default`, in milliseconds.
+    #[serde(default = "default_poll_interval_ms")]
+    #[schemars(range(min = 10, max = 86_400_000))]
+    pub poll_interval_ms: u32,
+    /// While a device is down one Bad reading a point is written in this many seconds.
+    #[serde(default = "default_heartbeat_s")]
+    #[schemars(range(min = 1, max = 86_400))]
+    pub heartbeat_s: u32,
+    /// Poll groups by name, each with an interval of its own.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = crate::schema::name()))]
+    pub poll_groups: BTreeMap<String, PollGroup>,
+    /// The transports granted to it, by the role the adapter gives them, such as `device` or `upstream`.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = crate::schema::name()))]
+    pub transports: BTreeMap<String, Transport>,
+    /// What it may use up.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What the adapter is told, as its own schema lays it out. Handed over as JSON.
+    #[serde(default = "default_settings")]
+    #[schemars(extend("type" = "object"))]
+    pub settings: serde_json::Value,
+}
+
+impl Connection {
+    /// Time between the starts of two polls of a group, in milliseconds.
+    #[must_use]
+    pub fn interval_ms(&self, group: &str) -> u32 {
+        self.poll_groups.get(group).map_or(self.poll_interval_ms, |group| group.interval_ms)
+    }
+}
+
+/// A poll group: points that are read together.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PollGroup {
+    /// Time between the starts of two polls, in milliseconds.
+    #[schemars(range(min = 10, max = 86_400_000))]
+    pub interval_ms: u32,
+}
+
+/// What a connection may use up. Beyond it only the connection itself suffers.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Memory of one adapter instance, in MiB.
+    #[schemars(range(min = 1, max = 1024))]
+    pub memory_max_mb: u32,
+    /// Longest time the adapter may compute in one call, in milliseconds; waiting for a transport is not counted.
+    #[schemars(range(min = 10, max = 60_000))]
+    pub call_timeout_ms: u32,
+    /// Longest time one host call may take, in milliseconds, whatever its transport's own timeout says.
+    #[schemars(range(min = 10, max = 600_000))]
+    pub host_call_timeout_ms: u32,
+    /// Lines of the journal it may write in a second; the rest is counted and dropped.
+    #[schemars(range(min = 1, max = 1000))]
+    pub log_lines_per_s: u32,
+    /// Frames that may wait for the listener; then the transport stops reading.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub frame_queue_max: u32,
+    /// Most frames in one call of the listener.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub frames_per_call_max: u32,
+    /// Writes that may wait for the writer; further ones are refused.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub command_queue_max: u32,
+    /// First wait before an adapter that failed is started again, in milliseconds; it doubles each time.
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub restart_first_ms: u32,
+    /// Longest wait before it is started again, in milliseconds.
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub restart_max_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_max_mb: 64,
+            call_timeout_ms: 2000,
+            host_call_timeout_ms: 60_000,
+            log_lines_per_s: 20,
+            frame_queue_max: 8192,
+            frames_per_call_max: 1024,
+            command_queue_max: 64,
+            restart_first_ms: 500,
+            restart_max_ms: 60_000,
+        }
+    }
+}
+
+fn default_true() -> bool {
+    true
+}
+fn default_poll_interval_ms() -> u32 {
+    1000
+}
+fn default_heartbeat_s() -> u32 {
+    60
+}
+fn default_settings() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}

@@ -1,0 +1,112 @@
+//! Routes: which points go to which sink, under which names, how often, and what is tried again when.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A mapping from the points of source connections to one sink connection.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Which points, as patterns `connection/point` with `*` for any run of characters and `?` for one.
+    #[schemars(length(min = 1, max = 1000))]
+    pub select: Vec<String>,
+    /// The sink connection.
+    pub to: String,
+    /// Whether it runs. A route that is off keeps its cursor.
+    #[serde(default = "default_true")]
+    pub enabled: bool,
+    /// Where a route without a cursor begins.
+    #[serde(default)]
+    pub from: RouteStart,
+    /// Most readings in one batch.
+    #[serde(default = "default_batch_max_readings")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub batch_max_readings: u32,
+    /// A batch is sent when its first reading has waited this long, in milliseconds.
+    #[serde(default = "default_batch_max_age_ms")]
+    #[schemars(range(min = 1, max = 3_600_000))]
+    pub batch_max_age_ms: u32,
+    /// First wait after a batch was not taken, in milliseconds; it doubles each time, with jitter.
+    #[serde(default = "default_retry_first_ms")]
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub retry_first_ms: u32,
+    /// Longest wait between two tries, in milliseconds.
+    #[serde(default = "default_retry_max_ms")]
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub retry_max_ms: u32,
+    /// New names for points. The first rule that matches counts.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub rename: Vec<Rename>,
+    /// Linear conversions. The first rule that matches counts.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub convert: Vec<Convert>,
+}
+
+impl Route {
+    /// [`Route::retry_first_ms`] where the config does not say it.
+    pub const RETRY_FIRST_MS: u32 = 1000;
+
+    /// [`Route::retry_max_ms`] where the config does not say it.
+    pub const RETRY_MAX_MS: u32 = 60_000;
+}
+
+/// Where a route without a cursor begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteStart {
+    /// At the oldest reading the log still has.
+    #[default]
+    Oldest,
+    /// At the first reading after the route was made.
+    Now,
+}
+
+/// A new name for the points of a pattern.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rename {
+    /// Which points: a pattern `connection/point`.
+    pub points: String,
+    /// The new name; `$1`, `$2`, … stand for what the first, second, … `*` of the pattern took.
+    #[schemars(length(min = 1, max = 255))]
+    pub to: String,
+}
+
+/// A linear conversion of the points of a pattern: `value × scale + offset`.
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Convert {
+    /// Which points: a pattern `connection/point`.
+    pub points: String,
+    /// Factor.
+    #[serde(default = "default_scale")]
+    pub scale: f64,
+    /// What is added after the factor.
+    #[serde(default)]
+    pub offset: f64,
+    /// The unit afterwards; absent: the point's own.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub unit: Option<String>,
+}
+
+fn default_true() -> bool {
+    true
+}
+fn default_batch_max_readings() -> u32 {
+    500
+}
+fn default_batch_max_age_ms() -> u32 {
+    1000
+}
+fn default_retry_first_ms() -> u32 {
+    Route::RETRY_FIRST_MS
+}
+fn default_retry_max_ms() -> u32 {
+    Route::RETRY_MAX_MS
+}
+fn default_scale() -> f64 {
+    1.0
+}

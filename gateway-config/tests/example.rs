@@ -1,0 +1,127 @@
+//! `examples/full.toml` says what it promises: it loads as it stands, its commented defaults are the defaults, it shows
+//! every key that there is, and the bounds beside a number are those that are enforced.
+
+use bulkhead_config::{AdapterLookup, AnyAdapter, Config, Loaded, json_schema, load, parse};
+use serde_json::Value;
+use std::path::Path;
+
+const FILE: &str = "examples/full.toml";
+
+fn text() -> String {
+    std::fs::read_to_string(FILE).expect("the example")
+}
+
+/// The text with `#key = …` taken in, and with `#+ key = …` when `all`.
+fn uncommented(all: bool) -> String {
+    let line = |line: &str| match (line.strip_prefix("#+ "), line.strip_prefix('#')) {
+        (Some(example), _) if all => example.to_owned(),
+        (None, Some(default)) if default.starts_with(|c: char| c.is_ascii_lowercase()) => default.to_owned(),
+        _ => line.to_owned(),
+    };
+    text().lines().map(|it| line(it) + "\n").collect()
+}
+
+fn config(text: &str) -> Config {
+    let loaded = parse(text, Path::new(FILE), &AnyAdapter);
+    loaded.unwrap_or_else(|diagnostics| panic!("{diagnostics}")).config
+}
+
+#[test]
+fn it_loads_as_it_stands_without_a_diagnostic() {
+    let Loaded { config, warnings } = load(Path::new(FILE), &AnyAdapter).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(warnings.is_empty(), "{warnings}");
+    assert_eq!(config.base_dir, Path::new("examples"));
+    assert_eq!(config.connections["boiler"].settings["points"][1]["name"], "pump");
+}
+
+#[test]
+fn commented_defaults_are_the_defaults() {
+    assert_ne!(uncommented(false), text());
+    assert_eq!(config(&uncommented(false)), config(&text()));
+}
+
+/// The tables that a schema describes, each with its keys: those of a variant include those it takes in.
+fn tables<'s>(root: &'s Value, schema: &'s Value, found: &mut Vec<Vec<&'s String>>) {
+    match schema {
+        Value::Object(keywords) => {
+            if let Some(own) = keywords.get("properties").and_then(Value::as_object) {
+                let base = keywords.get("$ref").and_then(Value::as_str).and_then(|at| root.pointer(&at[1..]));
+                let base = base.and_then(|base| base["properties"].as_object());
+                found.push(own.keys().chain(base.into_iter().flat_map(serde_json::Map::keys)).collect());
+            }
+            keywords.values().for_each(|value| tables(root, value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| tables(root, item, found)),
+        _ => {}
+    }
+}
+
+fn shows(value: &toml::Value, keys: &[&String]) -> bool {
+    match value {
+        toml::Value::Table(table) => {
+            keys.iter().all(|key| table.contains_key(*key)) || table.values().any(|value| shows(value, keys))
+        }
+        toml::Value::Array(items) => items.iter().any(|item| shows(item, keys)),
+        _ => false,
+    }
+}
+
+#[test]
+fn it_shows_every_key() {
+    let everything = uncommented(true);
+    config(&everything);
+    let example = toml::Value::Table(everything.parse().expect("TOML"));
+    let schema = json_schema();
+    let mut found = Vec::new();
+    tables(&schema, &schema, &mut found);
+    assert!(found.len() > 30, "only {} tables in the schema", found.len());
+    for keys in found {
+        assert!(shows(&example, &keys), "no table of the example has all of {keys:?}");
+    }
+}
+
+/// The bounds that the schema gives each key: `(key, "1 to 5")`.
+fn bounds(schema: &Value, found: &mut Vec<(String, String)>) {
+    match schema {
+        Value::Object(keywords) => {
+            for (key, property) in keywords.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                if let (Some(min), Some(max)) = (property.get("minimum"), property.get("maximum")) {
+                    found.push((key.clone(), format!("{min} to {max}")));
+                }
+            }
+            keywords.values().for_each(|value| bounds(value, found));
+        }
+        Value::Array(items) => items.iter().for_each(|item| bounds(item, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn bounds_beside_numbers_are_those_of_the_schema() {
+    let everything = uncommented(true);
+    let mut found = Vec::new();
+    bounds(&json_schema(), &mut found);
+    assert!(found.len() > 40, "only {} bounded keys in the schema", found.len());
+    for (key, bounds) in &found {
+        let assigns = format!("{key} = ");
+        let shown = everything.lines().filter(|line| line.contains(&assigns) && line.contains(bounds)).count();
+        let bounded = found.iter().filter(|other| **other == (key.clone(), bounds.clone())).count();
+        assert!(shown >= bounded, "`{key}` with {bounds} stands in {shown} lines and in {bounded} tables");
+    }
+}
+
+/// The schema that the adapter of the repository carries; none for one whose schema is not laid down as a file.
+fn laid_down(adapter: &str) -> Option<Value> {
+    let schema = std::fs::read_to_string(format!("../guest-adapters/{adapter}/settings.schema.json")).ok()?;
+    Some(serde_json::from_str(&schema).expect("a JSON Schema"))
+}
+
+#[test]
+fn its_settings_are_those_of_the_adapters() {
+    for adapter in ["modbus-registers", "mqtt-json", "serial-text"] {
+        assert!(laid_down(adapter).is_some(), "{adapter} has no schema");
+    }
+    let schemas = |_: &Path, adapter: &str| AdapterLookup::Found(laid_down(adapter));
+    let loaded = load(Path::new(FILE), &schemas).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+}
