@@ -1,0 +1,262 @@
+//! OData JSON: service document, collections, entities, errors (JSON Format 4.01). Collections are written row by row
+//! into any writer, so that a host can stream them.
+
+use crate::negotiate::{JsonFormat, Metadata, Negotiated};
+use crate::url::encode_segment;
+use crate::{EntitySet, EntityType, Error, Model, PrimitiveType, Property, Row, Value};
+use std::io::{self, Write};
+
+/// How an answer is written.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Style<'a> {
+    /// The service root, absolute, ending with a slash.
+    pub root: &'a str,
+    /// The version and the form of names.
+    pub negotiated: Negotiated,
+    /// The flavour of JSON.
+    pub format: JsonFormat,
+}
+
+impl Style<'_> {
+    /// The name of a piece of control information: `@odata.count` or `@count`.
+    fn control(&self, name: &str) -> String {
+        format!("@{}{name}", if self.negotiated.short_names { "" } else { "odata." })
+    }
+}
+
+/// What the rows are of.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Shape<'a> {
+    /// The model.
+    pub model: &'a Model,
+    /// The set.
+    pub set: &'a EntitySet,
+    /// Its type.
+    pub entity_type: &'a EntityType,
+    /// The properties in each row, as [`crate::Query::columns`] has them.
+    pub columns: &'a [usize],
+    /// The properties to write, as [`crate::Query::select`] has them.
+    pub select: Option<&'a [usize]>,
+}
+
+/// The service document: the entity sets and where they are.
+#[must_use]
+pub fn service_document(model: &Model, style: Style<'_>) -> Vec<u8> {
+    let mut document = serde_json::Map::new();
+    if style.format.metadata != Metadata::None {
+        document.insert(style.control("context"), format!("{}$metadata", style.root).into());
+    }
+    let sets: Vec<_> = model
+        .entity_sets()
+        .iter()
+        .map(|set| serde_json::json!({ "name": set.name, "kind": "EntitySet", "url": set.name }))
+        .collect();
+    document.insert("value".into(), sets.into());
+    serde_json::Value::Object(document).to_string().into_bytes()
+}
+
+/// An error's body.
+#[must_use]
+pub fn error(error: &Error) -> Vec<u8> {
+    let mut inner = serde_json::json!({ "code": error.code(), "message": error.to_string() });
+    if let Some(target) = error.target() {
+        inner["target"] = target.into();
+    }
+    serde_json::json!({ "error": inner }).to_string().into_bytes()
+}
+
+/// Writes a collection: [`CollectionWriter::begin`], rows, [`CollectionWriter::finish`].
+pub struct CollectionWriter<'a, W: Write> {
+    writer: W,
+    style: Style<'a>,
+    shape: Shape<'a>,
+    rows: usize,
+}
+
+impl<'a, W: Write> CollectionWriter<'a, W> {
+    /// Writes what comes before the rows.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn begin(mut writer: W, style: Style<'a>, shape: Shape<'a>, count: Option<u64>) -> io::Result<Self> {
+        writer.write_all(b"{")?;
+        if style.format.metadata != Metadata::None {
+            write_string(&mut writer, &style.control("context"))?;
+            writer.write_all(b":")?;
+            write_string(&mut writer, &context(style.root, shape, false))?;
+            writer.write_all(b",")?;
+        }
+        if let Some(count) = count {
+            let quote = if style.format.ieee754_compatible { "\"" } else { "" };
+            write!(writer, "\"{}\":{quote}{count}{quote},", style.control("count"))?;
+        }
+        writer.write_all(b"\"value\":[")?;
+        Ok(Self { writer, style, shape, rows: 0 })
+    }
+
+    /// Writes one row.
+    ///
+    /// # Errors
+    /// Those of the writer, and `InvalidData` for a row that is not of the type.
+    pub fn row(&mut self, row: &Row) -> io::Result<()> {
+        if self.rows > 0 {
+            self.writer.write_all(b",")?;
+        }
+        self.rows += 1;
+        self.writer.write_all(b"{")?;
+        write_members(&mut self.writer, self.style, self.shape, row, true)?;
+        self.writer.write_all(b"}")
+    }
+
+    /// Writes what comes after the rows and gives the writer back. The next link must be absolute.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn finish(mut self, next_link: Option<&str>) -> io::Result<W> {
+        self.writer.write_all(b"]")?;
+        if let Some(link) = next_link {
+            write!(self.writer, ",\"{}\":", self.style.control("nextLink"))?;
+            write_string(&mut self.writer, link)?;
+        }
+        self.writer.write_all(b"}")?;
+        Ok(self.writer)
+    }
+}
+
+/// Writes one entity.
+///
+/// # Errors
+/// As [`CollectionWriter::row`].
+pub fn write_entity(mut writer: impl Write, style: Style<'_>, shape: Shape<'_>, row: &Row) -> io::Result<()> {
+    writer.write_all(b"{")?;
+    let with_context = style.format.metadata != Metadata::None;
+    if with_context {
+        write_string(&mut writer, &style.control("context"))?;
+        writer.write_all(b":")?;
+        write_string(&mut writer, &context(style.root, shape, true))?;
+    }
+    write_members(&mut writer, style, shape, row, !with_context)?;
+    writer.write_all(b"}")
+}
+
+/// The context URL (Part 1 §10.2, §10.3, §10.7).
+fn context(root: &str, shape: Shape<'_>, entity: bool) -> String {
+    let selected = shape.select.map_or_else(String::new, |select| {
+        let names: Vec<_> =
+            select.iter().map(|position| shape.entity_type.properties[*position].name.as_str()).collect();
+        format!("({})", names.join(","))
+    });
+    format!("{root}$metadata#{}{selected}{}", shape.set.name, if entity { "/$entity" } else { "" })
+}
+
+/// Writes control information and properties of a row; `first` is false when a member stands before.
+fn write_members(
+    writer: &mut impl Write,
+    style: Style<'_>,
+    shape: Shape<'_>,
+    row: &Row,
+    mut first: bool,
+) -> io::Result<()> {
+    check_row(shape, row)?;
+    let full = style.format.metadata == Metadata::Full;
+    if full {
+        let ty = format!("#{}.{}", shape.model.namespace(), shape.entity_type.name);
+        write_name(writer, &style.control("type"), &mut first)?;
+        write_string(writer, &ty)?;
+        write_name(writer, &style.control("id"), &mut first)?;
+        write_string(writer, &entity_url(style.root, shape, row))?;
+    }
+    for (position, value) in shape.columns.iter().zip(row) {
+        if shape.select.is_some_and(|select| !select.contains(position)) {
+            continue;
+        }
+        let property = &shape.entity_type.properties[*position];
+        if full && !is_implied(property.ty) && *value != Value::Null {
+            write_name(writer, &format!("{}{}", property.name, style.control("type")), &mut first)?;
+            write_string(writer, &property.ty.name().replacen("Edm.", "#", 1))?;
+        }
+        write_name(writer, &property.name, &mut first)?;
+        let as_string =
+            style.format.ieee754_compatible && matches!(property.ty, PrimitiveType::Int64 | PrimitiveType::Decimal);
+        write_value(writer, value, as_string)?;
+    }
+    Ok(())
+}
+
+/// Types that a reader infers from the JSON itself (JSON Format §4.6.3).
+fn is_implied(ty: PrimitiveType) -> bool {
+    matches!(ty, PrimitiveType::Boolean | PrimitiveType::String | PrimitiveType::Double)
+}
+
+fn check_row(shape: Shape<'_>, row: &Row) -> io::Result<()> {
+    let refused = |message: String| Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    let set = &shape.set.name;
+    if row.len() != shape.columns.len() {
+        return refused(format!("{set}: a row has {} values for {} columns", row.len(), shape.columns.len()));
+    }
+    for (position, value) in shape.columns.iter().zip(row) {
+        let property: &Property = &shape.entity_type.properties[*position];
+        let null = *value == Value::Null;
+        if !value.fits(property.ty) || (null && !property.nullable) {
+            let found = value.ty().map_or("null", PrimitiveType::name);
+            return refused(format!("{set}: property {} is {}, but the row has {found}", property.name, property.ty));
+        }
+    }
+    Ok(())
+}
+
+/// The URL of an entity by its key.
+fn entity_url(root: &str, shape: Shape<'_>, row: &Row) -> String {
+    let value_of = |position: usize| {
+        let column = shape.columns.iter().position(|column| *column == position);
+        column.map_or(&Value::Null, |column| &row[column])
+    };
+    let names = &shape.entity_type.key;
+    let parts: Vec<String> = names
+        .iter()
+        .zip(shape.entity_type.key_positions())
+        .map(|(name, position)| {
+            let literal = encode_segment(&key_literal(value_of(position)));
+            if names.len() == 1 { literal } else { format!("{name}={literal}") }
+        })
+        .collect();
+    format!("{root}{}({})", shape.set.name, parts.join(","))
+}
+
+fn key_literal(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("'{}'", text.replace('\'', "''")),
+        Value::Duration(_) => format!("duration'{value}'"),
+        _ => value.to_string(),
+    }
+}
+
+fn write_name(writer: &mut impl Write, name: &str, first: &mut bool) -> io::Result<()> {
+    if !std::mem::take(first) {
+        writer.write_all(b",")?;
+    }
+    write_string(writer, name)?;
+    writer.write_all(b":")
+}
+
+fn write_string(writer: &mut impl Write, text: &str) -> io::Result<()> {
+    serde_json::to_writer(writer, text).map_err(io::Error::from)
+}
+
+/// Writes a value (JSON Format §7.1); `as_string` for numbers that IEEE 754 would round.
+fn write_value(writer: &mut impl Write, value: &Value, as_string: bool) -> io::Result<()> {
+    match value {
+        Value::Null => writer.write_all(b"null"),
+        Value::Boolean(value) => write!(writer, "{value}"),
+        Value::Int(number) if as_string => write!(writer, "\"{number}\""),
+        Value::Int(number) => write!(writer, "{number}"),
+        Value::Double(number) if number.is_finite() => write!(writer, "{value}"),
+        Value::Decimal(digits) if !as_string && is_json_number(digits) => write!(writer, "{digits}"),
+        Value::String(text) => write_string(writer, text),
+        _ => write_string(writer, &value.to_string()),
+    }
+}
+
+fn is_json_number(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Number>(text).is_ok()
+}

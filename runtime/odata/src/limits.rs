@@ -1,0 +1,41 @@
+//! Every bound of this crate in one place. A breach is a 4xx that names the limit.
+
+/// Longest URL in bytes: path below the root and query together.
+pub const URL_MAX_BYTES: usize = 16 * 1024;
+/// Most query options in one URL.
+pub const OPTIONS_MAX: usize = 64;
+/// Most path segments below the root.
+pub const SEGMENTS_MAX: usize = 32;
+/// Longest expression in bytes, after decoding.
+pub const EXPRESSION_MAX_BYTES: usize = 8 * 1024;
+/// Deepest nesting of an expression.
+pub const EXPRESSION_MAX_DEPTH: usize = 64;
+/// Most nodes in an expression.
+pub const EXPRESSION_MAX_NODES: usize = 1_000;
+/// Longest SQL written for one expression, in bytes. Some functions need their arguments more than once.
+pub const SQL_MAX_BYTES: usize = 256 * 1024;
+/// Most items in `$orderby` or `$select`.
+pub const LIST_MAX_ITEMS: usize = 128;
+/// Longest `$skiptoken` in bytes, after decoding.
+pub const PAGE_TOKEN_MAX_BYTES: usize = 4 * 1024;
+/// Rows of a page where the host does not say otherwise; also the most a client gets by `Prefer: maxpagesize`.
+pub const PAGE_MAX_ROWS: usize = 5_000;
+/// Longest identifier in characters (OData ABNF `odataIdentifier`).
+pub const IDENTIFIER_MAX_CHARS: usize = 128;
+
+/// Bounds on one expression.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Longest text in bytes.
+    pub bytes: usize,
+    /// Deepest nesting.
+    pub depth: usize,
+    /// Most nodes.
+    pub nodes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { bytes: EXPRESSION_MAX_BYTES, depth: EXPRESSION_MAX_DEPTH, nodes: EXPRESSION_MAX_NODES }
+    }
+}

@@ -1,0 +1,247 @@
+//! Typed expressions to SQL, in SQLite's dialect, with bound parameters only: no text of a client ever becomes SQL.
+//!
+//! The host names the SQL expression behind each property. How values must be stored: `Edm.Boolean` as 0 and 1, integers
+//! as INTEGER, `Edm.Double` as REAL, `Edm.String` as TEXT, `Edm.DateTimeOffset`, `Edm.Duration` and `Edm.TimeOfDay` as
+//! INTEGER nanoseconds, `Edm.Date` as INTEGER days since 1970-01-01, `Edm.Guid` as TEXT in lower case with dashes,
+//! `Edm.Binary` as BLOB. `Edm.Decimal` may be TEXT or a number and is compared as a REAL.
+
+mod functions;
+mod keyset;
+
+pub use keyset::{decode_token, encode_token};
+
+use crate::limits::SQL_MAX_BYTES;
+use crate::typed::{Comparison, Node};
+use crate::{EntityType, Error, PrimitiveType, TypedExpr, Value};
+
+/// A value to bind.
+#[derive(Clone, PartialEq, Debug)]
+pub enum SqlValue {
+    /// NULL
+    Null,
+    /// INTEGER
+    Integer(i64),
+    /// REAL; never NaN
+    Real(f64),
+    /// TEXT
+    Text(String),
+    /// BLOB
+    Blob(Vec<u8>),
+}
+
+impl From<&Value> for SqlValue {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::Null => SqlValue::Null,
+            Value::Boolean(value) => SqlValue::Integer(i64::from(*value)),
+            Value::Int(number) | Value::DateTimeOffset(number) | Value::Duration(number) | Value::TimeOfDay(number) => {
+                SqlValue::Integer(*number)
+            }
+            Value::Date(days) => SqlValue::Integer(i64::from(*days)),
+            Value::Double(number) if number.is_nan() => SqlValue::Null,
+            Value::Double(number) => SqlValue::Real(*number),
+            // A decimal of any length is a valid floating-point text, if perhaps an infinite one.
+            Value::Decimal(digits) => digits.parse().map_or(SqlValue::Null, SqlValue::Real),
+            Value::String(text) => SqlValue::Text(text.clone()),
+            Value::Guid(_) => SqlValue::Text(value.to_string()),
+            Value::Binary(bytes) => SqlValue::Blob(bytes.clone()),
+        }
+    }
+}
+
+/// A piece of SQL with the values of its parameters.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SqlFragment {
+    /// The SQL. Parameters are numbered, `?1`, from [`SqlTranslator::first_parameter`] on; one may occur several times.
+    pub text: String,
+    /// Their values: the first is that of the first number.
+    pub parameters: Vec<SqlValue>,
+}
+
+/// Gives the SQL expression of a property by its name; none for one that cannot be used in SQL.
+pub type Columns<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Writes SQL for expressions over one entity type.
+#[derive(Clone, Copy)]
+pub struct SqlTranslator<'a> {
+    entity_type: &'a EntityType,
+    columns: Columns<'a>,
+    first: usize,
+}
+
+impl<'a> SqlTranslator<'a> {
+    /// A translator whose parameters begin with `?1`.
+    #[must_use]
+    pub fn new(entity_type: &'a EntityType, columns: Columns<'a>) -> Self {
+        Self { entity_type, columns, first: 1 }
+    }
+
+    /// The same with another number for the first parameter, for a statement that has parameters before.
+    #[must_use]
+    pub fn first_parameter(mut self, number: usize) -> Self {
+        self.first = number;
+        self
+    }
+
+    /// A condition for WHERE that holds for exactly the rows whose `$filter` is true.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for a property without an SQL expression.
+    pub fn filter(&self, filter: &TypedExpr) -> Result<SqlFragment, Error> {
+        let mut writer = Writer::new(self);
+        let text = writer.expression(filter, Truth::OrNull)?;
+        Ok(SqlFragment { text, parameters: writer.parameters })
+    }
+
+    /// A condition for WHERE that holds for the entity of a key ([`crate::Query::key`]).
+    ///
+    /// # Errors
+    /// As [`SqlTranslator::filter`].
+    pub fn key(&self, key: &[(usize, Value)]) -> Result<SqlFragment, Error> {
+        let mut writer = Writer::new(self);
+        let mut parts = Vec::with_capacity(key.len());
+        for (position, value) in key {
+            let column = writer.property(*position)?;
+            parts.push(format!("{column} = {}", writer.bind(SqlValue::from(value))));
+        }
+        Ok(SqlFragment { text: parts.join(" AND "), parameters: writer.parameters })
+    }
+}
+
+/// What an SQL NULL in place of false would do here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Truth {
+    /// Nothing: null and false both leave the row out, so that the plain operator, which an index serves, is right.
+    OrNull,
+    /// Harm: the value goes on into `not` or a comparison, so that a comparison must really be false.
+    Exact,
+}
+
+/// Collects parameters while it writes.
+struct Writer<'a, 't> {
+    translator: &'t SqlTranslator<'a>,
+    parameters: Vec<SqlValue>,
+}
+
+type Written = Result<String, Error>;
+
+impl<'a, 't> Writer<'a, 't> {
+    fn new(translator: &'t SqlTranslator<'a>) -> Self {
+        Self { translator, parameters: Vec::new() }
+    }
+
+    fn bind(&mut self, value: SqlValue) -> String {
+        self.parameters.push(value);
+        format!("?{}", self.translator.first + self.parameters.len() - 1)
+    }
+
+    fn property(&self, position: usize) -> Written {
+        let property = &self.translator.entity_type.properties[position];
+        let Some(column) = (self.translator.columns)(&property.name) else {
+            return Err(Error::unsupported(&property.name, "this property can be neither filtered nor sorted by"));
+        };
+        Ok(if property.ty == PrimitiveType::Decimal { format!("CAST({column} AS REAL)") } else { column })
+    }
+
+    /// Writes an operand: an SQL expression that binds more strongly than any operator around it.
+    fn expression(&mut self, expression: &TypedExpr, truth: Truth) -> Written {
+        let text = match &expression.node {
+            Node::Literal(value) => self.bind(SqlValue::from(value)),
+            Node::Property(position) => self.property(*position)?,
+            Node::Compare(comparison, left, right) => self.comparison(*comparison, left, right, truth)?,
+            Node::And(left, right) => {
+                format!("({} AND {})", self.expression(left, truth)?, self.expression(right, truth)?)
+            }
+            Node::Or(left, right) => {
+                format!("({} OR {})", self.expression(left, truth)?, self.expression(right, truth)?)
+            }
+            Node::Not(operand) => format!("(NOT {})", self.expression(operand, Truth::Exact)?),
+            Node::In(operand, items) => self.membership(operand, items, truth)?,
+            Node::Call(function, arguments) => self.call(*function, arguments)?,
+            Node::Arithmetic(op, left, right) => self.arithmetic(*op, left, right, expression.ty)?,
+            Node::Negate(operand) => format!("(-{})", self.expression(operand, Truth::Exact)?),
+        };
+        // Checked at every node: a chain of functions that repeat their arguments would double at each.
+        if text.len() > SQL_MAX_BYTES {
+            return Err(Error::Limit { target: "expression".into(), limit: "sql bytes", max: SQL_MAX_BYTES });
+        }
+        Ok(text)
+    }
+
+    fn comparison(&mut self, op: Comparison, left: &TypedExpr, right: &TypedExpr, truth: Truth) -> Written {
+        if is_nan(left) || is_nan(right) {
+            return Ok(constant(op == Comparison::Ne));
+        }
+        match (is_null(left), is_null(right)) {
+            (true, true) => return Ok(constant(matches!(op, Comparison::Eq | Comparison::Ge | Comparison::Le))),
+            (true, false) => return self.with_null(op, right),
+            (false, true) => return self.with_null(op, left),
+            (false, false) => {}
+        }
+        let (a, b) = (self.expression(left, Truth::Exact)?, self.expression(right, Truth::Exact)?);
+        let (either, both) = (left.nullable || right.nullable, left.nullable && right.nullable);
+        let plain = match op {
+            Comparison::Eq if both || (either && truth == Truth::Exact) => return Ok(format!("({a} IS {b})")),
+            Comparison::Ne if either => return Ok(format!("({a} IS NOT {b})")),
+            Comparison::Eq => format!("({a} = {b})"),
+            Comparison::Ne => format!("({a} <> {b})"),
+            Comparison::Gt => format!("({a} > {b})"),
+            Comparison::Lt => format!("({a} < {b})"),
+            Comparison::Ge if both => format!("({a} >= {b} OR ({a} IS NULL AND {b} IS NULL))"),
+            Comparison::Le if both => format!("({a} <= {b} OR ({a} IS NULL AND {b} IS NULL))"),
+            Comparison::Ge => format!("({a} >= {b})"),
+            Comparison::Le => format!("({a} <= {b})"),
+        };
+        Ok(exact(plain, either, truth))
+    }
+
+    /// A comparison with the literal null.
+    fn with_null(&mut self, op: Comparison, operand: &TypedExpr) -> Written {
+        let text = self.expression(operand, Truth::Exact)?;
+        Ok(match op {
+            Comparison::Eq | Comparison::Ge | Comparison::Le => format!("({text} IS NULL)"),
+            Comparison::Ne => format!("({text} IS NOT NULL)"),
+            // The operand's parameters stay bound, so it stays in the text, too.
+            Comparison::Gt | Comparison::Lt => format!("({text} IS NULL AND 0)"),
+        })
+    }
+
+    fn membership(&mut self, operand: &TypedExpr, items: &[TypedExpr], truth: Truth) -> Written {
+        let (literals, others): (Vec<_>, Vec<_>) =
+            items.iter().partition(|item| matches!(item.node, Node::Literal(_)) && !is_null(item));
+        let mut parts = Vec::new();
+        let values: Vec<_> = literals.into_iter().filter(|item| !is_nan(item)).collect();
+        if !values.is_empty() {
+            let text = self.expression(operand, Truth::Exact)?;
+            let list: Vec<_> =
+                values.into_iter().map(|item| self.expression(item, Truth::Exact)).collect::<Result<_, _>>()?;
+            parts.push(exact(format!("({text} IN ({}))", list.join(", ")), operand.nullable, truth));
+        }
+        for item in others {
+            parts.push(self.comparison(Comparison::Eq, operand, item, truth)?);
+        }
+        Ok(match parts.as_slice() {
+            [] => constant(false),
+            [only] => only.clone(),
+            several => format!("({})", several.join(" OR ")),
+        })
+    }
+}
+
+/// Makes a null false where that matters.
+fn exact(text: String, nullable: bool, truth: Truth) -> String {
+    if nullable && truth == Truth::Exact { format!("({text} IS TRUE)") } else { text }
+}
+
+/// Not `1` and `0`: a whole number in ORDER BY would be the number of a column.
+fn constant(truth: bool) -> String {
+    if truth { "(1 = 1)".into() } else { "(1 = 0)".into() }
+}
+
+fn is_null(expression: &TypedExpr) -> bool {
+    matches!(expression.node, Node::Literal(Value::Null))
+}
+
+fn is_nan(expression: &TypedExpr) -> bool {
+    matches!(expression.node, Node::Literal(Value::Double(number)) if number.is_nan())
+}
