@@ -1,0 +1,141 @@
+//! What a guest cannot do to its host: spin, trap, hoard memory, wait for ever, import what was not granted.
+
+mod support;
+
+use bulkhead_sandbox::capability::Capabilities;
+use bulkhead_sandbox::{CallError, Guest, Limits, SandboxError};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::{HandClock, Silent, component, guest, nothing_granted, poller, short_limits};
+
+const SPIN: &str = "(loop $for_ever (br $for_ever))";
+const READ_MODBUS: &str = r#"(import "bulkhead:adapter/modbus@0.1.0" "read" (func $read (param i32 i32 i32 i32 i32)))"#;
+
+fn made(imports: &str, start: &str, poll: &str) -> Vec<u8> {
+    component("poller-world", "", &poller(imports, start, "", poll))
+}
+
+fn running(bytes: &[u8], limits: Limits) -> Guest {
+    guest(bytes, nothing_granted(), limits).unwrap()
+}
+
+#[tokio::test]
+async fn a_good_guest_is_built_once_and_kept() {
+    let mut guest = running(&made("", "", ""), Limits::default());
+    for _ in 0..3 {
+        assert_eq!(guest.poll("default").await.unwrap(), []);
+    }
+    assert_eq!((guest.counters().instances, guest.counters().calls), (1, 3));
+}
+
+#[tokio::test]
+async fn a_spinning_guest_ends_at_its_deadline_and_its_neighbours_run_meanwhile() {
+    let limits = short_limits();
+    let mut guest = running(&made("", "", SPIN), limits);
+    let started = Instant::now();
+    let beats = async {
+        let mut longest = Duration::ZERO;
+        let mut beat = tokio::time::interval(Duration::from_millis(2));
+        while started.elapsed() < limits.call_timeout {
+            let before = Instant::now();
+            beat.tick().await;
+            longest = longest.max(before.elapsed());
+        }
+        longest
+    };
+    let (outcome, longest) = tokio::join!(guest.poll("default"), beats);
+    assert!(matches!(outcome, Err(CallError::TimedOut { .. })), "{outcome:?}");
+    assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
+    assert!(longest < limits.call_timeout, "a neighbour waited {longest:?} for one beat of 2 ms");
+    assert_eq!(guest.counters().timeouts, 1);
+}
+
+#[tokio::test]
+async fn a_trapped_guest_rests_and_is_built_anew() {
+    let clock = Arc::new(HandClock::default());
+    let grants = Capabilities { clock: clock.clone(), ..nothing_granted() };
+    let mut guest = guest(&made("", "", "unreachable"), grants, short_limits()).unwrap();
+    let CallError::Trapped { message, rebuild_in } = guest.poll("default").await.unwrap_err() else { panic!() };
+    assert!(message.contains("unreachable"), "{message}");
+    assert!(matches!(guest.poll("default").await, Err(CallError::Resting { .. })));
+    clock.advance(rebuild_in);
+    let again = guest.poll("default").await;
+    assert!(matches!(again, Err(CallError::Trapped { .. })), "{again:?}");
+    assert_eq!((guest.counters().traps, guest.counters().instances), (2, 2));
+}
+
+#[tokio::test]
+async fn memory_beyond_the_limit_is_not_given() {
+    // Traps when growing by 32 MiB works.
+    let grow = "(if (i32.ne (memory.grow (i32.const 512)) (i32.const -1)) (then unreachable))";
+    let small = Limits { memory_max_bytes: 16 << 20, ..short_limits() };
+    running(&made("", "", grow), small).poll("default").await.unwrap();
+    let large = running(&made("", "", grow), short_limits()).poll("default").await;
+    assert!(matches!(large, Err(CallError::Trapped { .. })), "{large:?}");
+}
+
+#[tokio::test]
+async fn a_host_call_that_never_returns_is_ended_and_the_guest_goes_on() {
+    let mut grants = nothing_granted();
+    grants.modbus.insert(String::new(), Arc::new(Silent));
+    // After the call the result's discriminant at 1024 is 1: a fault. Traps otherwise.
+    let read = "(call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))
+                (if (i32.ne (i32.load8_u (i32.const 1024)) (i32.const 1)) (then unreachable))
+                (i32.store8 (i32.const 1024) (i32.const 0)) (i32.store (i32.const 1028) (i32.const 0)) (i32.store (i32.const 1032) (i32.const 0))";
+    let mut guest = guest(&made(READ_MODBUS, "", read), grants, short_limits()).unwrap();
+    let started = Instant::now();
+    guest.poll("default").await.unwrap();
+    assert!(started.elapsed() >= Duration::from_millis(100) && started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn an_import_without_its_grant_is_named_before_anything_runs() {
+    let read = "(call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))";
+    let outcome = guest(&made(READ_MODBUS, "", read), nothing_granted(), Limits::default()).err();
+    let Some(SandboxError::NotGranted { .. }) = &outcome else { panic!("{outcome:?}") };
+    let message = outcome.unwrap().to_string();
+    assert!(
+        message.contains("bulkhead:adapter/modbus@0.1.0") && message.contains("modbus-tcp or modbus-rtu"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn an_import_that_is_not_on_offer_is_named() {
+    let wit = "package test:more; interface gpio { set: func(); } world greedy { include bulkhead:adapter/poller-world@0.1.0; import gpio; }";
+    let core = poller(r#"(import "test:more/gpio" "set" (func $set))"#, "(call $set)", "", "");
+    let error = guest(&component("greedy", wit, &core), nothing_granted(), Limits::default()).err().unwrap();
+    assert!(matches!(error, SandboxError::UnknownImport { .. }), "{error}");
+    assert!(error.to_string().contains("test:more/gpio"), "{error}");
+}
+
+#[tokio::test]
+async fn a_wasi_guest_runs_and_finds_nothing() {
+    let wit = "package test:more;
+        world wasi-poller { include bulkhead:adapter/poller-world@0.1.0; import wasi:cli/environment@0.2.0; }
+        package wasi:cli@0.2.0 { interface environment { get-environment: func() -> list<tuple<string, string>>; get-arguments: func() -> list<string>; } }";
+    // Traps when there is a variable or an argument.
+    let imports = r#"(import "wasi:cli/environment@0.2.0" "get-environment" (func $variables (param i32)))
+                     (import "wasi:cli/environment@0.2.0" "get-arguments" (func $arguments (param i32)))"#;
+    let look = "(call $variables (i32.const 2048)) (call $arguments (i32.const 2064))
+                (if (i32.or (i32.load (i32.const 2052)) (i32.load (i32.const 2068))) (then unreachable))";
+    let bytes = component("wasi-poller", wit, &poller(imports, "", "", look));
+    running(&bytes, Limits::default()).poll("default").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_guest_whose_start_spins_or_traps_does_not_start() {
+    for start in [SPIN, "unreachable"] {
+        let mut guest = running(&made("", start, ""), short_limits());
+        assert!(guest.start().await.is_err());
+        assert!(matches!(guest.poll("default").await, Err(CallError::Resting { .. })));
+    }
+}
+
+#[test]
+fn what_is_no_adapter_says_so() {
+    let load = |bytes: &[u8]| guest(bytes, nothing_granted(), Limits::default()).err().unwrap().to_string();
+    assert!(load(b"not wasm").contains("is not a WebAssembly component"));
+    assert!(load(&wat::parse_str("(module)").unwrap()).contains("is not a WebAssembly component"));
+    assert!(load(&wat::parse_str("(component)").unwrap()).contains("exports no role"));
+}
