@@ -1,0 +1,120 @@
+//! What can be set about a log, and the fixed bounds of what cannot.
+
+use crate::files::{FileOps, SystemFiles};
+use crate::{Log, LogError};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Weight of all readings that are queued for the writer or being committed, in bytes. Appends wait for room beyond it.
+pub(crate) const QUEUE_MAX_BYTES: usize = 8 * 1024 * 1024;
+/// Least weight of a command in that queue, so that the queue has at most `QUEUE_MAX_BYTES / COMMAND_MIN_BYTES` of them.
+pub(crate) const COMMAND_MIN_BYTES: usize = 2 * 1024;
+/// Most commands in the queue.
+pub(crate) const QUEUE_MAX_COMMANDS: usize = QUEUE_MAX_BYTES / COMMAND_MIN_BYTES;
+/// Heaviest batch of one append; a heavier one is refused.
+pub(crate) const BATCH_MAX_BYTES: usize = 64 * 1024 * 1024;
+/// Weight of the newest committed batches kept in memory, where readers near the tail find them.
+pub(crate) const RING_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// How many seqs are reserved at a time; up to as many are skipped after an unclean end.
+pub(crate) const SEQ_BLOCK: u64 = 1_000_000;
+/// An open segment with more rows than this is not appended to after a restart but sealed: its ranges would have to be
+/// read anew, which takes longer than starting a segment.
+pub(crate) const RESUME_MAX_ROWS: u64 = 100_000;
+/// Closed segments that may wait for sealing; at more, the open one grows beyond its bound instead.
+pub(crate) const SEAL_BACKLOG_MAX: usize = 8;
+/// Newest segments that are searched for latest readings before `open` returns; older ones follow in the background.
+pub(crate) const LATEST_SEGMENTS_AT_OPEN: usize = 4;
+/// A latest value heavier than this is not kept in memory but read from its segment when asked for.
+pub(crate) const LATEST_VALUE_MAX_BYTES: usize = 1024;
+/// Idle connections to segments kept for the next reader, over all segments.
+pub(crate) const IDLE_READERS_MAX: usize = 6;
+/// Rows a scan fetches at a time at first; doubled with each fetch.
+pub(crate) const SCAN_FIRST_ROWS: usize = 64;
+/// Most rows a scan fetches at a time.
+pub(crate) const SCAN_MAX_ROWS: usize = 1024;
+/// Most seqs of one point that a scan collects from a segment's index; with more it walks the rows instead.
+pub(crate) const SCAN_MAX_SEQS: u64 = 65_536;
+/// Queries open at the same time.
+pub(crate) const QUERIES_MAX: usize = 4;
+/// Longest wait for one of them to end.
+pub(crate) const QUERY_WAIT: Duration = Duration::from_secs(5);
+/// How long one statement of a query may run unless the query says otherwise.
+pub(crate) const QUERY_TIME_LIMIT: Duration = Duration::from_secs(10);
+/// Dead letters kept a route; beyond it the oldest goes.
+pub(crate) const DEAD_LETTERS_MAX_PER_ROUTE: u64 = 10_000;
+/// Points of one connection; a connection that declares more gets [`LogError::TooManyPoints`].
+pub const POINTS_MAX_PER_CONNECTION: usize = 20_000;
+/// Keys in an adapter's memory.
+pub const ADAPTER_STATE_MAX_KEYS: usize = 256;
+/// Bytes of one key in an adapter's memory.
+pub const ADAPTER_STATE_KEY_MAX_BYTES: usize = 255;
+/// Bytes of all keys and values in an adapter's memory.
+pub const ADAPTER_STATE_MAX_BYTES: usize = 64 * 1024;
+
+/// When a commit counts as done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Durability {
+    /// Synced to the medium: survives a power cut.
+    #[default]
+    Full,
+    /// Handed to the operating system: survives the end of the process; a power cut may take the last seconds.
+    /// `state.db` stays on [`Durability::Full`], so that no seq is ever given twice.
+    Normal,
+}
+
+/// Where a log lives and how it commits, seals and forgets.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LogConfig {
+    /// The folder; made when it is not there.
+    pub dir: PathBuf,
+    /// When a commit counts as done.
+    pub durability: Durability,
+    /// Longest time in milliseconds that an append waits for others to share its commit.
+    pub commit_max_ms: u32,
+    /// Rows at which a commit waits no longer. A batch is never split, so a commit may have more.
+    pub commit_max_rows: u32,
+    /// Rows at which a segment is closed and sealed.
+    pub segment_max_rows: u32,
+    /// Age in seconds, from its first commit, at which a segment is closed and sealed.
+    pub segment_max_age_s: u32,
+    /// Sealed segments whose newest commit is older than this many seconds are dropped. None: no bound.
+    pub retention_max_age_s: Option<u64>,
+    /// The oldest sealed segments are dropped while all segments together have more bytes than this. None: no bound.
+    pub retention_max_bytes: Option<u64>,
+}
+
+impl LogConfig {
+    /// The defaults: full durability; commits after 20 ms or 10,000 rows; segments of 500,000 rows or a day; no
+    /// retention bound.
+    #[must_use]
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            durability: Durability::Full,
+            commit_max_ms: 20,
+            commit_max_rows: 10_000,
+            segment_max_rows: 500_000,
+            segment_max_age_s: 86_400,
+            retention_max_age_s: None,
+            retention_max_bytes: None,
+        }
+    }
+
+    /// Opens the log, or creates it in an empty folder. Blocks for file operations.
+    ///
+    /// # Errors
+    /// [`LogError::InUse`] when another process has it open, [`LogError::SqliteTooOld`], [`LogError::StateMissing`],
+    /// [`LogError::ForeignSegment`], [`LogError::Format`], or what the file system or SQLite reports.
+    pub fn open(self) -> Result<Log, LogError> {
+        self.open_with(Arc::new(SystemFiles))
+    }
+
+    /// As [`LogConfig::open`], with file operations of one's own: tests lose what was not synced.
+    ///
+    /// # Errors
+    /// As [`LogConfig::open`].
+    pub fn open_with(self, files: Arc<dyn FileOps>) -> Result<Log, LogError> {
+        Log::open(self, files)
+    }
+}

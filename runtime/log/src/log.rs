@@ -1,0 +1,437 @@
+//! The log as its users see it: one handle, cheap to clone.
+
+use crate::batch::{rows_after, weight_of};
+use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
+use crate::query::Query;
+use crate::scan::{RowFilter, Scan};
+use crate::shared::Shared;
+use crate::state::stored_seq;
+use crate::writer::{Command, Room};
+use crate::{Catalogue, Committed, DeadLetter, FileOps, InFlight, LogConfig, LogError, LogStats, Point, Row};
+use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
+use parking_lot::Mutex;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// The identity of a log: 32 hexadecimal digits, drawn at random when it is created.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LogId(pub(crate) Arc<str>);
+
+impl LogId {
+    /// It as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A log that is open. Clones share it; it closes in order with [`Log::close`] or when the last clone goes.
+#[derive(Clone, Debug)]
+pub struct Log {
+    shared: Arc<Shared>,
+    queue: Arc<Queue>,
+}
+
+/// The way to the writer's thread.
+#[derive(Debug)]
+struct Queue {
+    commands: Mutex<Option<SyncSender<Command>>>,
+    /// One permit a byte; every command holds at least [`COMMAND_MIN_BYTES`], so the channel never overflows.
+    room: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// An append that has been queued. Await it for its commit.
+#[derive(Debug)]
+pub struct Pending(oneshot::Receiver<Result<Committed, LogError>>);
+
+impl Pending {
+    /// Waits for the commit.
+    ///
+    /// # Errors
+    /// What the commit met, or [`LogError::Closed`]. Nothing of the batch was stored then.
+    pub async fn committed(self) -> Result<Committed, LogError> {
+        self.0.await.unwrap_or(Err(LogError::Closed))
+    }
+}
+
+impl Log {
+    pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Self, LogError> {
+        let opened = crate::open::open(config, files)?;
+        let queue = Queue {
+            commands: Mutex::new(Some(opened.commands)),
+            room: Arc::new(Semaphore::new(QUEUE_MAX_BYTES)),
+            writer: Mutex::new(Some(opened.writer)),
+        };
+        Ok(Self { shared: opened.shared, queue: Arc::new(queue) })
+    }
+
+    /// The log's identity; part of idempotency keys, delta links and event ids.
+    #[must_use]
+    pub fn id(&self) -> LogId {
+        self.shared.id.clone()
+    }
+
+    /// Makes points of a connection known and returns their numbers, in order, when that is durable. The same name and
+    /// kind give the same number at every call; another kind gives another number under the same name, whose former
+    /// point stays readable by number. Unit, group, limits and description are replaced. Blocks when something is new.
+    ///
+    /// # Errors
+    /// [`LogError::BadPointName`], [`LogError::TooManyPoints`], or what writing `state.db` met; nothing is declared then.
+    pub fn declare(&self, connection: &str, points: &[PointInfo]) -> Result<Vec<PointId>, LogError> {
+        if let Some(bad) = points.iter().find(|info| !PointInfo::name_is_valid(&info.name)) {
+            return Err(LogError::BadPointName { connection: connection.to_owned(), name: bad.name.clone() });
+        }
+        let _alone = self.shared.declaring.lock();
+        let mut next = Catalogue::clone(&self.catalogue());
+        let mut changed = Vec::new();
+        let ids = points
+            .iter()
+            .map(|info| {
+                let (point, is_changed) = declared(&next, connection, info);
+                if is_changed {
+                    next.insert_all([(Arc::clone(&point), true)]);
+                    changed.push(Arc::clone(&point));
+                }
+                point.id
+            })
+            .collect();
+        if !changed.is_empty() {
+            if next.count_of(connection) > POINTS_MAX_PER_CONNECTION {
+                let (points, max) = (next.count_of(connection), POINTS_MAX_PER_CONNECTION);
+                return Err(LogError::TooManyPoints { connection: connection.to_owned(), points, max });
+            }
+            self.shared.state.store_points(changed)?;
+            *self.shared.catalogue.write() = Arc::new(next);
+        }
+        Ok(ids)
+    }
+
+    /// The points as they are now.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.shared.catalogue()
+    }
+
+    /// Commits readings under consecutive seqs, in their order, and returns when the commit is durable. Readings of
+    /// several appends share a commit; an append is never split.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPoint`], [`LogError::KindMismatch`], [`LogError::BatchTooLarge`], [`LogError::Closed`], or what
+    /// the commit met. Nothing of the batch is stored then.
+    pub async fn append(&self, readings: Vec<Reading>) -> Result<Committed, LogError> {
+        self.submit(readings).await?.committed().await
+    }
+
+    /// As [`Log::append`], but returns when the batch has found room in the queue, so that a caller can have several on
+    /// the way. Batches of one caller are committed in the order of their `submit`.
+    ///
+    /// # Errors
+    /// As [`Log::append`], except for what the commit meets.
+    pub async fn submit(&self, readings: Vec<Reading>) -> Result<Pending, LogError> {
+        self.shared.check(&readings)?;
+        let weight = weight_of(&readings);
+        if weight > BATCH_MAX_BYTES {
+            return Err(LogError::BatchTooLarge { bytes: weight, max: BATCH_MAX_BYTES });
+        }
+        let room = self.queue.reserve(weight).await?;
+        let (reply, pending) = oneshot::channel();
+        self.queue.send(Command::Append { readings, weight, reply, room })?;
+        Ok(Pending(pending))
+    }
+
+    /// The last committed seq, now and whenever it moves; 0 in a new log.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<Seq> {
+        self.shared.committed.subscribe()
+    }
+
+    /// The committed rows behind `after`, by rising seq, at most `limit`. Near the tail they come from memory; otherwise
+    /// it blocks for the disk.
+    ///
+    /// # Errors
+    /// [`LogError::Gone`] when rows behind `after` were dropped by retention; or what reading met.
+    pub fn read(&self, after: Seq, limit: usize) -> Result<Vec<Row>, LogError> {
+        let dropped_to = self.shared.dropped_to();
+        if after < dropped_to {
+            return Err(LogError::Gone { after, first_available: dropped_to + 1 });
+        }
+        let newest = self.shared.ring.read().after(after);
+        if let Some(batches) = newest {
+            return Ok(rows_after(&batches, after, limit));
+        }
+        let filter = RowFilter { after: stored_seq(after)?, ..RowFilter::default() };
+        let rows = self.rows(filter, limit)?;
+        // Retention may have dropped a segment between the first look and the scan.
+        let dropped_to = self.shared.dropped_to();
+        if after < dropped_to {
+            return Err(LogError::Gone { after, first_available: dropped_to + 1 });
+        }
+        Ok(rows)
+    }
+
+    /// The committed rows of one point behind `after` whose time is from `from` on and before `to`, by rising seq, at
+    /// most `limit`. For the next page pass the last row's seq. Blocks for the disk.
+    ///
+    /// # Errors
+    /// [`LogError::UnknownPoint`], or what reading met.
+    pub fn history(
+        &self,
+        point: PointId,
+        from: Option<Timestamp>,
+        to: Option<Timestamp>,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Row>, LogError> {
+        if self.catalogue().by_id(point).is_none() {
+            return Err(LogError::UnknownPoint { point });
+        }
+        let mut filter = RowFilter { point: Some(point.0), after: stored_seq(after)?, ..RowFilter::default() };
+        filter.time_from = from.map_or(i64::MIN, |time| time.0);
+        match to.map(|time| time.0.checked_sub(1)) {
+            Some(None) => return Ok(Vec::new()),
+            Some(Some(last)) => filter.time_to = last,
+            None => {}
+        }
+        self.rows(filter, limit)
+    }
+
+    fn rows(&self, filter: RowFilter, limit: usize) -> Result<Vec<Row>, LogError> {
+        let snapshot = self.shared.snapshot();
+        let mut scan = Scan::new(&snapshot, filter, Arc::clone(&self.shared.readers));
+        scan.expect(limit);
+        let mut rows = Vec::new();
+        while rows.len() < limit {
+            let Some(stored) = scan.next()? else { break };
+            rows.push(snapshot.row(stored)?);
+        }
+        Ok(rows)
+    }
+
+    /// The row of a point that was committed last, whatever its time; none when it has none. Blocks only for a value of
+    /// more than a kibibyte, which is read from its segment.
+    #[must_use]
+    pub fn latest(&self, point: PointId) -> Option<Row> {
+        self.shared.latest(point)
+    }
+
+    /// The last committed row of every point whose name still stands for it, by rising point number. Blocks as
+    /// [`Log::latest`].
+    #[must_use]
+    pub fn latest_all(&self) -> Vec<Row> {
+        self.shared.latest_all()
+    }
+
+    /// A read-only SQL view of the log as it is now. Blocks while too many are in use.
+    ///
+    /// # Errors
+    /// [`LogError::QueriesBusy`], or what SQLite reports.
+    pub fn query(&self) -> Result<Query, LogError> {
+        Query::open(&self.shared)
+    }
+
+    /// A cursor's position; none when there is no such cursor. Blocks.
+    ///
+    /// # Errors
+    /// What reading `state.db` met; so for all functions below.
+    pub fn cursor(&self, name: &str) -> Result<Option<Seq>, LogError> {
+        self.shared.state.cursor(name)
+    }
+
+    /// Puts a cursor to a position, forward or back; durable when it returns. Blocks.
+    ///
+    /// # Errors
+    /// What writing `state.db` met; so for all functions below that write.
+    pub fn set_cursor(&self, name: &str, seq: Seq) -> Result<(), LogError> {
+        self.shared.state.set_cursor(name, seq)
+    }
+
+    /// All cursors by name. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn cursors(&self) -> Result<Vec<(String, Seq)>, LogError> {
+        self.shared.state.cursors()
+    }
+
+    /// Removes a cursor; nothing happens where there is none. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn remove_cursor(&self, name: &str) -> Result<(), LogError> {
+        self.shared.state.remove_cursor(name)
+    }
+
+    /// The batch a route may have on the way. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn in_flight(&self, route: &str) -> Result<Option<InFlight>, LogError> {
+        self.shared.state.in_flight(route)
+    }
+
+    /// Stores the bounds of the batch a route is about to send; durable when it returns. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn begin_batch(&self, route: &str, batch: InFlight) -> Result<(), LogError> {
+        self.shared.state.begin_batch(route, batch)
+    }
+
+    /// Ends a route's batch in one transaction: the cursor named as the route moves, the batch is no longer in flight,
+    /// dead letters are stored under the route (its newest 10,000 are kept). Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn finish_batch(&self, route: &str, cursor: Seq, dead_letters: &[DeadLetter]) -> Result<(), LogError> {
+        self.shared.state.finish_batch(route, cursor, dead_letters)
+    }
+
+    /// Dead letters of a route or of all, the newest first. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn dead_letters(&self, route: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, LogError> {
+        self.shared.state.dead_letters(route, limit)
+    }
+
+    /// How many dead letters of a route are kept. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn dead_letter_count(&self, route: &str) -> Result<u64, LogError> {
+        self.shared.state.dead_letter_count(route)
+    }
+
+    /// What an adapter remembers under a key. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn state_get(&self, connection: &str, key: &str) -> Result<Option<Vec<u8>>, LogError> {
+        self.shared.state.adapter_get(connection, key)
+    }
+
+    /// Has an adapter remember a value; durable when it returns. Blocks.
+    ///
+    /// # Errors
+    /// [`LogError::StateFull`] beyond 256 keys of 1 to 255 bytes or 64 KiB in all; else as [`Log::set_cursor`].
+    pub fn state_set(&self, connection: &str, key: &str, value: &[u8]) -> Result<(), LogError> {
+        self.shared.state.adapter_set(connection, key, value)
+    }
+
+    /// Has an adapter forget a key; nothing happens where there is none. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn state_remove(&self, connection: &str, key: &str) -> Result<(), LogError> {
+        self.shared.state.adapter_remove(connection, key)
+    }
+
+    /// Numbers about the log now. Lists the folder, so it blocks a little.
+    #[must_use]
+    pub fn stats(&self) -> LogStats {
+        let free = self.queue.room.available_permits();
+        LogStats { queue_bytes: QUEUE_MAX_BYTES.saturating_sub(free), ..self.shared.stats() }
+    }
+
+    /// Closes the open segment if it is old enough, and drops the sealed segments that retention no longer allows at
+    /// `now`. Returns how many were dropped. The log does the same after each sealing; call it now and then for the case
+    /// that nothing is appended. Blocks.
+    ///
+    /// # Errors
+    /// What reading or writing met; what could be dropped before it was.
+    pub fn apply_retention(&self, now: Timestamp) -> Result<usize, LogError> {
+        if let Some(room) = self.queue.try_reserve() {
+            self.queue.send(Command::RotateIfAged { now, _room: room })?;
+        }
+        crate::retention::apply(&self.shared, now)
+    }
+
+    /// Closes the open segment and returns when it and those before it are sealed. An empty one stays as it is.
+    ///
+    /// # Errors
+    /// [`LogError::Closed`], or what the sealing met; it is tried again later.
+    pub async fn seal(&self) -> Result<(), LogError> {
+        let room = self.queue.reserve(0).await?;
+        let (reply, sealed) = oneshot::channel();
+        self.queue.send(Command::Seal { reply, _room: room })?;
+        sealed.await.unwrap_or(Err(LogError::Closed))
+    }
+
+    /// Commits what is queued, moves the WAL into its segment, and ends the log's threads. Appends of other clones are
+    /// refused from now on; reading goes on.
+    ///
+    /// # Errors
+    /// [`LogError::Closed`] when it was closed before, or what closing met; everything acknowledged is on disk anyway.
+    pub async fn close(self) -> Result<(), LogError> {
+        let room = self.queue.reserve(0).await?;
+        let (reply, closed) = oneshot::channel();
+        self.queue.send(Command::Close { reply, _room: room })?;
+        self.queue.commands.lock().take();
+        let result = closed.await.unwrap_or(Err(LogError::Closed));
+        let writer = self.queue.writer.lock().take();
+        if let Some(writer) = writer {
+            // It answered just before its end: this wait is short.
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        result
+    }
+}
+
+impl Queue {
+    /// Waits until there is room for so many bytes. A batch heavier than the queue takes all of it.
+    async fn reserve(&self, weight: usize) -> Result<Room, LogError> {
+        let bytes = weight.clamp(COMMAND_MIN_BYTES, QUEUE_MAX_BYTES);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| LogError::Closed)
+    }
+
+    /// Room for a command without readings, if there is any.
+    fn try_reserve(&self) -> Option<Room> {
+        let bytes = u32::try_from(COMMAND_MIN_BYTES).unwrap_or(u32::MAX);
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()
+    }
+
+    fn send(&self, command: Command) -> Result<(), LogError> {
+        let commands = self.commands.lock();
+        // With the room reserved the channel cannot be full: an error means that the writer has ended.
+        commands.as_ref().ok_or(LogError::Closed)?.try_send(command).map_err(|_| LogError::Closed)
+    }
+}
+
+impl Drop for Queue {
+    /// The last handle goes: the writer commits what is queued and ends, and the next `open` finds the folder free.
+    fn drop(&mut self) {
+        self.commands.get_mut().take();
+        if let Some(writer) = self.writer.get_mut().take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// The point a declaration stands for, and whether it differs from what the catalogue has.
+fn declared(catalogue: &Catalogue, connection: &str, info: &PointInfo) -> (Arc<Point>, bool) {
+    let named = catalogue.by_name(connection, &info.name);
+    if let Some(point) = named.filter(|point| point.info == *info) {
+        return (Arc::clone(point), false);
+    }
+    let interned = named
+        .map(|point| Arc::clone(&point.connection))
+        .or_else(|| catalogue.of_connection(connection).next().map(|point| Arc::clone(&point.connection)))
+        .unwrap_or_else(|| Arc::from(connection));
+    let id = match named {
+        Some(point) if point.info.kind == info.kind => point.id,
+        Some(_) => catalogue.former(connection, info).map_or_else(|| catalogue.next_id(), |point| point.id),
+        None => catalogue.next_id(),
+    };
+    (Arc::new(Point { id, connection: interned, info: info.clone() }), true)
+}

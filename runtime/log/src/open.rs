@@ -1,0 +1,394 @@
+//! Opening a log: leftovers removed, the place to go on found, latest readings rebuilt, threads started.
+
+use crate::batch::Ring;
+use crate::config::{LATEST_SEGMENTS_AT_OPEN, QUEUE_MAX_COMMANDS, RESUME_MAX_ROWS, SEAL_BACKLOG_MAX, SEQ_BLOCK};
+use crate::files::{FileEntry, SegmentFile, io_error, remove_database};
+use crate::latest::Latest;
+use crate::log::LogId;
+use crate::query::QueryPool;
+use crate::reader::Readers;
+use crate::scan::{RowFilter, Scan, last_rows};
+use crate::sealer::{self, Closed};
+use crate::segment::{self, Knowledge, Live, Segment, key};
+use crate::segment_set::SegmentSet;
+use crate::shared::{Shared, Snapshot};
+use crate::sqlite::{assert_version, open_append, sqlite_error};
+use crate::state::{State, loaded_seq};
+use crate::state_schema::LogRecord;
+use crate::stats::Counters;
+use crate::writer::{Appending, Command, Sealer, Writer, start_segment};
+use crate::{Catalogue, Durability, FileOps, LogConfig, LogError, clock};
+use bulkhead_model::{PointId, Seq, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use std::collections::HashSet;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+
+/// Jobs that may wait for the sealer: every segment of a full backlog, and as many requests for a report.
+const SEALER_JOBS_MAX: usize = SEAL_BACKLOG_MAX * 2;
+/// What SQLite keeps beside a segment.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// An open log with its writer.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) commands: SyncSender<Command>,
+    pub(crate) writer: JoinHandle<()>,
+}
+
+/// Opens a log or creates it.
+pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened, LogError> {
+    assert_version()?;
+    let dir = config.dir.clone();
+    files.create_dir(&dir).map_err(io_error("create", &dir))?;
+    let lock = lock(&dir)?;
+    let entries = files.list(&dir).map_err(io_error("list", &dir))?;
+    let state_path = dir.join("state.db");
+    let has_state = entries.iter().any(|entry| entry.name == "state.db");
+    let found = remove_unborn(&*files, &dir, remove_leftovers(&*files, &dir, &entries)?)?;
+    if !has_state && !found.is_empty() {
+        return Err(LogError::StateMissing { dir });
+    }
+    let (state, record) = State::open(&state_path, &new_id()?)?;
+    files.sync_dir(&dir).map_err(io_error("sync", &dir))?;
+    let id = LogId(Arc::from(record.log_id.as_str()));
+    let mut catalogue = Catalogue::default();
+    catalogue.insert_all(state.points()?);
+
+    let segments: Vec<_> =
+        found.iter().filter_map(|(file, entry)| Segment::new(&dir, *file, entry.bytes, Arc::clone(&files))).collect();
+    let last_stored = last_stored_seq(&segments, id.as_str())?.max(loaded_seq(record.dropped_to));
+    let place = place_to_go_on(&record, last_stored);
+    state.reserve_to(place.next + SEQ_BLOCK)?;
+    if let Some((first, last)) = place.skipped {
+        tracing::warn!(first, last, "the log was not closed in order: these seqs are skipped");
+    }
+    let shared = Arc::new(Shared {
+        files,
+        id,
+        state,
+        catalogue: RwLock::new(Arc::new(catalogue)),
+        declaring: Mutex::new(()),
+        segments: SegmentSet::new(segments),
+        readers: Arc::new(Readers::default()),
+        ring: RwLock::new(Ring::new(last_stored)),
+        latest: RwLock::new(Latest::default()),
+        committed: watch::Sender::new(last_stored),
+        queries: QueryPool::default(),
+        counters: Counters::default(),
+        retaining: Mutex::new(()),
+        dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
+        skipped_at_open: place.skipped,
+        _lock: lock,
+        config,
+    });
+    start(shared, place.next, &found)
+}
+
+/// Takes the folder's lock.
+fn lock(dir: &Path) -> Result<File, LogError> {
+    let path = dir.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LogError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
+    }
+}
+
+/// A new log id: 128 random bits in hexadecimal digits.
+fn new_id() -> Result<String, LogError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        io_error("draw a log id for", Path::new("state.db"))(std::io::Error::other(error.to_string()))
+    })?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Removes what an interrupted sealing, retention or replacement has left. Returns the segments that stay.
+fn remove_leftovers(
+    files: &dyn FileOps,
+    dir: &Path,
+    entries: &[FileEntry],
+) -> Result<Vec<(SegmentFile, FileEntry)>, LogError> {
+    let parsed: Vec<_> =
+        entries.iter().filter_map(|entry| Some((SegmentFile::parse(&entry.name)?, entry.clone()))).collect();
+    let sealed: HashSet<Seq> = parsed
+        .iter()
+        .filter_map(|(file, _)| if let SegmentFile::Sealed { start, .. } = file { Some(*start) } else { None })
+        .collect();
+    let mut kept = Vec::new();
+    for (file, entry) in parsed {
+        let leftover = match file {
+            SegmentFile::Unfinished => true,
+            SegmentFile::Open { start } => sealed.contains(&start),
+            SegmentFile::Sealed { .. } => false,
+        };
+        if leftover {
+            remove_database(files, &dir.join(&entry.name))?;
+        } else {
+            kept.push((file, entry));
+        }
+    }
+    remove_orphans(files, dir, entries)?;
+    Ok(kept)
+}
+
+/// Removes what SQLite kept beside segments that are no longer there.
+fn remove_orphans(files: &dyn FileOps, dir: &Path, entries: &[FileEntry]) -> Result<(), LogError> {
+    let names: HashSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    for entry in entries.iter().filter(|entry| entry.name.starts_with("seg-")) {
+        let base = COMPANIONS.iter().find_map(|suffix| entry.name.strip_suffix(suffix));
+        if base.is_some_and(|base| !names.contains(base)) {
+            let path = dir.join(&entry.name);
+            match files.remove(&path) {
+                // It went with its database just now.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                result => result.map_err(io_error("remove", &path))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes open segments whose making was interrupted: their tables come in one transaction, before any row.
+fn remove_unborn(
+    files: &dyn FileOps,
+    dir: &Path,
+    found: Vec<(SegmentFile, FileEntry)>,
+) -> Result<Vec<(SegmentFile, FileEntry)>, LogError> {
+    let mut born = Vec::new();
+    for (file, entry) in found {
+        let path = dir.join(&entry.name);
+        if matches!(file, SegmentFile::Open { .. }) && !has_tables(&path).map_err(sqlite_error("open", &path))? {
+            tracing::info!(segment = %path.display(), "a segment whose making was interrupted is removed");
+            remove_database(files, &path)?;
+        } else {
+            born.push((file, entry));
+        }
+    }
+    Ok(born)
+}
+
+fn has_tables(path: &Path) -> rusqlite::Result<bool> {
+    open_append(path, true)?.query_row("SELECT count(*) > 0 FROM sqlite_schema", [], |row| row.get(0))
+}
+
+/// The last seq in the segments; 0 when they are empty. Checks on the way that the open ones belong to this log.
+fn last_stored_seq(segments: &[Arc<Segment>], log_id: &str) -> Result<Seq, LogError> {
+    let mut last = 0;
+    for segment in segments {
+        match segment.sealed_last() {
+            Some(sealed) => last = last.max(sealed),
+            None => {
+                let wrong = sqlite_error("read", &segment.path);
+                // Opened for writing, so that a WAL left by a killed process is taken over.
+                let connection = open_append(&segment.path, true).map_err(&wrong)?;
+                segment::check(&connection, &segment.path, log_id)?;
+                let max = connection.query_row("SELECT coalesce(max(seq), 0) FROM readings", [], |row| row.get(0));
+                last = last.max(loaded_seq(max.map_err(&wrong)?));
+            }
+        }
+    }
+    Ok(last)
+}
+
+/// Where a log goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Place {
+    next: Seq,
+    skipped: Option<(Seq, Seq)>,
+}
+
+/// Behind the last row after an orderly close; behind everything that was reserved otherwise.
+fn place_to_go_on(record: &LogRecord, last_stored: Seq) -> Place {
+    match record.closed_at {
+        Some(closed_at) => Place { next: last_stored.max(loaded_seq(closed_at)) + 1, skipped: None },
+        None => {
+            let reserved_to = loaded_seq(record.reserved_to);
+            let skipped = (reserved_to > last_stored).then_some((last_stored + 1, reserved_to));
+            Place { next: last_stored.max(reserved_to) + 1, skipped }
+        }
+    }
+}
+
+/// Finds the segment to append to and starts the threads.
+fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)]) -> Result<Opened, LogError> {
+    let open = match resume(&shared)? {
+        Some(open) => open,
+        None => {
+            let open = start_segment(&shared, next_seq)?;
+            shared.segments.push(Arc::clone(&open.segment));
+            open
+        }
+    };
+    let older = note_newest(&shared)?;
+    let leftovers = leftovers(&shared, found);
+    let (jobs, waiting_jobs) = sync_channel(SEALER_JOBS_MAX);
+    let (commands, waiting_commands) = sync_channel(QUEUE_MAX_COMMANDS);
+    let ending = Arc::new(AtomicBool::new(false));
+    let sealer_thread = spawn("log-sealer", {
+        let (shared, ending) = (Arc::clone(&shared), Arc::clone(&ending));
+        move || sealer::run(&shared, leftovers, older, &waiting_jobs, &ending)
+    })?;
+    let writer = Writer {
+        described: Vec::new(),
+        described_as: shared.catalogue(),
+        reserved_to: next_seq + SEQ_BLOCK,
+        shared: Arc::clone(&shared),
+        open,
+        sealer: Sealer { jobs, ending, thread: sealer_thread },
+        next_seq,
+    };
+    let writer = spawn("log-writer", move || writer.run(&waiting_commands))?;
+    Ok(Opened { shared, commands, writer })
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, LogError> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    builder.spawn(work).map_err(io_error("start a thread for", Path::new(name)))
+}
+
+/// The newest segment, if it is open and short enough to go on.
+fn resume(shared: &Shared) -> Result<Option<Appending>, LogError> {
+    let segments = shared.segments.now();
+    let Some(newest) = segments.last().filter(|segment| matches!(segment.knowledge, Knowledge::Unread)) else {
+        return Ok(None);
+    };
+    let wrong = sqlite_error("open", &newest.path);
+    let full = shared.config.durability == Durability::Full;
+    let connection = open_append(&newest.path, full).map_err(&wrong)?;
+    let bounds = connection.query_row("SELECT min(seq), max(seq) FROM readings", [], |row| {
+        Ok(row.get::<_, Option<i64>>(0)?.zip(row.get::<_, Option<i64>>(1)?))
+    });
+    let span = bounds.map_err(&wrong)?.map_or(0, |(first, last)| last.abs_diff(first) + 1);
+    if span > RESUME_MAX_ROWS.min(u64::from(shared.config.segment_max_rows)) {
+        return Ok(None);
+    }
+    let first_commit = segment::number(&connection, key::FIRST_COMMIT).map_err(&wrong)?.map(Timestamp);
+    let live = read_live(&connection).map_err(&wrong)?;
+    let rows = live.rows;
+    let segment = Segment::live(&shared.config.dir, newest.start, live, Arc::clone(&shared.files));
+    let segment = segment.ok_or(LogError::Closed)?;
+    shared.segments.resume(Arc::clone(&segment));
+    Ok(Some(Appending { connection, segment, rows, first_commit }))
+}
+
+/// Reads what is to be known of a short open segment.
+fn read_live(connection: &rusqlite::Connection) -> rusqlite::Result<Live> {
+    let mut live = Live::default();
+    let mut select = connection.prepare("SELECT point, time FROM readings")?;
+    let mut rows = select.query([])?;
+    let now = clock::now();
+    while let Some(row) = rows.next()? {
+        live.note_row(PointId(row.get(0)?), row.get(1)?, now);
+    }
+    Ok(live)
+}
+
+/// The open segments that are not gone on with, as the sealer takes them. When their last row was committed nobody knows;
+/// their file's last change is close.
+fn leftovers(shared: &Shared, found: &[(SegmentFile, FileEntry)]) -> Vec<Closed> {
+    let modified_of = |start: Seq| {
+        let entry = found.iter().find(|(file, _)| *file == SegmentFile::Open { start });
+        entry.map_or_else(clock::now, |(_, entry)| entry.modified)
+    };
+    let segments = shared.segments.now();
+    segments
+        .iter()
+        .filter(|segment| matches!(segment.knowledge, Knowledge::Unread))
+        .map(|segment| Closed {
+            segment: Arc::clone(segment),
+            connection: None,
+            last_commit: modified_of(segment.start),
+        })
+        .collect()
+}
+
+/// Takes the latest readings of the newest segments in. Returns the sealed ones that are left, the newest first.
+fn note_newest(shared: &Arc<Shared>) -> Result<Vec<Arc<Segment>>, LogError> {
+    let mut older: Vec<_> = shared.segments.now().iter().rev().cloned().collect();
+    let unsealed = older.iter().take_while(|segment| !segment.is_sealed()).count();
+    let at_once = unsealed.max(LATEST_SEGMENTS_AT_OPEN).min(older.len());
+    for segment in older.drain(..at_once) {
+        note_latest_of(shared, &segment)?;
+    }
+    Ok(older)
+}
+
+/// Takes the latest readings of one segment in, for points of which no later one is known.
+pub(crate) fn note_latest_of(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<(), LogError> {
+    let catalogue = shared.catalogue();
+    let mut missing: HashSet<u32> = {
+        let latest = shared.latest.read();
+        let current = catalogue.iter().filter(|point| catalogue.is_current(point.id));
+        current.filter(|point| latest.seq_of(point.id).is_none()).map(|point| point.id.0).collect()
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let snapshot = Snapshot { segments: Arc::new(vec![Arc::clone(segment)]), ..shared.snapshot() };
+    if segment.is_sealed() {
+        // With the summary comes the check that the segment is of this log.
+        shared.summary(segment)?;
+        let rows = last_rows(&shared.readers.open(segment)?)?;
+        for stored in rows.into_iter().filter(|stored| missing.contains(&stored.point)) {
+            shared.latest.write().note_older(&snapshot.row(stored)?);
+        }
+        return Ok(());
+    }
+    let backwards = RowFilter { descending: true, ..RowFilter::default() };
+    let mut scan = Scan::new(&snapshot, backwards, Arc::clone(&shared.readers));
+    while let (false, Some(stored)) = (missing.is_empty(), scan.next()?) {
+        if missing.remove(&stored.point) {
+            shared.latest.write().note_older(&snapshot.row(stored)?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::SystemFiles;
+
+    fn record(reserved_to: i64, closed_at: Option<i64>) -> LogRecord {
+        LogRecord { format: 1, log_id: "a".into(), reserved_to, closed_at, dropped_to: 0 }
+    }
+
+    #[test]
+    fn after_an_orderly_close_seqs_go_on_and_after_another_end_the_reserved_ones_are_skipped() {
+        assert_eq!(place_to_go_on(&record(0, Some(0)), 0), Place { next: 1, skipped: None });
+        assert_eq!(place_to_go_on(&record(900, Some(10)), 10), Place { next: 11, skipped: None });
+        assert_eq!(place_to_go_on(&record(900, Some(12)), 10), Place { next: 13, skipped: None });
+        assert_eq!(place_to_go_on(&record(900, None), 10), Place { next: 901, skipped: Some((11, 900)) });
+        assert_eq!(place_to_go_on(&record(900, None), 950), Place { next: 951, skipped: None });
+    }
+
+    #[test]
+    fn leftovers_go_and_segments_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |start| SegmentFile::Open { start }.name().unwrap();
+        let sealed = SegmentFile::Sealed { start: 1, last: 9 }.name().unwrap();
+        let names = [open(1), format!("{}-wal", open(1)), sealed.clone(), open(10), format!("{}-wal", open(10))];
+        let gone = ["seg-00000000000000000010.tmp".to_owned(), format!("{}-shm", open(7))];
+        for name in names.iter().chain(&gone) {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::write(dir.path().join("notes.txt"), "").unwrap();
+        let entries = SystemFiles.list(dir.path()).unwrap();
+        let kept = remove_leftovers(&SystemFiles, dir.path(), &entries).unwrap();
+        assert_eq!(kept.len(), 2);
+        let mut left: Vec<_> = SystemFiles.list(dir.path()).unwrap().into_iter().map(|entry| entry.name).collect();
+        left.sort();
+        let mut expected = vec!["notes.txt".to_owned(), sealed, open(10), format!("{}-wal", open(10))];
+        expected.sort();
+        assert_eq!(left, expected);
+    }
+}

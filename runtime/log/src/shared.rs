@@ -1,0 +1,205 @@
+//! What the handles, the writer and the sealer of one log share.
+
+use crate::batch::Ring;
+use crate::files::io_error;
+use crate::latest::Latest;
+use crate::log::LogId;
+use crate::query::QueryPool;
+use crate::reader::Readers;
+use crate::scan::StoredRow;
+use crate::segment::{Knowledge, Segment, Summary, check, read_summary};
+use crate::segment_set::{SegmentSet, Segments};
+use crate::state::{State, loaded_seq};
+use crate::stats::Counters;
+use crate::stored::from_sql;
+use crate::{Catalogue, FileOps, LogConfig, LogError, LogStats, Row};
+use bulkhead_model::{PointId, Reading, Seq, Status, Timestamp};
+use parking_lot::{Mutex, RwLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// The parts of one open log.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: LogConfig,
+    pub(crate) files: Arc<dyn FileOps>,
+    pub(crate) id: LogId,
+    pub(crate) state: State,
+    pub(crate) catalogue: RwLock<Arc<Catalogue>>,
+    /// Held while points are declared, so that numbers are given one after another.
+    pub(crate) declaring: Mutex<()>,
+    pub(crate) segments: SegmentSet,
+    pub(crate) readers: Arc<Readers>,
+    pub(crate) ring: RwLock<Ring>,
+    pub(crate) latest: RwLock<Latest>,
+    pub(crate) committed: watch::Sender<Seq>,
+    pub(crate) queries: QueryPool,
+    pub(crate) counters: Counters,
+    /// Held while retention is applied.
+    pub(crate) retaining: Mutex<()>,
+    pub(crate) dropped_to: AtomicU64,
+    pub(crate) skipped_at_open: Option<(Seq, Seq)>,
+    /// The folder's lock; it goes with the process or with the log.
+    pub(crate) _lock: std::fs::File,
+}
+
+/// The log at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) segments: Segments,
+    pub(crate) committed: Seq,
+    pub(crate) dropped_to: Seq,
+    pub(crate) catalogue: Arc<Catalogue>,
+}
+
+impl Shared {
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.read())
+    }
+
+    pub(crate) fn dropped_to(&self) -> Seq {
+        self.dropped_to.load(Ordering::Acquire)
+    }
+
+    /// The log now. Rows committed later are not in it.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        // In this order: every row up to `committed` is in the segments, and its point in the catalogue.
+        let committed = *self.committed.borrow();
+        let segments = self.segments.now();
+        let dropped_to = self.dropped_to();
+        Snapshot { segments, committed, dropped_to, catalogue: self.catalogue() }
+    }
+
+    /// Checks readings before they are queued: each names a point, and its value is of the point's kind.
+    pub(crate) fn check(&self, readings: &[Reading]) -> Result<(), LogError> {
+        let catalogue = self.catalogue();
+        for reading in readings {
+            let point = catalogue.by_id(reading.point).ok_or(LogError::UnknownPoint { point: reading.point })?;
+            if let Some(value) = &reading.value
+                && value.kind() != point.info.kind
+            {
+                return Err(LogError::KindMismatch {
+                    connection: Arc::clone(&point.connection),
+                    name: point.info.name.clone(),
+                    expected: point.info.kind,
+                    found: value.kind(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a sealed segment says of itself; none for one that is not sealed.
+    pub(crate) fn summary(&self, segment: &Arc<Segment>) -> Result<Option<Summary>, LogError> {
+        self.readers.summary(segment, &self.id)
+    }
+
+    pub(crate) fn latest(&self, point: PointId) -> Option<Row> {
+        let kept = self.latest.read().get(point)?;
+        self.whole(kept)
+    }
+
+    pub(crate) fn latest_all(&self) -> Vec<Row> {
+        let catalogue = self.catalogue();
+        let kept = self.latest.read().all(|point| catalogue.is_current(point));
+        kept.into_iter().filter_map(|kept| self.whole(kept)).collect()
+    }
+
+    /// A latest row with its value, fetched from its segment when it was too heavy to keep.
+    fn whole(&self, kept: crate::latest::LatestRow) -> Option<Row> {
+        if !kept.on_disk {
+            return Some(kept.row);
+        }
+        let snapshot = self.snapshot();
+        let filter = crate::scan::RowFilter::one(kept.row.seq);
+        let mut scan = crate::scan::Scan::new(&snapshot, filter, Arc::clone(&self.readers));
+        match scan.next().and_then(|stored| stored.map(|stored| snapshot.row(stored)).transpose()) {
+            Ok(row) => row,
+            Err(error) => {
+                tracing::warn!(point = kept.row.reading.point.0, %error, "a latest value cannot be read");
+                None
+            }
+        }
+    }
+
+    pub(crate) fn stats(&self) -> LogStats {
+        let segments = self.segments.now();
+        let counters = &self.counters;
+        let first = segments.first().map_or(0, |first| match self.summary(first) {
+            Ok(Some(summary)) => summary.first,
+            _ => first.start,
+        });
+        LogStats {
+            rows_committed: counters.rows_committed.load(Ordering::Relaxed),
+            commits: counters.commits.load(Ordering::Relaxed),
+            commits_failed: counters.commits_failed.load(Ordering::Relaxed),
+            last_commit: Duration::from_nanos(counters.last_commit_ns.load(Ordering::Relaxed)),
+            segments: segments.len(),
+            segments_unsealed: self.segments.backlog(),
+            sealings_failed: counters.sealings_failed.load(Ordering::Relaxed),
+            segments_dropped: counters.segments_dropped.load(Ordering::Relaxed),
+            bytes_on_disk: self.bytes_on_disk().unwrap_or(0),
+            first_available: first.max(self.dropped_to() + 1),
+            last: *self.committed.borrow(),
+            queue_bytes: 0,
+            segments_read: self.readers.handed_out(),
+            rows_read: self.readers.rows_read(),
+            skipped_at_open: self.skipped_at_open,
+        }
+    }
+
+    /// Bytes of the segments, WAL files included. A retired one that a reader still holds does not count.
+    pub(crate) fn bytes_on_disk(&self) -> Result<u64, LogError> {
+        let dir = &self.config.dir;
+        let entries = self.files.list(dir).map_err(io_error("list", dir))?;
+        let bytes_of = |segment: &Arc<Segment>| match (&segment.knowledge, segment.path.file_name()) {
+            (Knowledge::Sealed { bytes, .. }, _) => *bytes,
+            (_, Some(name)) => {
+                let name = name.to_string_lossy();
+                entries.iter().filter(|entry| entry.name.starts_with(&*name)).map(|entry| entry.bytes).sum()
+            }
+            (_, None) => 0,
+        };
+        Ok(self.segments.now().iter().map(bytes_of).sum())
+    }
+}
+
+impl Snapshot {
+    /// A stored row as a reading.
+    pub(crate) fn row(&self, stored: StoredRow) -> Result<Row, LogError> {
+        let point = PointId(stored.point);
+        let damaged = |what: String| LogError::Format { path: stored.path.to_path_buf(), what };
+        let kind = self.catalogue.by_id(point).ok_or(LogError::UnknownPoint { point })?.info.kind;
+        let value = from_sql(kind, (&stored.value).into())
+            .ok_or_else(|| damaged(format!("seq {} has a value that is no {kind}", stored.seq)))?;
+        let reading = Reading { point, time: Timestamp(stored.time), status: Status(stored.status), value };
+        Ok(Row { seq: loaded_seq(stored.seq), reading })
+    }
+}
+
+/// What is known in memory of a segment's rows: false only when none can match.
+pub(crate) fn may_hold(segment: &Segment, point: Option<u32>, time_from: i64, time_to: i64) -> bool {
+    let overlaps = |min: i64, max: i64| min <= time_to && max >= time_from;
+    match &segment.knowledge {
+        Knowledge::Live(live) => {
+            let live = live.lock();
+            live.rows > 0 && overlaps(live.min_time, live.max_time) && point.is_none_or(|point| live.has_point(point))
+        }
+        Knowledge::Unread => true,
+        Knowledge::Sealed { summary, .. } => {
+            summary.get().is_none_or(|summary| overlaps(summary.min_time, summary.max_time))
+        }
+    }
+}
+
+/// Reads and checks what a sealed segment says of itself.
+pub(crate) fn load_summary(
+    segment: &Segment,
+    connection: &rusqlite::Connection,
+    log_id: &LogId,
+) -> Result<Summary, LogError> {
+    check(connection, &segment.path, log_id.as_str())?;
+    read_summary(connection, &segment.path)
+}

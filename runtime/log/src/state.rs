@@ -1,0 +1,292 @@
+//! `state.db`: what the log knows beside its rows. Every write is durable when its function returns.
+
+use crate::config::{
+    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, DEAD_LETTERS_MAX_PER_ROUTE,
+};
+use crate::group::GroupedDatabase;
+use crate::sqlite::{open_state, sqlite_error};
+use crate::state_schema::{FORMAT, LogRecord, key, read_or_create};
+use crate::{DeadLetter, InFlight, LogError, Point};
+use bulkhead_model::{Kind, PointId, PointInfo, Seq, Timestamp, WriteLimits};
+use parking_lot::Mutex;
+use rusqlite::{OptionalExtension, Row, Transaction};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The open `state.db`.
+#[derive(Debug)]
+pub(crate) struct State {
+    database: GroupedDatabase,
+    /// Held while an adapter's memory is checked against its bounds and written.
+    adapter_state: Mutex<()>,
+}
+
+/// A seq as SQLite stores it.
+pub(crate) fn stored_seq(seq: Seq) -> Result<i64, LogError> {
+    i64::try_from(seq).map_err(|_| LogError::OutOfRange { what: "the seq", number: seq })
+}
+
+/// A seq as it was stored; it was never negative.
+pub(crate) fn loaded_seq(stored: i64) -> Seq {
+    Seq::try_from(stored).unwrap_or(0)
+}
+
+impl State {
+    /// Opens it, or creates it with a new log id.
+    pub(crate) fn open(path: &Path, new_id: &str) -> Result<(Self, LogRecord), LogError> {
+        let wrong = sqlite_error("open", path);
+        let mut connection = open_state(path).map_err(&wrong)?;
+        let record = read_or_create(&mut connection, new_id).map_err(&wrong)?;
+        if record.format != FORMAT {
+            let what = format!("format {} was found, {FORMAT} expected", record.format);
+            return Err(LogError::Format { path: path.to_owned(), what });
+        }
+        let database = GroupedDatabase::new(path.to_owned(), connection);
+        Ok((Self { database, adapter_state: Mutex::new(()) }, record))
+    }
+
+    /// Reserves the seqs up to one; the log counts as open from then on.
+    pub(crate) fn reserve_to(&self, seq: Seq) -> Result<(), LogError> {
+        let seq = stored_seq(seq)?;
+        self.database.write(move |t| {
+            t.execute("UPDATE log SET value = ?2 WHERE key = ?1", (key::RESERVED_TO, seq))?;
+            t.execute("DELETE FROM log WHERE key = ?1", [key::CLOSED_AT]).map(drop)
+        })
+    }
+
+    /// Records that the log was closed in order, and the last seq it gave.
+    pub(crate) fn closed_at(&self, seq: Seq) -> Result<(), LogError> {
+        let seq = stored_seq(seq)?;
+        self.database.write(move |t| t.execute(UPSERT_LOG, (key::CLOSED_AT, seq)).map(drop))
+    }
+
+    /// Records that retention has dropped everything up to a seq.
+    pub(crate) fn dropped_to(&self, seq: Seq) -> Result<(), LogError> {
+        let seq = stored_seq(seq)?;
+        self.database.write(move |t| t.execute(UPSERT_LOG, (key::DROPPED_TO, seq)).map(drop))
+    }
+
+    /// All points; true: the one its name stands for.
+    pub(crate) fn points(&self) -> Result<Vec<(Arc<Point>, bool)>, LogError> {
+        self.database.read(|connection| {
+            let mut select = connection.prepare(
+                "SELECT id, connection, name, kind, unit, poll_group, writable, write_min, write_max, description,
+                   current FROM points ORDER BY connection, id",
+            )?;
+            let mut interned: Arc<str> = Arc::from("");
+            let mut points = Vec::new();
+            let mut rows = select.query([])?;
+            while let Some(row) = rows.next()? {
+                let name = row.get_ref(1)?.as_str()?;
+                if *interned != *name {
+                    interned = Arc::from(name);
+                }
+                points.push((Arc::new(point_of(row, Arc::clone(&interned))?), row.get(10)?));
+            }
+            Ok(points)
+        })
+    }
+
+    /// Stores points, new and changed; each becomes the one its name stands for.
+    pub(crate) fn store_points(&self, points: Vec<Arc<Point>>) -> Result<(), LogError> {
+        self.database.write(move |t| points.iter().try_for_each(|point| store_point(t, point)))
+    }
+
+    pub(crate) fn cursor(&self, name: &str) -> Result<Option<Seq>, LogError> {
+        self.database.read(|c| {
+            c.prepare_cached("SELECT seq FROM cursors WHERE name = ?1")?
+                .query_row([name], |row| row.get(0).map(loaded_seq))
+                .optional()
+        })
+    }
+
+    pub(crate) fn cursors(&self) -> Result<Vec<(String, Seq)>, LogError> {
+        self.database.read(|c| {
+            c.prepare_cached("SELECT name, seq FROM cursors ORDER BY name")?
+                .query_map([], |row| Ok((row.get(0)?, loaded_seq(row.get(1)?))))?
+                .collect()
+        })
+    }
+
+    pub(crate) fn set_cursor(&self, name: &str, seq: Seq) -> Result<(), LogError> {
+        let (name, seq) = (name.to_owned(), stored_seq(seq)?);
+        self.database.write(move |t| t.prepare_cached(UPSERT_CURSOR)?.execute((name, seq)).map(drop))
+    }
+
+    pub(crate) fn remove_cursor(&self, name: &str) -> Result<(), LogError> {
+        let name = name.to_owned();
+        self.database.write(move |t| t.execute("DELETE FROM cursors WHERE name = ?1", [name]).map(drop))
+    }
+
+    pub(crate) fn in_flight(&self, route: &str) -> Result<Option<InFlight>, LogError> {
+        self.database.read(|c| {
+            c.prepare_cached("SELECT revision, first, last FROM in_flight WHERE route = ?1")?
+                .query_row([route], |row| {
+                    Ok(InFlight {
+                        revision: row.get(0)?,
+                        first: loaded_seq(row.get(1)?),
+                        last: loaded_seq(row.get(2)?),
+                    })
+                })
+                .optional()
+        })
+    }
+
+    pub(crate) fn begin_batch(&self, route: &str, batch: InFlight) -> Result<(), LogError> {
+        let (route, first, last) = (route.to_owned(), stored_seq(batch.first)?, stored_seq(batch.last)?);
+        self.database.write(move |t| {
+            t.prepare_cached("INSERT OR REPLACE INTO in_flight(route, revision, first, last) VALUES (?1, ?2, ?3, ?4)")?
+                .execute((route, batch.revision, first, last))
+                .map(drop)
+        })
+    }
+
+    pub(crate) fn finish_batch(&self, route: &str, cursor: Seq, letters: &[DeadLetter]) -> Result<(), LogError> {
+        let (route, cursor, letters) = (route.to_owned(), stored_seq(cursor)?, letters.to_vec());
+        self.database.write(move |t| {
+            t.prepare_cached(UPSERT_CURSOR)?.execute((&route, cursor))?;
+            t.prepare_cached("DELETE FROM in_flight WHERE route = ?1")?.execute([&route])?;
+            store_dead_letters(t, &route, &letters)
+        })
+    }
+
+    pub(crate) fn dead_letters(&self, route: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, LogError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.database.read(|c| {
+            c.prepare_cached(
+                "SELECT route, seq, point, code, message, time FROM dead_letters
+                 WHERE ?1 IS NULL OR route = ?1 ORDER BY id DESC LIMIT ?2",
+            )?
+            .query_map((route, limit), dead_letter_of)?
+            .collect()
+        })
+    }
+
+    pub(crate) fn dead_letter_count(&self, route: &str) -> Result<u64, LogError> {
+        self.database.read(|c| {
+            c.prepare_cached("SELECT count(*) FROM dead_letters WHERE route = ?1")?
+                .query_row([route], |row| row.get(0).map(loaded_seq))
+        })
+    }
+
+    pub(crate) fn adapter_get(&self, connection: &str, name: &str) -> Result<Option<Vec<u8>>, LogError> {
+        self.database.read(|c| {
+            c.prepare_cached("SELECT value FROM adapter_state WHERE connection = ?1 AND key = ?2")?
+                .query_row((connection, name), |row| row.get(0))
+                .optional()
+        })
+    }
+
+    pub(crate) fn adapter_set(&self, connection: &str, name: &str, value: &[u8]) -> Result<(), LogError> {
+        let _alone = self.adapter_state.lock();
+        let (keys, bytes) = self.database.read(|c| {
+            c.prepare_cached(
+                "SELECT count(*), coalesce(sum(length(CAST(key AS BLOB)) + length(value)), 0) FROM adapter_state
+                 WHERE connection = ?1 AND key <> ?2",
+            )?
+            .query_row((connection, name), |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)))
+        })?;
+        let (keys, bytes) = (keys as usize, bytes as usize);
+        if let Some(what) = adapter_state_excess(name.len(), keys + 1, bytes + name.len() + value.len()) {
+            return Err(LogError::StateFull { connection: connection.to_owned(), what });
+        }
+        let (connection, name, value) = (connection.to_owned(), name.to_owned(), value.to_owned());
+        self.database.write(move |t| {
+            t.prepare_cached("INSERT OR REPLACE INTO adapter_state(connection, key, value) VALUES (?1, ?2, ?3)")?
+                .execute((connection, name, value))
+                .map(drop)
+        })
+    }
+
+    pub(crate) fn adapter_remove(&self, connection: &str, name: &str) -> Result<(), LogError> {
+        let _alone = self.adapter_state.lock();
+        let (connection, name) = (connection.to_owned(), name.to_owned());
+        self.database.write(move |t| {
+            t.execute("DELETE FROM adapter_state WHERE connection = ?1 AND key = ?2", (connection, name)).map(drop)
+        })
+    }
+}
+
+const UPSERT_LOG: &str = "INSERT OR REPLACE INTO log(key, value) VALUES (?1, ?2)";
+const UPSERT_CURSOR: &str = "INSERT OR REPLACE INTO cursors(name, seq) VALUES (?1, ?2)";
+
+/// Which bound an adapter's memory would go beyond with so many keys and bytes.
+fn adapter_state_excess(key_bytes: usize, keys: usize, bytes: usize) -> Option<String> {
+    if key_bytes == 0 || key_bytes > ADAPTER_STATE_KEY_MAX_BYTES {
+        Some(format!("a key has 1 to {ADAPTER_STATE_KEY_MAX_BYTES} bytes, this one {key_bytes}"))
+    } else if keys > ADAPTER_STATE_MAX_KEYS {
+        Some(format!("it has {ADAPTER_STATE_MAX_KEYS} keys already; remove one first"))
+    } else if bytes > ADAPTER_STATE_MAX_BYTES {
+        Some(format!("keys and values would take {bytes} bytes, {ADAPTER_STATE_MAX_BYTES} are the most"))
+    } else {
+        None
+    }
+}
+
+fn point_of(row: &Row<'_>, connection: Arc<str>) -> rusqlite::Result<Point> {
+    let kind = Kind::from_number(row.get(3)?).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, row.get(3)?))?;
+    let writable: bool = row.get(6)?;
+    let write = if writable { Some(WriteLimits { min: row.get(7)?, max: row.get(8)? }) } else { None };
+    let info =
+        PointInfo { name: row.get(2)?, kind, unit: row.get(4)?, group: row.get(5)?, write, description: row.get(9)? };
+    Ok(Point { id: PointId(row.get(0)?), connection, info })
+}
+
+fn store_point(t: &Transaction<'_>, point: &Point) -> rusqlite::Result<()> {
+    let info = &point.info;
+    t.prepare_cached("UPDATE points SET current = 0 WHERE connection = ?1 AND name = ?2")?
+        .execute((&*point.connection, &info.name))?;
+    t.prepare_cached(
+        "INSERT OR REPLACE INTO points(id, connection, name, kind, unit, poll_group, writable, write_min, write_max,
+           description, current) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)",
+    )?
+    .execute((
+        point.id.0,
+        &*point.connection,
+        &info.name,
+        info.kind.number(),
+        &info.unit,
+        &info.group,
+        info.write.is_some(),
+        info.write.and_then(|limits| limits.min),
+        info.write.and_then(|limits| limits.max),
+        &info.description,
+    ))
+    .map(drop)
+}
+
+fn store_dead_letters(t: &Transaction<'_>, route: &str, letters: &[DeadLetter]) -> rusqlite::Result<()> {
+    if letters.is_empty() {
+        return Ok(());
+    }
+    let mut insert = t.prepare_cached(
+        "INSERT INTO dead_letters(route, seq, point, code, message, time) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for letter in letters {
+        let seq = i64::try_from(letter.seq).unwrap_or(i64::MAX);
+        insert.execute((route, seq, letter.point.0, &letter.code, &letter.message, letter.time.0))?;
+    }
+    let kept = i64::try_from(DEAD_LETTERS_MAX_PER_ROUTE).unwrap_or(i64::MAX);
+    t.prepare_cached(
+        "DELETE FROM dead_letters WHERE route = ?1 AND id <=
+           (SELECT id FROM dead_letters WHERE route = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute((route, kept))
+    .map(drop)
+}
+
+fn dead_letter_of(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        route: row.get(0)?,
+        seq: loaded_seq(row.get(1)?),
+        point: PointId(row.get(2)?),
+        code: row.get(3)?,
+        message: row.get(4)?,
+        time: Timestamp(row.get(5)?),
+    })
+}
+
+/// A seq for a column; the seqs this process gives never come near the bound.
+pub(crate) fn clamp_seq(seq: Seq) -> i64 {
+    i64::try_from(seq).unwrap_or(i64::MAX)
+}

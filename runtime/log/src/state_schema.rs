@@ -1,0 +1,77 @@
+//! The tables of `state.db`.
+
+use rusqlite::{Connection, OptionalExtension};
+
+/// The format of `state.db` and of segments. Another number is refused.
+pub(crate) const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE log(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE points(
+  id INTEGER PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, unit TEXT,
+  poll_group TEXT, writable INTEGER NOT NULL, write_min REAL, write_max REAL, description TEXT,
+  current INTEGER NOT NULL, UNIQUE(connection, name, kind));
+CREATE TABLE cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE in_flight(
+  route TEXT PRIMARY KEY, revision TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE dead_letters(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, seq INTEGER NOT NULL, point INTEGER NOT NULL,
+  code TEXT NOT NULL, message TEXT NOT NULL, time INTEGER NOT NULL);
+CREATE INDEX dead_letters_by_route ON dead_letters(route, id);
+CREATE TABLE adapter_state(
+  connection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(connection, key)) WITHOUT ROWID;
+";
+
+/// The keys of the table `log`.
+pub(crate) mod key {
+    /// [`super::FORMAT`].
+    pub(crate) const FORMAT: &str = "format";
+    /// The log id.
+    pub(crate) const LOG_ID: &str = "log_id";
+    /// The last seq that is reserved.
+    pub(crate) const RESERVED_TO: &str = "reserved_to";
+    /// The last seq given, when the log was closed in order; absent while it is open.
+    pub(crate) const CLOSED_AT: &str = "closed_at";
+    /// The last seq that retention has dropped.
+    pub(crate) const DROPPED_TO: &str = "dropped_to";
+}
+
+/// What `state.db` says of the log as a whole.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct LogRecord {
+    pub(crate) format: i64,
+    pub(crate) log_id: String,
+    pub(crate) reserved_to: i64,
+    pub(crate) closed_at: Option<i64>,
+    pub(crate) dropped_to: i64,
+}
+
+/// Reads the record, or makes the tables and the record of a new log.
+pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusqlite::Result<LogRecord> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let exists: bool =
+        transaction.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'log'", [], |row| row.get(0))?;
+    if !exists {
+        transaction.execute_batch(SCHEMA)?;
+        let mut insert = transaction.prepare("INSERT INTO log(key, value) VALUES (?1, ?2)")?;
+        insert.execute((key::FORMAT, FORMAT))?;
+        insert.execute((key::LOG_ID, new_id))?;
+        insert.execute((key::RESERVED_TO, 0))?;
+        insert.execute((key::CLOSED_AT, 0))?;
+        insert.execute((key::DROPPED_TO, 0))?;
+    }
+    let record = read_record(&transaction)?;
+    transaction.commit()?;
+    Ok(record)
+}
+
+fn read_record(connection: &Connection) -> rusqlite::Result<LogRecord> {
+    let mut select = connection.prepare("SELECT value FROM log WHERE key = ?1")?;
+    Ok(LogRecord {
+        format: select.query_row([key::FORMAT], |row| row.get(0))?,
+        log_id: select.query_row([key::LOG_ID], |row| row.get(0))?,
+        reserved_to: select.query_row([key::RESERVED_TO], |row| row.get(0))?,
+        closed_at: select.query_row([key::CLOSED_AT], |row| row.get(0)).optional()?,
+        dropped_to: select.query_row([key::DROPPED_TO], |row| row.get(0))?,
+    })
+}

@@ -1,0 +1,52 @@
+//! Numbers about a log, for the API and for metrics.
+
+use bulkhead_model::Seq;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+/// Numbers about a log at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LogStats {
+    /// Rows committed since it was opened.
+    pub rows_committed: u64,
+    /// Commits since it was opened.
+    pub commits: u64,
+    /// Commits that failed since it was opened; their appends were told.
+    pub commits_failed: u64,
+    /// How long the last commit took, without the wait for others to share it.
+    pub last_commit: Duration,
+    /// Segments, the open ones included.
+    pub segments: usize,
+    /// Segments that are closed but not sealed yet.
+    pub segments_unsealed: usize,
+    /// Sealings that failed since it was opened; they are tried again.
+    pub sealings_failed: u64,
+    /// Segments dropped by retention since it was opened.
+    pub segments_dropped: u64,
+    /// Bytes of all segments, WAL files included.
+    pub bytes_on_disk: u64,
+    /// The lowest seq that may still be read; 1 in a new log.
+    pub first_available: Seq,
+    /// The last committed seq; 0 in a new log.
+    pub last: Seq,
+    /// Weight in bytes of what is queued for the writer or being committed.
+    pub queue_bytes: usize,
+    /// How many times a segment was opened or looked into for a reader since the log was opened.
+    pub segments_read: u64,
+    /// Rows read from segments since the log was opened; those served from memory do not count.
+    pub rows_read: u64,
+    /// The seqs skipped at open after an unclean end: first and last. They may have been given to readings whose commit
+    /// never finished; nobody was told of them.
+    pub skipped_at_open: Option<(Seq, Seq)>,
+}
+
+/// The counters the threads of a log keep.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) rows_committed: AtomicU64,
+    pub(crate) commits: AtomicU64,
+    pub(crate) commits_failed: AtomicU64,
+    pub(crate) last_commit_ns: AtomicU64,
+    pub(crate) sealings_failed: AtomicU64,
+    pub(crate) segments_dropped: AtomicU64,
+}

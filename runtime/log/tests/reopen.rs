@@ -1,0 +1,193 @@
+//! Opening again: after an orderly close, after a kill, with leftovers.
+#![allow(clippy::unwrap_used, reason = "a failure of a test's own step is to end it")]
+
+mod harness;
+
+use bulkhead_log::{LogConfig, LogError};
+use bulkhead_model::{Seq, Value};
+use harness::{all_rows, append, config, declare, readings, segment_files, seqs, within};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Where the child finds its log.
+const CHILD_DIR: &str = "BULKHEAD_LOG_TEST_CHILD_DIR";
+/// Rows of a segment in the kill test: few, so that the kill falls into sealings and rotations too.
+const CHILD_SEGMENT_ROWS: u32 = 2_000;
+
+fn child_config(dir: &Path) -> LogConfig {
+    LogConfig { segment_max_rows: CHILD_SEGMENT_ROWS, ..config(dir) }
+}
+
+#[test]
+#[ignore = "started by the kill test as a child process; it runs until it is killed"]
+fn child_that_appends_until_it_is_killed() {
+    let dir = PathBuf::from(std::env::var(CHILD_DIR).expect("the kill test sets it"));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let log = child_config(&dir).open().unwrap();
+        let points = declare(&log, 20);
+        for time in 0.. {
+            let committed = append(&log, readings(&points, time * 100, 100)).await;
+            println!("\nacked {} {}", committed.first, committed.last);
+        }
+    });
+}
+
+fn start_child(dir: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", "child_that_appends_until_it_is_killed"])
+        .env(CHILD_DIR, dir)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Kills a child once it has acknowledged so many batches. Returns all it acknowledged before it ended.
+fn kill_after(mut child: Child, batches: usize) -> Vec<(Seq, Seq)> {
+    let mut acked = Vec::new();
+    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+        let Ok(line) = line else { break };
+        if let Some((first, last)) = line.strip_prefix("acked ").and_then(|bounds| bounds.split_once(' ')) {
+            acked.push((first.parse().unwrap(), last.parse().unwrap()));
+        }
+        if acked.len() == batches {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    acked
+}
+
+#[tokio::test]
+async fn after_a_kill_everything_acknowledged_is_there_and_no_seq_is_given_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut acked: Vec<(Seq, Seq)> = Vec::new();
+    for batches in [1, 30, 150] {
+        let child_dir = dir.path().to_owned();
+        let child = tokio::task::spawn_blocking(move || kill_after(start_child(&child_dir), batches));
+        let of_this_child = within(child).await.unwrap();
+        assert!(of_this_child.len() >= batches);
+        let last_before = acked.last().map_or(0, |(_, last)| *last);
+        assert!(of_this_child[0].0 > last_before, "a seq was given twice");
+        acked.extend(of_this_child);
+    }
+    let log = child_config(dir.path()).open().unwrap();
+    let rows = all_rows(&log);
+    assert!(rows.is_sorted_by(|a, b| a.seq < b.seq));
+    for (first, last) in &acked {
+        let start = rows.partition_point(|row| row.seq < *first);
+        let batch = &rows[start..start + 100];
+        assert_eq!(seqs(batch), (*first..=*last).collect::<Vec<_>>());
+        assert!(batch.is_sorted_by_key(|row| row.reading.time));
+        assert!(batch.iter().all(|row| row.reading.value == Some(Value::Real(row.reading.time.0 as f64))));
+    }
+    assert_eq!(log.stats().sealings_failed, 0);
+    assert!(segment_files(dir.path()).iter().any(|name| !name.contains("open")), "the children sealed segments");
+    let (skipped_from, skipped_to) = log.stats().skipped_at_open.expect("a kill leaves seqs that were reserved");
+    let last = rows.last().unwrap().seq;
+    assert!(skipped_from == last + 1 && skipped_to > last);
+    let points = declare(&log, 20);
+    assert_eq!(append(&log, readings(&points, 0, 1)).await.first, skipped_to + 1);
+    for (point, latest) in points.iter().zip(log.latest_all()) {
+        assert_eq!(latest.reading.point, *point);
+        let expected = all_rows(&log).into_iter().rfind(|row| row.reading.point == *point);
+        assert_eq!(Some(latest), expected);
+    }
+}
+
+#[tokio::test]
+async fn after_an_orderly_close_the_same_log_goes_on_with_the_next_seq() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = config(dir.path()).open().unwrap();
+    let (id, points) = (log.id(), declare(&log, 3));
+    append(&log, readings(&points, 0, 10)).await;
+    log.set_cursor("r", 4).unwrap();
+    within(log.close()).await.unwrap();
+    assert_eq!(segment_files(dir.path()), ["seg-00000000000000000001.open.db"], "its WAL has gone into it");
+
+    let log = config(dir.path()).open().unwrap();
+    assert_eq!((log.id(), declare(&log, 3), log.cursor("r").unwrap()), (id, points.clone(), Some(4)));
+    assert_eq!(*log.committed().borrow(), 10);
+    assert_eq!(log.stats().skipped_at_open, None);
+    assert_eq!(append(&log, readings(&points, 10, 2)).await.first, 11);
+    assert_eq!(seqs(&all_rows(&log)), (1..=12).collect::<Vec<_>>());
+    assert_eq!(log.stats().segments, 1, "a short open segment goes on");
+    let latest: Vec<_> = log.latest_all().iter().map(|row| row.seq).collect();
+    assert_eq!(latest, [11, 12, 9]);
+    drop(log);
+
+    let log = config(dir.path()).open().unwrap();
+    assert_eq!(append(&log, readings(&points, 12, 1)).await.first, 13, "dropping the last handle closes in order too");
+}
+
+#[tokio::test]
+async fn a_new_log_has_a_new_id() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (one, two) = (config(one.path()).open().unwrap(), config(two.path()).open().unwrap());
+    assert_ne!(one.id(), two.id());
+    assert_eq!(one.id().as_str().len(), 32);
+}
+
+#[tokio::test]
+async fn leftovers_of_an_interrupted_sealing_are_removed_and_the_sealed_segment_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = config(dir.path()).open().unwrap();
+    let points = declare(&log, 2);
+    append(&log, readings(&points, 0, 10)).await;
+    within(log.clone().close()).await.unwrap();
+    drop(log);
+    let open = dir.path().join("seg-00000000000000000001.open.db");
+    let twin = std::fs::read(&open).unwrap();
+    let log = config(dir.path()).open().unwrap();
+    within(log.seal()).await.unwrap();
+    let before = all_rows(&log);
+    within(log.close()).await.unwrap();
+    // As if the power had gone between the rename and the removal of the twin, and another sealing had begun.
+    std::fs::write(&open, twin).unwrap();
+    std::fs::write(dir.path().join("seg-00000000000000000011.tmp"), "half").unwrap();
+
+    let log = config(dir.path()).open().unwrap();
+    assert_eq!(all_rows(&log), before);
+    let sealed = "seg-00000000000000000001-00000000000000000010.db";
+    assert!(segment_files(dir.path()).contains(&sealed.to_owned()));
+    assert!(!open.exists() && !dir.path().join("seg-00000000000000000011.tmp").exists());
+}
+
+#[tokio::test]
+async fn segments_without_their_state_and_segments_of_another_log_are_refused() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for dir in [dir.path(), other.path()] {
+        let log = config(dir).open().unwrap();
+        let points = declare(&log, 1);
+        append(&log, readings(&points, 0, 3)).await;
+        within(log.close()).await.unwrap();
+    }
+    let name = "seg-00000000000000000001.open.db";
+    std::fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
+    let error = config(dir.path()).open().unwrap_err();
+    assert!(matches!(&error, LogError::ForeignSegment { path, .. } if path.ends_with(name)), "{error}");
+    std::fs::remove_file(other.path().join("state.db")).unwrap();
+    assert!(matches!(config(other.path()).open(), Err(LogError::StateMissing { .. })));
+}
+
+#[tokio::test]
+async fn a_segment_whose_making_was_interrupted_does_not_keep_the_log_from_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = config(dir.path()).open().unwrap();
+    let points = declare(&log, 1);
+    append(&log, readings(&points, 0, 3)).await;
+    within(log.close()).await.unwrap();
+    let (empty, bare) = ("seg-00000000000000000004.open.db", "seg-00000000000000000005.open.db");
+    std::fs::write(dir.path().join(empty), "").unwrap();
+    let unborn = rusqlite::Connection::open(dir.path().join(bare)).unwrap();
+    unborn.execute_batch("PRAGMA journal_mode = WAL; BEGIN; CREATE TABLE segment(key); ROLLBACK").unwrap();
+    drop(unborn);
+    assert!(std::fs::metadata(dir.path().join(bare)).unwrap().len() > 0);
+
+    let log = config(dir.path()).open().unwrap();
+    assert_eq!(append(&log, readings(&points, 3, 1)).await.first, 4);
+    assert_eq!(seqs(&all_rows(&log)), [1, 2, 3, 4]);
+    let files = segment_files(dir.path());
+    assert!(!files.iter().any(|name| name.starts_with(empty) || name.starts_with(bare)), "{files:?}");
+}

@@ -1,0 +1,188 @@
+//! Segments: sealing changes nothing a reader sees, bounds reach only the segments they must, retention drops segments
+//! whole and says so.
+#![allow(clippy::unwrap_used, reason = "a failure of a test's own step is to end it")]
+
+mod harness;
+
+use bulkhead_log::{Log, LogConfig, LogError, Query, Row, SqlValue};
+use bulkhead_model::{PointId, Timestamp};
+use harness::{all_rows, append, config, declare, readings, segment_files, seqs, within};
+use std::path::Path;
+
+/// A log of sealed segments of 100 rows: points 0 to 19 in the first `segments`, point 20 in one more.
+async fn sealed_log(dir: &Path, segments: i64) -> (Log, Vec<PointId>) {
+    let log = LogConfig { segment_max_rows: 100, ..config(dir) }.open().unwrap();
+    let points = declare(&log, 21);
+    for segment in 0..segments {
+        append(&log, readings(&points[..20], segment * 100, 100)).await;
+    }
+    append(&log, readings(&points[20..], segments * 100, 100)).await;
+    within(log.seal()).await.unwrap();
+    (log, points)
+}
+
+/// How many times a segment was looked into, and how many rows were read, while something ran.
+fn reads<T>(log: &Log, run: impl FnOnce() -> T) -> (T, u64, u64) {
+    let before = log.stats();
+    let result = run();
+    let after = log.stats();
+    (result, after.segments_read - before.segments_read, after.rows_read - before.rows_read)
+}
+
+fn integers(query: &Query, sql: &str, params: &[i64]) -> Vec<i64> {
+    let params: Vec<SqlValue> = params.iter().copied().map(SqlValue::Integer).collect();
+    let rows = query.collect(sql, &params, usize::MAX).unwrap();
+    rows.into_iter()
+        .map(|row| match row[0] {
+            SqlValue::Integer(number) => number,
+            ref other => panic!("{other:?} is no integer"),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn sealing_changes_nothing_a_reader_sees() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = config(dir.path()).open().unwrap();
+    let points = declare(&log, 5);
+    append(&log, readings(&points, 1000, 300)).await;
+    append(&log, readings(&points, 0, 300)).await;
+    within(log.clone().close()).await.unwrap();
+    drop(log);
+    // Opened anew, so that nothing comes from memory.
+    let log = config(dir.path()).open().unwrap();
+    let see = |log: &Log| {
+        let history = log.history(points[2], Some(Timestamp(100)), Some(Timestamp(1100)), 50, 1000).unwrap();
+        let query = log.query().unwrap();
+        let sql = "SELECT seq, point, time, status, value FROM readings WHERE time < 1100 ORDER BY time DESC, seq";
+        (all_rows(log), history, query.collect(sql, &[], usize::MAX).unwrap(), log.latest_all())
+    };
+    let open = see(&log);
+    assert_eq!((open.0.len(), open.1.len(), open.2.len()), (600, 50, 400));
+    within(log.seal()).await.unwrap();
+    assert_eq!(see(&log), open);
+    assert_eq!(segment_files(dir.path()).iter().filter(|name| !name.contains("open")).count(), 1);
+    assert!(!dir.path().join("seg-00000000000000000001.open.db").exists(), "the open twin has gone");
+    drop(log);
+    assert_eq!(see(&config(dir.path()).open().unwrap()), open);
+}
+
+#[tokio::test]
+async fn segments_are_closed_by_rows_and_by_age() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, points) = sealed_log(dir.path(), 3).await;
+    assert_eq!(log.stats().segments, 5, "four of 100 rows and an open one");
+    append(&log, readings(&points, 0, 1)).await;
+    let in_two_days =
+        Timestamp::from_system_time(std::time::SystemTime::now() + std::time::Duration::from_secs(172_800));
+    log.apply_retention(in_two_days).unwrap();
+    within(log.seal()).await.unwrap();
+    assert_eq!(log.stats().segments, 6, "the one row was old enough");
+    assert_eq!(seqs(&all_rows(&log)), (1..=401).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn bounds_reach_only_the_segments_and_rows_they_must() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, points) = sealed_log(dir.path(), 9).await;
+    let query = log.query().unwrap();
+    let run = |sql: &str, params: &[i64]| reads(&log, || integers(&query, sql, params));
+
+    let (found, segments, rows) = run("SELECT seq FROM readings WHERE seq > ?1 AND seq <= ?2", &[350, 360]);
+    assert_eq!(found, (351..=360).collect::<Vec<_>>());
+    assert_eq!((segments, rows), (1, 10));
+
+    let (found, segments, rows) = run("SELECT time FROM readings WHERE time BETWEEN ?1 AND ?2", &[540, 560]);
+    assert_eq!(found, (540..=560).collect::<Vec<_>>());
+    assert_eq!((segments, rows), (1, 21), "other segments' times are known without looking");
+
+    let point = i64::from(points[7].0);
+    let (found, _, rows) = run("SELECT seq FROM readings WHERE point = ?1", &[point]);
+    assert_eq!(found, (0..45).map(|index| index * 20 + 8).collect::<Vec<_>>());
+    assert_eq!(rows, 45, "no other point's rows were read");
+
+    let (found, segments, rows) =
+        run("SELECT seq FROM readings WHERE point = ?1 AND time >= ?2 AND time < ?3", &[point, 300, 400]);
+    assert_eq!(found, [308, 328, 348, 368, 388]);
+    assert_eq!((segments, rows), (1, 5));
+
+    let (found, segments, _) = run("SELECT seq FROM readings ORDER BY seq DESC LIMIT 3", &[]);
+    assert_eq!(found, [1000, 999, 998]);
+    assert_eq!(segments, 1, "the order by seq is the scan's own");
+
+    let (found, _, rows) =
+        run("SELECT r.seq FROM points p JOIN readings r ON r.point = p.id WHERE p.name = 'p20' AND r.seq < ?1", &[903]);
+    assert_eq!(found, [901, 902]);
+    assert_eq!(rows, 2, "a join looks the point's rows up");
+
+    let (found, _, _) = run("SELECT count(*) FROM readings WHERE point IN (?1, 20) AND time > '350'", &[point]);
+    assert_eq!(found, [27 + 100], "a list, and a text that SQLite compares as a number");
+    assert_eq!(run("SELECT seq FROM readings WHERE time > NULL", &[]).0, [0; 0]);
+    assert_eq!(run("SELECT seq FROM readings WHERE seq > 999.5", &[]).0, [1000]);
+}
+
+#[tokio::test]
+async fn history_pages_by_seq_over_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, points) = sealed_log(dir.path(), 5).await;
+    append(&log, readings(&points[..2], 0, 4)).await;
+    let mut rows: Vec<Row> = Vec::new();
+    loop {
+        let after = rows.last().map_or(0, |row| row.seq);
+        let page = log.history(points[1], Some(Timestamp(0)), None, after, 4).unwrap();
+        if page.is_empty() {
+            break;
+        }
+        assert!(page.len() <= 4);
+        rows.extend(page);
+    }
+    let expected: Vec<_> = all_rows(&log).into_iter().filter(|row| row.reading.point == points[1]).collect();
+    assert_eq!(rows, expected);
+    assert_eq!(rows.len(), 27);
+    assert!(log.history(points[1], None, Some(Timestamp(i64::MIN)), 0, 10).unwrap().is_empty());
+    assert!(matches!(log.history(PointId(99), None, None, 0, 1), Err(LogError::UnknownPoint { .. })));
+}
+
+#[tokio::test]
+async fn retention_by_bytes_drops_the_oldest_segments_whole_and_reading_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = sealed_log(dir.path(), 9).await;
+    let stats = log.stats();
+    within(log.close()).await.unwrap();
+    let bounded =
+        LogConfig { retention_max_bytes: Some(stats.bytes_on_disk / 2), segment_max_rows: 100, ..config(dir.path()) };
+    let log = bounded.clone().open().unwrap();
+    let view = log.query().unwrap();
+    let dropped = log.apply_retention(Timestamp(0)).unwrap() as u64;
+    assert!((3..8).contains(&dropped), "about half: {dropped}");
+    let first = dropped * 100 + 1;
+    let error = log.read(0, 10).unwrap_err();
+    assert!(matches!(error, LogError::Gone { after: 0, first_available } if first_available == first));
+    assert_eq!(seqs(&log.read(first - 1, 2000).unwrap()), (first..=1000).collect::<Vec<_>>());
+    assert_eq!(log.stats().first_available, first);
+    assert_eq!(log.apply_retention(Timestamp(0)).unwrap(), 0, "enough is enough");
+
+    assert_eq!(integers(&view, "SELECT count(*) FROM readings", &[]), [1000], "a query sees on what it began with");
+    let names = segment_files(dir.path());
+    assert!(names[0].starts_with("seg-00000000000000000001-"), "its files stay as long: {names:?}");
+    drop(view);
+    assert!(segment_files(dir.path())[0].starts_with(&format!("seg-{first:020}-")));
+    within(log.close()).await.unwrap();
+    let log = bounded.open().unwrap();
+    assert!(matches!(log.read(0, 10), Err(LogError::Gone { first_available, .. }) if first_available == first));
+}
+
+#[tokio::test]
+async fn retention_by_age_looks_at_commits_not_at_the_readings_own_times() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { retention_max_age_s: Some(3600), segment_max_rows: 100, ..config(dir.path()) };
+    let log = config.open().unwrap();
+    let points = declare(&log, 1);
+    append(&log, readings(&points, 0, 100)).await;
+    within(log.seal()).await.unwrap();
+    let now = Timestamp::from_system_time(std::time::SystemTime::now());
+    assert_eq!(log.apply_retention(now).unwrap(), 0, "the readings are of 1970, their commit is fresh");
+    assert_eq!(log.apply_retention(Timestamp(now.0 + 3_700 * 1_000_000_000)).unwrap(), 1);
+    assert!(matches!(log.read(0, 1), Err(LogError::Gone { first_available: 101, .. })));
+    assert!(log.read(100, 1).unwrap().is_empty());
+}
