@@ -67,7 +67,8 @@ fn sink(route: &At<'_>, names: &[&str], off: &[&str], selectors: &[Selector], ou
         out.push(at.error(message).hint(near_connection(to, names)));
         return;
     }
-    if let Some(selector) = selectors.iter().find(|selector| selector.matches_connection(to)) {
+    // A wildcard that takes the sink along is meant for the others: the route leaves its own sink out.
+    if let Some(selector) = selectors.iter().find(|selector| selector.single_connection() == Some(to)) {
         let message =
             format!("found {to:?}, which the pattern \"{selector}\" takes points from, expected another sink");
         out.push(at.error(message).hint("a route does not lead back to one of its sources"));

@@ -181,9 +181,8 @@ fn check_headers(settings: &Settings) -> Result<(), Fault> {
         let reason = match name.to_ascii_lowercase().as_str() {
             "authorization" | "proxy-authorization" => "credentials belong into the transport's `auth`",
             "content-type" => "it is set by `content_type`",
-            "host" | "content-length" | "connection" | "transfer-encoding" | "te" | "upgrade" => {
-                "it is the gateway's own"
-            }
+            "host" | "content-length" | "connection" | "keep-alive" | "transfer-encoding" | "te" | "trailer"
+            | "upgrade" | "expect" => "it is the gateway's own",
             _ if !is_token(name) => "that is no name of a header field",
             _ => continue,
         };

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 /// a connection can have points for.
 pub const KEPT_ORIGINS_MAX: usize = 20_000;
 /// Longest origin that is read, in bytes.
-pub const ORIGIN_MAX_BYTES: usize = 1_024;
+pub const ORIGIN_MAX_BYTES: usize = 512;
 
 /// A filter of origins with the mapping that reads their payloads.
 #[derive(Debug)]
@@ -156,13 +156,14 @@ impl Origins {
             self.learn(origin)?;
         }
         let Some(meanings) = self.meanings.get_mut(origin) else { return Ok(false) };
-        for meaning in &mut *meanings {
+        for meaning in meanings {
             let reader = self.rules[meaning.rule].reader_of(payload);
             meaning.points.read(reader, payload, arrival, readings, report);
         }
-        Ok(!meanings.is_empty())
+        Ok(true)
     }
 
+    /// Works out what an origin means and keeps it. One that no rule reads is not kept: anybody can make up more of them.
     fn learn(&mut self, origin: &str) -> Result<(), Fault> {
         if origin.len() > ORIGIN_MAX_BYTES {
             let start = &origin[..origin.floor_char_boundary(60)];
@@ -170,6 +171,9 @@ impl Origins {
             return Err(Fault::reject("topic-too-long", message));
         }
         let meanings = self.meanings_of(origin)?;
+        if meanings.is_empty() {
+            return Ok(());
+        }
         if self.meanings.len() >= KEPT_ORIGINS_MAX {
             self.meanings.clear();
         }

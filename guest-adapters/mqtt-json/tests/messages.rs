@@ -28,6 +28,18 @@ fn receive(adapter: &mut Running<MqttJson>, topic: &str, payload: &str) -> Vec<S
 }
 
 #[test]
+fn the_readmes_config_has_settings_that_start() {
+    let _host = Host::install();
+    let readme = include_str!("../README.md");
+    let config = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("a config");
+    let config: serde_json::Value = toml::from_str(config).unwrap_or_else(|error| panic!("{error}"));
+    let connections = config["connections"].as_object().expect("connections");
+    let own =
+        connections.values().find(|one| one["adapter"] == "mqtt-json" && one["settings"].is_object()).expect("its own");
+    start(own["settings"].clone());
+}
+
+#[test]
 fn the_schema_is_committed() {
     testing::assert_schema::<Settings>("settings.schema.json");
 }

@@ -156,10 +156,11 @@ impl Delivery {
                 self.exchange.send_batch(batch_json::CONTENT_TYPE, batch_json::CONTENT_TYPE, &key, body)?
             }
         };
+        // The statuses of the settings are about entities; that of a batch only says whether it was read.
         match self.verdicts.of(answer.status) {
-            Verdict::Taken => self.parts_of(&answer).map(Some),
-            Verdict::Refused => Ok(None),
+            _ if (200..300).contains(&answer.status) => self.parts_of(&answer).map(Some),
             Verdict::Later => Err(retry_fault("POST $batch", &answer, &error_text(&answer.body))),
+            Verdict::Taken | Verdict::Refused => Ok(None),
         }
     }
 
@@ -177,8 +178,11 @@ impl Delivery {
         let count = answers.len();
         let mut refused = None;
         for (answer, (entry, change)) in answers.into_iter().zip(run) {
+            let status = answer.status;
             match self.judge(batch, entry, change, answer) {
-                Sent::Taken => {}
+                Sent::Taken if (200..300).contains(&status) => {}
+                // Taken by the settings' word, such as one that is there already: but the set as a whole was not.
+                Sent::Taken => refused = Some(bad_answer(&format!("a change set came to {status}"))),
                 Sent::Later(fault) => return Sent::Later(fault),
                 Sent::Refused(fault) => refused = Some(fault),
             }

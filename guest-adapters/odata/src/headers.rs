@@ -21,9 +21,8 @@ fn reason(name: &str) -> Option<&'static str> {
         "authorization" | "proxy-authorization" => Some("credentials belong into the transport's `auth`"),
         "content-type" | "accept" | "prefer" | "if-match" | "if-none-match" | "odata-version" | "odata-maxversion"
         | "x-csrf-token" | "cookie" => Some("this adapter sets it itself"),
-        "host" | "content-length" | "connection" | "transfer-encoding" | "te" | "upgrade" => {
-            Some("it is the gateway's own")
-        }
+        "host" | "content-length" | "connection" | "keep-alive" | "transfer-encoding" | "te" | "trailer"
+        | "upgrade" | "expect" => Some("it is the gateway's own"),
         _ if name.is_empty() || !is_token => Some("that is no name of a header field"),
         _ => None,
     }

@@ -153,6 +153,18 @@ impl Service {
 }
 
 #[test]
+fn the_readmes_config_has_settings_that_start() {
+    let _host = Host::install();
+    let readme = include_str!("../README.md");
+    let config = readme.split("```toml").nth(1).and_then(|rest| rest.split("```").next()).expect("a config");
+    let config: serde_json::Value = toml::from_str(config).unwrap_or_else(|error| panic!("{error}"));
+    let connections = config["connections"].as_object().expect("connections");
+    let own =
+        connections.values().find(|one| one["adapter"] == "odata" && one["settings"].is_object()).expect("its own");
+    start(own["settings"].clone());
+}
+
+#[test]
 fn the_schema_is_committed() {
     testing::assert_schema::<Settings>("settings.schema.json");
 }
@@ -292,6 +304,29 @@ fn an_answer_that_is_none_loses_nothing() {
             let fault = start(settings(json!({ "send": send }))).deliver(&numbers(2)).expect_err("nothing was taken");
             assert_eq!((fault.code.as_str(), fault.remedy), ("bad-batch-answer", Remedy::Retry));
         }
+    }
+}
+
+#[test]
+fn what_is_there_already_may_count_as_taken_also_in_change_sets() {
+    for send in ["batch-json", "batch-multipart"] {
+        let host = Host::install();
+        host.on_http(move |_, request| match (request.path.as_str(), send) {
+            ("/$batch", "batch-json") => {
+                let responses = json!({ "responses": [{ "id": "0", "status": 424 }, { "id": "1", "status": 409 }] });
+                answer(200, &[], &responses.to_string())
+            }
+            ("/$batch", _) => {
+                let part = "--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 409 Conflict\r\n\r\n\r\n--b--\r\n";
+                answer(202, &[("content-type", "multipart/mixed;boundary=b")], part)
+            }
+            _ if request.body.windows(9).any(|part| part == b"\"Value\":1") => answer(409, &[], ""),
+            _ => answer(201, &[], ""),
+        });
+        // Without 200 and 202: these statuses are about entities, not about the batch that carries them.
+        let more = json!({ "send": send, "success": ["201", "204", "409"] });
+        let outcome = start(settings(more)).deliver(&numbers(2)).expect("delivered");
+        assert_eq!((outcome.accepted, outcome.rejected.len(), outcome.rest), (2, 0, None), "{send}");
     }
 }
 

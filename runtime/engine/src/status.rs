@@ -125,6 +125,8 @@ pub struct RouteStatus {
     pub batches: u64,
     /// Tries that failed.
     pub retries: u64,
+    /// Seqs of the log that retention deleted before the route had read them.
+    pub gap: u64,
 }
 
 macro_rules! counters {

@@ -235,7 +235,7 @@ pub struct Mqtt {
     /// Protocol version.
     #[serde(default)]
     pub version: MqttVersion,
-    /// Client id; default: `bulkhead-` with the gateway's and the connection's name.
+    /// Client id; default: `bulkhead-` with the names of the gateway, the connection and the transport's role.
     #[serde(default)]
     pub client_id: Option<String>,
     /// User name.
@@ -274,7 +274,7 @@ pub struct Mqtt {
     #[serde(default = "default_receive_maximum")]
     #[schemars(range(min = 1))]
     pub receive_maximum: u16,
-    /// Longest message in bytes; the connection is not kept with a broker that sends a longer one.
+    /// Longest payload in bytes; a longer one is dropped, acknowledged and reported.
     #[serde(default = "default_max_frame_bytes")]
     #[schemars(range(min = 1, max = 262_144))]
     pub max_message_bytes: u32,

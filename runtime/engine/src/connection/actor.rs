@@ -16,8 +16,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Most appends of an actor whose commit is not known yet; then it waits for the oldest.
-const UNCOMMITTED_MAX: usize = 8;
+/// Most appends of an actor whose commit is not known yet; then it waits for the oldest. So many that polls of a few
+/// hundred readings fill a commit; their memory is bounded by the log's queue.
+const UNCOMMITTED_MAX: usize = 64;
 /// Longest wait of the final calls when the engine stops.
 const STOP_MAX: Duration = Duration::from_secs(1);
 /// Tries of a frame before it is given up.
@@ -439,8 +440,10 @@ impl Actor {
     }
 }
 
+/// What is due is ready at once: the timer would round it up to its next millisecond.
 async fn sleep(duration: Option<Duration>) {
     match duration {
+        Some(Duration::ZERO) => {}
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,
     }

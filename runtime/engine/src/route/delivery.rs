@@ -41,6 +41,7 @@ pub(crate) struct RouteHandle {
     rejected: AtomicU64,
     batches: AtomicU64,
     retries: AtomicU64,
+    gap: AtomicU64,
 }
 
 impl RouteHandle {
@@ -56,6 +57,7 @@ impl RouteHandle {
             rejected: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            gap: AtomicU64::new(0),
         })
     }
 
@@ -73,6 +75,7 @@ impl RouteHandle {
             rejected: get(&self.rejected),
             batches: get(&self.batches),
             retries: get(&self.retries),
+            gap: get(&self.gap),
         }
     }
 
@@ -259,14 +262,17 @@ impl Delivery {
     /// Reads a piece of the log and keeps what the route selects.
     async fn read_more(&mut self, up_to: Option<Seq>) -> Result<(), Stop> {
         let (log, after) = (self.log.clone(), self.read_to);
-        let rows = blocking(move || log.read(after, READ_MAX_ROWS)).await?;
+        let rows = match blocking(move || log.read(after, READ_MAX_ROWS)).await {
+            Err(LogError::Gone { after, first_available }) => return self.skip_gap(after, first_available),
+            outcome => outcome?,
+        };
         let catalogue = self.log.catalogue();
         if catalogue.len() != self.points_seen {
             self.selection.forget();
             self.points_seen = catalogue.len();
         }
         let Some(last) = rows.last().map(|row| row.seq) else {
-            // Nothing is stored behind the cursor although it was committed: it has been deleted by retention.
+            // Numbers that were reserved and never used: there is nothing between here and the last commit.
             self.read_to = up_to.unwrap_or_else(|| *self.log.committed().borrow());
             return Ok(());
         };
@@ -280,6 +286,20 @@ impl Delivery {
         if was_empty && !self.waiting.is_empty() {
             self.waiting_since_ns = self.clock.monotonic_ns();
         }
+        Ok(())
+    }
+
+    /// Retention has deleted what the route had not read: that is a loss, which is counted and told.
+    fn skip_gap(&mut self, after: Seq, first_available: Seq) -> Result<(), Stop> {
+        let lost = first_available.saturating_sub(after + 1);
+        add(&self.handle.gap, lost);
+        tracing::error!(
+            route = self.handle.name,
+            first_lost = after + 1,
+            first_available,
+            "retention has deleted up to {lost} readings of the log before this route could send them"
+        );
+        self.read_to = first_available.saturating_sub(1);
         Ok(())
     }
 
@@ -397,7 +417,9 @@ impl Delivery {
             self.backoff.succeeded();
             self.handle.set_phase(Phase::Running);
         }
-        if let Some(fault) = fault.filter(|_| !is_rejected) {
+        // A sink that got further and asks for no wait has only reached its own bound of one call.
+        let goes_on = |fault: &Fault| done > 0 && fault.retry_after_ms == Some(0);
+        if let Some(fault) = fault.filter(|fault| !is_rejected && !goes_on(fault)) {
             self.wait_after(&fault).await?;
         }
         Ok(done)

@@ -12,6 +12,8 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub(super) struct Selection {
     select: Vec<Selector>,
+    /// The sink: a route does not lead back to it.
+    to: String,
     rename: Vec<(Selector, String)>,
     convert: Vec<(Selector, Linear)>,
     /// The catalogue's points as this route sees them; none: not selected.
@@ -43,6 +45,7 @@ impl Selection {
         });
         Self {
             select: route.select.iter().filter_map(|pattern| Selector::parse(pattern).ok()).collect(),
+            to: route.to.clone(),
             rename: rename.collect(),
             convert: convert.collect(),
             seen: HashMap::new(),
@@ -89,7 +92,7 @@ impl Selection {
     fn select_point(&self, id: PointId, catalogue: &Catalogue) -> Option<Selected> {
         let point = catalogue.by_id(id)?;
         let (connection, name) = (&*point.connection, point.info.name.as_str());
-        if !self.select.iter().any(|selector| selector.matches(connection, name)) {
+        if connection == self.to || !self.select.iter().any(|selector| selector.matches(connection, name)) {
             return None;
         }
         let new_name = self.rename.iter().find_map(|(selector, template)| {
