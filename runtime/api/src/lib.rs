@@ -1,1 +1,51 @@
-//! Placeholder, replaced in the first slice.
+//! The HTTP face of the gateway: REST, OData over the log, an event stream, webhooks, metrics and a front page.
+//!
+//! [`Server::bind`] takes the config's API section and a running engine, [`Server::run`] serves until it is told to stop.
+//!
+//! | path | what it is |
+//! | --- | --- |
+//! | `/` | a page for people |
+//! | `/api/v1/connections`, `…/{connection}` | connections with state, counters and faults |
+//! | `/api/v1/connections/{connection}/points`, `…/{point}` | points; `POST …/{point}` writes |
+//! | `/api/v1/connections/{connection}/points/{point}/readings` | history of a point |
+//! | `/api/v1/points`, `/api/v1/latest` | points and last readings over all connections |
+//! | `/api/v1/readings` | everything after a cursor: the resumable pull |
+//! | `/api/v1/events` | the same as server-sent events, resumable by `Last-Event-ID` |
+//! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
+//! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
+//! | `/odata/v4/` | the log as an OData service |
+//! | `/metrics`, `/healthz`, `/readyz` | for those who watch over it |
+//!
+//! What decides (credentials, origins, parameters, paths, the bounds of a page) are plain functions over values; the rest
+//! is wiring. Every answer to a request that cannot be served is a problem (RFC 9457), those of OData excepted, which are
+//! as its standard wants them.
+
+mod app;
+mod connections;
+mod credential;
+mod error;
+mod events;
+mod feed;
+mod front_page;
+mod gate;
+mod health;
+mod history;
+mod hooks;
+mod json;
+mod limits;
+mod metrics;
+mod moment;
+mod odata;
+mod origin;
+mod page;
+mod parameters;
+mod path;
+mod points;
+mod problem;
+mod routes;
+mod server;
+mod write;
+
+pub use credential::{Credentials, ServerConfig};
+pub use error::ApiError;
+pub use server::Server;

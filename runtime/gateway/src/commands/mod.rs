@@ -10,15 +10,18 @@ pub(crate) mod write;
 
 use crate::console;
 use crate::exit::Exit;
-use bulkhead_config::Config;
+use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded};
 use bulkhead_log::{Durability, LogConfig};
 use bulkhead_sandbox::{Sandbox, SandboxConfig};
 use std::path::Path;
 
 /// A checked config. What is wrong with it is printed, warnings too.
 fn load_config(path: &Path) -> Result<Config, Exit> {
-    let schemas = bulkhead_engine::schemas_in();
-    match bulkhead_config::load(path, &schemas) {
+    checked(bulkhead_config::load(path, &bulkhead_engine::schemas_in()))
+}
+
+fn checked(outcome: Result<Loaded, Diagnostics>) -> Result<Config, Exit> {
+    match outcome {
         Ok(loaded) => {
             if !loaded.warnings.is_empty() {
                 console::note(&loaded.warnings.pretty(console::stderr_is_coloured()));
@@ -30,6 +33,16 @@ fn load_config(path: &Path) -> Result<Config, Exit> {
             Err(Exit::Wrong)
         }
     }
+}
+
+/// A checked config whose adapters lie in another folder than it says.
+fn load_adapters_from(path: &Path, adapters: &Path) -> Result<Config, Exit> {
+    let folder = std::path::absolute(adapters)?;
+    let schemas = bulkhead_engine::schemas_in();
+    let elsewhere = |_: &Path, adapter: &str| schemas.look_up(&folder, adapter);
+    let mut config = checked(bulkhead_config::load(path, &elsewhere))?;
+    config.gateway.adapters_dir = folder.clone();
+    Ok(config)
 }
 
 /// The sandbox, with its cache of compiled adapters in the data folder.

@@ -45,7 +45,7 @@ impl RunningGateway {
             .map_err(|error| Exit::failed(format!("the log's thread ended: {error}")))??;
         let config = Arc::new(config);
         let engine = Engine::start(config.clone(), log.clone(), sandbox);
-        let server = Server::bind(&config, engine.clone()).await?;
+        let server = Server::bind(&config, engine.clone())?;
         let address = server.local_addr();
         let stop_server = CancellationToken::new();
         let server = tokio::spawn(server.run(stop_server.clone()));

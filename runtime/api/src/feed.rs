@@ -1,0 +1,215 @@
+//! One event stream at work: a cursor into the log that moves as fast as its client reads.
+
+use crate::history::cursor;
+use crate::json;
+use crate::limits::{CHUNK_ROWS, HEARTBEAT};
+use crate::parameters::Position;
+use bulkhead_config::glob::Selector;
+use bulkhead_log::{Catalogue, Log, LogError, Point, Row};
+use bulkhead_model::{PointId, Seq};
+use bytes::Bytes;
+use futures_util::stream::{Stream, unfold};
+use serde_json::json;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Where a stream begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Start {
+    /// With the next reading.
+    Now,
+    /// Behind a position.
+    After(Position),
+}
+
+/// Which readings a stream has.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Filter {
+    /// Only this connection's.
+    pub(crate) connection: Option<String>,
+    /// Only those one of these takes; none: all.
+    pub(crate) selectors: Vec<Selector>,
+}
+
+impl Filter {
+    fn takes(&self, point: &Point) -> bool {
+        self.connection.as_deref().is_none_or(|name| *point.connection == *name)
+            && (self.selectors.is_empty()
+                || self.selectors.iter().any(|selector| selector.matches(&point.connection, &point.info.name)))
+    }
+}
+
+/// What a stream says next.
+#[derive(Debug)]
+enum Say {
+    Readings(Vec<serde_json::Value>),
+    Gap {
+        reason: &'static str,
+        from: Option<Seq>,
+        to: Seq,
+    },
+    /// Nothing new.
+    Heartbeat,
+}
+
+impl Say {
+    /// As an event with the position it leads to (WHATWG HTML §9.2.6).
+    fn event(&self, id: &str) -> Bytes {
+        let text = match self {
+            Say::Readings(readings) => {
+                format!("event: readings\nid: {id}\ndata: {}\n\n", json!({ "readings": readings }))
+            }
+            Say::Gap { reason, from, to } => {
+                format!("event: gap\nid: {id}\ndata: {}\n\n", json!({ "reason": reason, "from": from, "to": to }))
+            }
+            // Without data no event is dispatched, but the id counts.
+            Say::Heartbeat => format!(": heartbeat\nid: {id}\n\n"),
+        };
+        Bytes::from(text)
+    }
+}
+
+/// A stream's cursor and what it needs to move.
+pub(crate) struct Feed {
+    log: Log,
+    filter: Filter,
+    /// Points whose names were matched already.
+    matched: HashMap<PointId, bool>,
+    position: Seq,
+    /// To be said before anything else.
+    first: Option<Say>,
+    committed: watch::Receiver<Seq>,
+    shutdown: CancellationToken,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        log: Log,
+        start: Start,
+        filter: Filter,
+        shutdown: CancellationToken,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let committed = log.committed();
+        let now = *committed.borrow();
+        let (position, first) = match start {
+            // Said at once, so that a client that is cut off before the first reading has a position to resume from.
+            Start::Now => (now, Some(Say::Heartbeat)),
+            Start::After(Position { log: Some(other), .. }) if other != log.id().as_str() => {
+                (0, Some(Say::Gap { reason: "other-log", from: None, to: 0 }))
+            }
+            Start::After(position) => (position.seq, None),
+        };
+        Self { log, filter, matched: HashMap::new(), position, first, committed, shutdown, _place: place }
+    }
+
+    /// The events, until the server stops or the log fails.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
+        unfold(self, async |mut feed| {
+            let say = feed.next().await?;
+            let event = say.event(&cursor(&feed.log.id(), feed.position));
+            Some((Ok(event), feed))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Say> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        let heartbeat = tokio::time::sleep(HEARTBEAT);
+        let mut heartbeat = std::pin::pin!(heartbeat);
+        loop {
+            if self.shutdown.is_cancelled() {
+                return None;
+            }
+            // Marked as seen before reading: what is committed meanwhile wakes the wait below.
+            self.committed.borrow_and_update();
+            match self.read().await? {
+                Read::Say(say) => return Some(say),
+                // A long stretch without a match: say where we are now and then.
+                Read::NoMatch if heartbeat.is_elapsed() => return Some(Say::Heartbeat),
+                Read::NoMatch => {}
+                Read::End => tokio::select! {
+                    () = self.shutdown.cancelled() => return None,
+                    () = heartbeat.as_mut() => return Some(Say::Heartbeat),
+                    changed = self.committed.changed() => changed.ok()?,
+                },
+            }
+        }
+    }
+
+    /// Takes the next chunk from the log and moves behind it.
+    async fn read(&mut self) -> Option<Read> {
+        let (log, position) = (self.log.clone(), self.position);
+        let read = tokio::task::spawn_blocking(move || log.read(position, CHUNK_ROWS)).await.ok()?;
+        match read {
+            Ok(rows) => Some(self.take(&rows)),
+            Err(LogError::Gone { first_available, .. }) => {
+                let from = self.position + 1;
+                self.position = first_available.saturating_sub(1).max(from);
+                Some(Read::Say(Say::Gap { reason: "retention", from: Some(from), to: self.position }))
+            }
+            Err(error) => {
+                tracing::error!("an event stream ends: {}", crate::problem::chain(&error));
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, rows: &[Row]) -> Read {
+        let Some(last) = rows.last() else { return Read::End };
+        self.position = last.seq;
+        let catalogue = self.log.catalogue();
+        let readings: Vec<_> = rows.iter().filter_map(|row| self.shown(row, &catalogue)).collect();
+        if readings.is_empty() { Read::NoMatch } else { Read::Say(Say::Readings(readings)) }
+    }
+
+    fn shown(&mut self, row: &Row, catalogue: &Catalogue) -> Option<serde_json::Value> {
+        let point: &Arc<Point> = catalogue.by_id(row.reading.point)?;
+        let filter = &self.filter;
+        let takes = *self.matched.entry(point.id).or_insert_with(|| filter.takes(point));
+        takes.then(|| json::named_reading(row, point))
+    }
+}
+
+enum Read {
+    Say(Say),
+    /// There were rows, but none that the filter takes.
+    NoMatch,
+    /// There is nothing behind the cursor.
+    End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_model::{Kind, PointInfo};
+
+    #[test]
+    fn events_are_framed_as_clients_read_them() {
+        let gap = Say::Gap { reason: "retention", from: Some(3), to: 9 };
+        let expected = "event: gap\nid: ab-9\ndata: {\"from\":3,\"reason\":\"retention\",\"to\":9}\n\n";
+        assert_eq!(gap.event("ab-9"), expected);
+        assert_eq!(Say::Heartbeat.event("ab-9"), ": heartbeat\nid: ab-9\n\n");
+        let newline = Say::Readings(vec![json!({ "value": "a\nb" })]);
+        assert_eq!(newline.event("ab-1").iter().filter(|byte| **byte == b'\n').count(), 4);
+    }
+
+    #[test]
+    fn a_filter_takes_what_its_connection_and_one_of_its_patterns_take() {
+        let point = |connection: &str, name: &str| Point {
+            id: PointId(0),
+            connection: connection.into(),
+            info: PointInfo::new(name, Kind::Real),
+        };
+        let selectors = ["boiler/temp_*", "*/state"].map(|text| Selector::parse(text).unwrap()).into();
+        let filter = Filter { connection: Some("boiler".into()), selectors };
+        assert!(filter.takes(&point("boiler", "temp_a")) && filter.takes(&point("boiler", "state")));
+        assert!(!filter.takes(&point("pump", "state")) && !filter.takes(&point("boiler", "flow")));
+        assert!(Filter::default().takes(&point("pump", "flow")));
+    }
+}

@@ -1,0 +1,99 @@
+//! Pages of the log: a point's history, and everything behind a cursor. Both go by seq, so that rows that arrive while a
+//! client pages are neither missed nor repeated.
+
+use crate::app::{App, Shared};
+use crate::json;
+use crate::page::Page;
+use crate::parameters::{Parameters, Position};
+use crate::path::PointPath;
+use crate::points;
+use crate::problem::Problem;
+use axum::Json;
+use axum::http::{StatusCode, Uri};
+use bulkhead_log::{Log, LogError, LogId};
+use bulkhead_model::Seq;
+use serde_json::{Value, json};
+
+/// The history of a point: `?from=&to=&after=&limit=`; `from` belongs to it, `to` does not.
+pub(crate) async fn of_point(app: &App, path: &PointPath, query: Option<&str>) -> Result<Json<Value>, Problem> {
+    let parameters = Parameters::parse(query, &["from", "to", "after", "limit"])?;
+    let (from, to) = (parameters.moment("from")?, parameters.moment("to")?);
+    let position = parameters.position("after")?;
+    let limit = parameters.limit()?;
+    let point = points::find(app, &path.connection, &path.point)?;
+    let answer = app.with_log(move |log| {
+        let after = seq_in(&log.id(), position)?;
+        let page = Page::read(after, limit, |after, limit| log.history(point.id, from, to, after, limit))?;
+        let readings: Vec<Value> = page.rows.iter().map(json::reading).collect();
+        let next = page.last_seq().filter(|_| page.more).map(|seq| seq.to_string());
+        Ok(json!({ "readings": readings, "next": next, "first_available_seq": log.stats().first_available }))
+    });
+    answer.await.map(Json)
+}
+
+/// The seq of a position, if it is one of this log.
+fn seq_in(log: &LogId, position: Option<Position>) -> Result<Seq, Problem> {
+    match position {
+        Some(Position { log: Some(other), .. }) if other != log.as_str() => {
+            let detail = format!("the cursor is of log {other}, this is log {log}: begin anew without `after`");
+            Err(Problem::new(StatusCode::GONE, "other-log", detail).with("log", log.as_str()))
+        }
+        Some(position) => Ok(position.seq),
+        None => Ok(0),
+    }
+}
+
+/// Everything behind a cursor: `?after=&limit=`. `cursor` is what to give as `after` next time, also when there is
+/// nothing now. Rows that retention has dropped meanwhile are named in `gap`.
+pub(crate) async fn pull(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
+    let (position, limit) = (parameters.position("after")?, parameters.limit()?);
+    state.with_log(move |log| pull_page(log, position, limit)).await.map(Json)
+}
+
+fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<Value, Problem> {
+    let id = log.id();
+    let is_begin = position.is_none();
+    let asked = seq_in(&id, position)?;
+    let (page, gap) = read_over_gap(log, asked, limit)?;
+    // Who begins anew has missed nothing.
+    let gap = gap.filter(|_| !is_begin);
+    let catalogue = log.catalogue();
+    let readings: Vec<Value> = page
+        .rows
+        .iter()
+        .filter_map(|row| Some(json::named_reading(row, catalogue.by_id(row.reading.point)?)))
+        .collect();
+    let reached = page.last_seq().or(gap.map(|(_, to)| to)).unwrap_or(asked);
+    Ok(json!({
+        "log": id.as_str(),
+        "readings": readings,
+        "cursor": cursor(&id, reached),
+        "more": page.more,
+        "gap": gap.map(|(from, to)| json!({ "from": from, "to": to })),
+        "first_available_seq": log.stats().first_available,
+    }))
+}
+
+/// A cursor as clients get it.
+pub(crate) fn cursor(log: &LogId, seq: Seq) -> String {
+    format!("{log}-{seq}")
+}
+
+/// Reads behind a seq; where retention has dropped rows behind it, from the first one kept, with the seqs between.
+fn read_over_gap(log: &Log, after: Seq, limit: usize) -> Result<(Page, Option<(Seq, Seq)>), LogError> {
+    let mut position = after;
+    loop {
+        match Page::read(position, limit, |after, limit| log.read(after, limit)) {
+            Ok(page) => {
+                let gap = (position > after).then_some((after + 1, position));
+                return Ok((page, gap));
+            }
+            // Retention may go on while this reads; it moves forward each time, so this ends.
+            Err(LogError::Gone { first_available, .. }) if first_available > position + 1 => {
+                position = first_available - 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

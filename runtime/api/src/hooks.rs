@@ -1,0 +1,110 @@
+//! `/hooks/{connection}/{path}`: webhooks, answered by the connection's adapter after its readings are committed.
+
+use crate::app::Shared;
+use crate::gate::HOOKS_PREFIX;
+use crate::limits::HOOK_BODY_MAX_BYTES;
+use crate::path::decode;
+use crate::problem::{Problem, no_such_path};
+use crate::write::read_body;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use bulkhead_engine::{WebhookReply, WebhookRequest};
+
+/// Header fields that never reach an adapter: they are how clients show who they are.
+const WITHHELD: [HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
+
+/// Header fields of an adapter's reply that are the server's to set (RFC 9110 §7.6.1), or that would speak for the whole
+/// origin.
+const REPLY_WITHHELD: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::SET_COOKIE,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::WWW_AUTHENTICATE,
+];
+
+/// Hands a request to the connection's adapter and sends what it answers.
+pub(crate) async fn hook(state: Shared, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let (connection, path) = target(parts.uri.path())?;
+    let request = WebhookRequest {
+        method: parts.method.as_str().to_owned(),
+        path,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: handed_on(&parts.headers),
+        body: read_body(body, HOOK_BODY_MAX_BYTES).await?.into(),
+    };
+    let reply = state.engine.respond(&connection, request).await?;
+    answer(&connection, reply)
+}
+
+/// The connection of a hook's path, and the path below it with its first slash.
+fn target(path: &str) -> Result<(String, String), Problem> {
+    let rest = path.strip_prefix(HOOKS_PREFIX).ok_or_else(|| no_such_path(path))?;
+    let (connection, below) = rest.split_once('/').unwrap_or((rest, ""));
+    Ok((decode(connection)?, format!("/{below}")))
+}
+
+/// The header fields an adapter sees, names in lower case.
+fn handed_on(headers: &HeaderMap) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter(|(name, _)| !WITHHELD.contains(name))
+        .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect()
+}
+
+fn answer(connection: &str, reply: WebhookReply) -> Result<Response, Problem> {
+    let wrong = |what: String| {
+        let detail = format!("connection {connection}: the adapter's reply cannot be sent: {what}");
+        Problem::new(StatusCode::BAD_GATEWAY, "bad-reply", detail)
+    };
+    // 1xx are not answers; an adapter has no business with them.
+    let status = StatusCode::from_u16(reply.status).ok().filter(|status| status.as_u16() >= 200);
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = status.ok_or_else(|| wrong(format!("its status is {}", reply.status)))?;
+    for (name, value) in reply.headers {
+        let name: HeaderName = name.parse().map_err(|_| wrong(format!("`{name}` is no header name")))?;
+        let value =
+            HeaderValue::from_str(&value).map_err(|_| wrong(format!("its header {name} has control characters")))?;
+        if !REPLY_WITHHELD.contains(&name) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_do_not_reach_adapters() {
+        let mut headers = HeaderMap::new();
+        for name in ["authorization", "cookie", "proxy-authorization", "x-signature"] {
+            headers.insert(name, HeaderValue::from_static("s3cret"));
+        }
+        assert_eq!(handed_on(&headers), [("x-signature".to_owned(), "s3cret".to_owned())]);
+    }
+
+    #[test]
+    fn a_hooks_path_keeps_its_encoding_below_the_connection() {
+        assert_eq!(target("/hooks/shop/a%2Fb/c").unwrap(), ("shop".into(), "/a%2Fb/c".into()));
+        assert_eq!(target("/hooks/shop").unwrap(), ("shop".into(), "/".into()));
+    }
+
+    #[test]
+    fn replies_cannot_split_or_hijack() {
+        let reply = |status, name: &str, value: &str| {
+            answer("shop", WebhookReply { status, headers: vec![(name.into(), value.into())], body: b"ok".to_vec() })
+        };
+        let fine = reply(202, "Set-Cookie", "a=b").unwrap();
+        assert!(fine.status() == StatusCode::ACCEPTED && fine.headers().is_empty());
+        assert!(reply(200, "x-a", "b\r\nx-c: d").is_err() && reply(200, "x a", "b").is_err());
+        assert!(reply(100, "x-a", "b").is_err() && reply(99, "x-a", "b").is_err());
+    }
+}

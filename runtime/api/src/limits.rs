@@ -1,0 +1,45 @@
+//! Every bound of the HTTP face in one place.
+
+use std::time::Duration;
+
+/// TCP connections served at the same time; further ones wait in the listener's queue.
+pub(crate) const CLIENTS_MAX: usize = 256;
+/// Most header fields of a request.
+pub(crate) const HEADERS_MAX: usize = 100;
+/// Bytes of a request's head: request line and header fields together.
+pub(crate) const HEAD_MAX_BYTES: usize = 64 * 1024;
+/// Longest wait for a whole request head, also for the next one on an idle connection.
+pub(crate) const HEAD_MAX: Duration = Duration::from_secs(30);
+/// Longest time from a request's head to the head of its answer. A write may wait 30 s for its turn and 30 s for the
+/// value to be read back.
+pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(75);
+/// Time for requests on the way when the server stops; after it their connections are cut.
+pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(2);
+/// Bytes of a write's body.
+pub(crate) const WRITE_BODY_MAX_BYTES: usize = 64 * 1024;
+/// Bytes of a webhook's body.
+pub(crate) const HOOK_BODY_MAX_BYTES: usize = 1024 * 1024;
+/// Rows of a page where the client does not say otherwise.
+pub(crate) const PAGE_DEFAULT_ROWS: usize = 1_000;
+/// Most rows of a page.
+pub(crate) const PAGE_MAX_ROWS: usize = 10_000;
+/// A page ends early when its values have this many bytes, so that files as values do not fill the memory.
+pub(crate) const PAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Rows taken from the log at a time.
+pub(crate) const CHUNK_ROWS: usize = 256;
+/// Rows of an OData page where the client does not ask for less.
+pub(crate) const ODATA_PAGE_ROWS: usize = 1_000;
+/// Longest run of one statement of an OData request.
+pub(crate) const ODATA_QUERY_MAX: Duration = Duration::from_secs(10);
+/// Event streams open at the same time.
+pub(crate) const STREAMS_MAX: usize = 32;
+/// Patterns of one event stream.
+pub(crate) const STREAM_SELECTORS_MAX: usize = 16;
+/// An event stream says something at least this often: it shows that it lives and moves the client's `Last-Event-ID`.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Query parameters of one request.
+pub(crate) const PARAMETERS_MAX: usize = 64;
+/// `Retry-After` where the cause names no time.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Longest wait for the log to take the append with which its health is tried.
+pub(crate) const HEALTH_MAX: Duration = Duration::from_secs(5);

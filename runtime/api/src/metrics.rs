@@ -1,0 +1,189 @@
+//! `/metrics`: everything that is counted, as Prometheus reads it (OpenMetrics text).
+//!
+//! The numbers belong to the engine, the log and the transports; here they are put into a fresh registry for each scrape.
+//! Labels are names from the config, roles, states and the fixed names of counters, and fault codes, which the engine
+//! bounds: their number does not grow with time or traffic.
+
+use crate::app::Shared;
+use crate::parameters::Parameters;
+use crate::problem::Problem;
+use axum::http::{Uri, header};
+use axum::response::IntoResponse;
+use bulkhead_engine::{ConnectionStatus, Engine, RouteStatus};
+use bulkhead_log::LogStats;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::AtomicU64;
+
+const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+type Labels = Vec<(&'static str, String)>;
+type Counters = Family<Labels, Counter>;
+type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
+
+/// Answers a scrape.
+pub(crate) async fn metrics(state: Shared, uri: Uri) -> Result<impl IntoResponse, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let engine = state.engine.clone();
+    let text = state.with_log(move |log| {
+        let registry = registry(&engine, &log.stats(), resident_bytes());
+        let mut text = String::new();
+        encode(&mut text, &registry).map_err(|_| Problem::internal("the metrics could not be written"))?;
+        Ok(text)
+    });
+    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.await?))
+}
+
+fn registry(engine: &Engine, stats: &LogStats, resident_bytes: Option<u64>) -> Registry {
+    let mut registry = Registry::default();
+    if let Some(bytes) = resident_bytes {
+        let resident = Gauge::<f64, AtomicU64>::default();
+        resident.set(as_f64(bytes));
+        // The name that dashboards for any process know.
+        registry.register_with_unit("process_resident_memory", "Memory the process has in RAM", Unit::Bytes, resident);
+    }
+    let ours = registry.sub_registry_with_prefix("bulkhead");
+    let build = gauges(ours, "build_info", "The gateway's version; always 1");
+    let name = engine.config().gateway.name.clone();
+    set(&build, vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("gateway", name)], 1);
+    put_connections(ours, &engine.connections());
+    put_routes(ours, &engine.routes());
+    put_log(ours, stats);
+    registry
+}
+
+fn counters(registry: &mut Registry, name: &str, help: &str) -> Counters {
+    let family = Counters::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn gauges(registry: &mut Registry, name: &str, help: &str) -> Gauges {
+    let family = Gauges::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
+fn count(family: &Counters, labels: Labels, value: u64) {
+    family.get_or_create(&labels).inc_by(value);
+}
+
+fn set(family: &Gauges, labels: Labels, value: u64) {
+    family.get_or_create(&labels).set(as_f64(value));
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus has floating-point numbers only")]
+fn as_f64(number: u64) -> f64 {
+    number as f64
+}
+
+fn put_connections(registry: &mut Registry, connections: &[ConnectionStatus]) {
+    let state = gauges(registry, "connection_state", "1 for the state the connection is in");
+    let points = gauges(registry, "connection_points", "Points the connection has declared");
+    let events = counters(registry, "connection_events", "What the connection has done, by event");
+    let faults = counters(registry, "connection_faults", "Faults of the connection, by code");
+    let up = gauges(registry, "transport_up", "1 while the transport is up");
+    let transports = counters(registry, "transport_events", "What the transport has done, by event");
+    for connection in connections {
+        let named = || vec![("connection", connection.name.clone())];
+        set(&state, with(named(), "state", connection.phase.name()), 1);
+        set(&points, named(), connection.points as u64);
+        for (event, value) in connection.counters.named() {
+            count(&events, with(named(), "event", event), value);
+        }
+        for (code, value) in &connection.faults {
+            count(&faults, with(named(), "code", code), *value);
+        }
+        for transport in &connection.transports {
+            let named = || with(named(), "transport", &transport.role);
+            set(&up, named(), u64::from(transport.state == "up"));
+            for (event, value) in &transport.counters {
+                count(&transports, with(named(), "event", event.trim_end_matches("_total")), *value);
+            }
+        }
+    }
+}
+
+fn with(mut labels: Labels, name: &'static str, value: &str) -> Labels {
+    labels.push((name, value.to_owned()));
+    labels
+}
+
+fn put_routes(registry: &mut Registry, routes: &[RouteStatus]) {
+    let state = gauges(registry, "route_state", "1 for the state the route is in");
+    let backlog = gauges(registry, "route_backlog", "Readings of the log behind the route's cursor");
+    let cursor = gauges(registry, "route_cursor_seq", "The route's cursor");
+    let accepted = counters(registry, "route_accepted", "Readings the upstream took");
+    let rejected = counters(registry, "route_rejected", "Readings the upstream refused for good");
+    let batches = counters(registry, "route_batches", "Batches sent, tries included");
+    let retries = counters(registry, "route_retries", "Tries that failed");
+    for route in routes {
+        let named = || vec![("route", route.name.clone())];
+        set(&state, with(named(), "state", route.phase.name()), 1);
+        set(&backlog, named(), route.backlog);
+        set(&cursor, named(), route.cursor);
+        for (family, value) in [
+            (&accepted, route.accepted),
+            (&rejected, route.rejected),
+            (&batches, route.batches),
+            (&retries, route.retries),
+        ] {
+            count(family, named(), value);
+        }
+    }
+}
+
+fn put_log(registry: &mut Registry, stats: &LogStats) {
+    for (name, help, value) in [
+        ("log_rows", "Readings committed since the start", stats.rows_committed),
+        ("log_commits", "Commits since the start", stats.commits),
+        ("log_commits_failed", "Commits that failed since the start", stats.commits_failed),
+        ("log_sealings_failed", "Sealings of segments that failed since the start", stats.sealings_failed),
+        ("log_segments_dropped", "Segments dropped by retention since the start", stats.segments_dropped),
+    ] {
+        let counter = <Counter>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
+    }
+    for (name, help, value) in [
+        ("log_segments", "Segments on disk", stats.segments as u64),
+        ("log_segments_unsealed", "Segments that wait to be sealed", stats.segments_unsealed as u64),
+        ("log_bytes", "Bytes of all segments on disk", stats.bytes_on_disk),
+        ("log_queue_bytes", "Bytes that wait for their commit", stats.queue_bytes as u64),
+        ("log_first_seq", "The lowest seq that may still be read", stats.first_available),
+        ("log_last_seq", "The last committed seq", stats.last),
+    ] {
+        let gauge = Gauge::<f64, AtomicU64>::default();
+        gauge.set(as_f64(value));
+        registry.register(name, help, gauge);
+    }
+    let last_commit = Gauge::<f64, AtomicU64>::default();
+    last_commit.set(stats.last_commit.as_secs_f64());
+    registry.register_with_unit("log_last_commit", "How long the last commit took", Unit::Seconds, last_commit);
+}
+
+/// What the process has in RAM, as the kernel tells; none where it does not.
+fn resident_bytes() -> Option<u64> {
+    resident_of(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+/// The line `VmRSS:   1234 kB` of a process's status.
+fn resident_of(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resident_memory_is_read_in_bytes() {
+        assert_eq!(resident_of("Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2_097_152));
+        assert_eq!(resident_of("Name:\tx\n"), None);
+    }
+}

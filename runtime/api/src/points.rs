@@ -1,0 +1,118 @@
+//! Points and their last readings: `/api/v1/points`, `/api/v1/latest` and what is below a connection.
+
+use crate::app::{App, Shared};
+use crate::connections;
+use crate::history;
+use crate::json;
+use crate::limits::PAGE_MAX_BYTES;
+use crate::parameters::Parameters;
+use crate::path::PointPath;
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use axum::http::Uri;
+use bulkhead_log::{Catalogue, Log, Point, Row};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Points of all connections or of one, by their numbers, in pages.
+pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit"])?;
+    let connection = parameters.one("connection")?.map(str::to_owned);
+    page(&state, connection.as_deref(), &parameters)
+}
+
+/// Points of one connection, in pages.
+pub(crate) async fn of_connection(state: Shared, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
+    page(&state, Some(&name), &parameters)
+}
+
+fn page(app: &App, connection: Option<&str>, parameters: &Parameters) -> Result<Json<Value>, Problem> {
+    let (after, limit) = (parameters.number("after")?, parameters.limit()?);
+    let catalogue = app.engine.log().catalogue();
+    if let Some(name) = connection {
+        check_connection(app, &catalogue, name)?;
+    }
+    let mut points = catalogue
+        .iter()
+        .filter(|point| catalogue.is_current(point.id) && after.is_none_or(|after| u64::from(point.id.0) > after))
+        .filter(|point| connection.is_none_or(|name| &*point.connection == name));
+    let page: Vec<&Arc<Point>> = points.by_ref().take(limit).collect();
+    let next = page.last().filter(|_| points.next().is_some()).map(|point| point.id.0.to_string());
+    let shown: Vec<Value> = page.iter().map(|point| json::point(point)).collect();
+    Ok(Json(json!({ "points": shown, "next": next })))
+}
+
+/// Refuses the name of a connection that is neither in the config nor in the log.
+pub(crate) fn check_connection(app: &App, catalogue: &Catalogue, name: &str) -> Result<(), Problem> {
+    let is_known = app.engine.config().connections.contains_key(name) || catalogue.of_connection(name).next().is_some();
+    if is_known { Ok(()) } else { Err(connections::unknown(&app.engine, name)) }
+}
+
+/// The point of a name.
+pub(crate) fn find(app: &App, connection: &str, name: &str) -> Result<Arc<Point>, Problem> {
+    let catalogue = app.engine.log().catalogue();
+    if let Some(point) = catalogue.by_name(connection, name) {
+        return Ok(Arc::clone(point));
+    }
+    check_connection(app, &catalogue, connection)?;
+    let names: Vec<&str> = catalogue.of_connection(connection).map(|point| point.info.name.as_str()).collect();
+    let problem = Problem::not_found("no-such-point", format!("connection {connection} has no point `{name}`"));
+    Err(problem.near(bulkhead_config::nearest(name, &names)))
+}
+
+/// A point with its last reading, or its history: both are below the same path.
+pub(crate) async fn below(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+    let path = PointPath::parse(uri.path())?;
+    if path.history {
+        return history::of_point(&state, &path, uri.query()).await;
+    }
+    Parameters::parse(uri.query(), &[])?;
+    let point = find(&state, &path.connection, &path.point)?;
+    let answer = state.with_log(move |log| {
+        let mut shown = json::point(&point);
+        shown["latest"] = log.latest(point.id).as_ref().map_or(Value::Null, json::reading);
+        Ok(shown)
+    });
+    answer.await.map(Json)
+}
+
+/// The last readings of all connections or of one, by the numbers of their points, in pages.
+pub(crate) async fn latest(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit"])?;
+    let connection = parameters.one("connection")?.map(str::to_owned);
+    let (after, limit) = (parameters.number("after")?, parameters.limit()?);
+    if let Some(name) = &connection {
+        check_connection(&state, &state.engine.log().catalogue(), name)?;
+    }
+    let is_wanted = move |point: &Point| {
+        after.is_none_or(|after| u64::from(point.id.0) > after)
+            && connection.as_deref().is_none_or(|name| &*point.connection == name)
+    };
+    state.with_log(move |log| Ok(latest_page(log, limit, is_wanted))).await.map(Json)
+}
+
+fn latest_page(log: &Log, limit: usize, is_wanted: impl Fn(&Point) -> bool) -> Value {
+    let catalogue = log.catalogue();
+    let (mut readings, mut bytes, mut last) = (Vec::new(), 0, None);
+    let mut next = None;
+    let current = catalogue.iter().filter(|point| catalogue.is_current(point.id) && is_wanted(point));
+    for (point, row) in current.filter_map(|point| Some((point, log.latest(point.id)?))) {
+        if readings.len() == limit || bytes >= PAGE_MAX_BYTES {
+            next = last;
+            break;
+        }
+        bytes += json::weight(&row);
+        last = Some(point.id.0.to_string());
+        readings.push(latest_reading(&row, point));
+    }
+    json!({ "readings": readings, "next": next })
+}
+
+fn latest_reading(row: &Row, point: &Point) -> Value {
+    let mut shown = json::named_reading(row, point);
+    shown["kind"] = point.info.kind.name().into();
+    shown["unit"] = json!(point.info.unit);
+    shown
+}

@@ -1,0 +1,238 @@
+//! Answers to requests that cannot be served: problem details (RFC 9457) as JSON.
+
+use crate::limits::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bulkhead_engine::EngineError;
+use bulkhead_log::LogError;
+use bulkhead_sandbox::CallError;
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+/// Media type of problem details.
+const MEDIA_TYPE: &str = "application/problem+json";
+/// What a problem's `type` begins with; its code follows.
+const TYPE_PREFIX: &str = "urn:bulkhead:problem:";
+
+/// Why a request cannot be served.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    more: Map<String, Value>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), more: Map::new(), retry_after: None }
+    }
+
+    /// A request that is wrong in itself.
+    pub(crate) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// Something that is not there.
+    pub(crate) fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// The server's own failure. The detail reaches the client: no internals.
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// The same with one more member.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The same with the near name that was probably meant, if there is one.
+    pub(crate) fn near(mut self, near: Option<&str>) -> Self {
+        if let Some(near) = near {
+            self.detail.push_str(&format!("; did you mean `{near}`?"));
+            self = self.with("near", near);
+        }
+        self
+    }
+
+    /// The same with a time after which to try again.
+    pub(crate) fn retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = Some(wait.unwrap_or(RETRY_AFTER));
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    fn body(&self) -> Value {
+        let mut body = Map::new();
+        body.insert("type".into(), format!("{TYPE_PREFIX}{}", self.code).into());
+        body.insert("title".into(), self.status.canonical_reason().unwrap_or("Error").into());
+        body.insert("status".into(), self.status.as_u16().into());
+        body.insert("code".into(), self.code.into());
+        body.insert("detail".into(), self.detail.clone().into());
+        body.extend(self.more.clone());
+        Value::Object(body)
+    }
+}
+
+/// Whole seconds, rounded up, at least one.
+pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body().to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_seconds(wait)));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            for scheme in [r#"Bearer realm="bulkhead""#, r#"Basic realm="bulkhead", charset="UTF-8""#] {
+                headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static(scheme));
+            }
+        }
+        response
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LogError::Gone { first_available, .. } => {
+                Self::new(StatusCode::GONE, "gone", detail).with("first_available_seq", first_available)
+            }
+            LogError::QueryTimeout { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "query-timeout", detail),
+            LogError::QueriesBusy { .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(None)
+            }
+            LogError::Closed => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).retry_after(None),
+            LogError::OutOfRange { .. } => Self::bad_request("out-of-range", detail),
+            LogError::UnknownPoint { .. } => Self::not_found("no-such-point", detail),
+            error => {
+                tracing::error!("the log could not answer: {}", chain(&error));
+                Self::internal("the log could not answer; the journal says why")
+            }
+        }
+    }
+}
+
+/// An error with its causes, for the journal.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let detail = error.to_string();
+        let unavailable =
+            |code, wait| Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail.clone()).retry_after(wait);
+        match error {
+            EngineError::NoSuchConnection { name, known } => no_such_connection(&name, &known),
+            // The hint is in the text already.
+            EngineError::NoSuchPoint { near, .. } => {
+                let problem = Self::not_found("no-such-point", detail);
+                near.map_or(problem.clone(), |near| problem.with("near", near))
+            }
+            EngineError::NotWritable { .. } => Self::new(StatusCode::CONFLICT, "not-writable", detail),
+            EngineError::MissingRole { role, .. } => {
+                Self::new(StatusCode::CONFLICT, "missing-role", detail).with("role", role)
+            }
+            EngineError::BadValue { expected, .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-value", detail).with("expected", expected)
+            }
+            EngineError::NotRunning { .. } => unavailable("not-running", None),
+            EngineError::Busy { .. } => unavailable("busy", None),
+            EngineError::Adapter { .. } | EngineError::Transport(_) => unavailable("not-running", None),
+            EngineError::Timeout { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail),
+            EngineError::Call { cause, .. } => call_failed(&cause, detail),
+            EngineError::Log(error) => error.into(),
+        }
+    }
+}
+
+/// What a call of an adapter came to.
+fn call_failed(cause: &CallError, detail: String) -> Problem {
+    match cause {
+        CallError::Fault(fault) => {
+            let problem =
+                Problem::new(StatusCode::BAD_GATEWAY, "device-refused", detail).with("fault", fault.code.clone());
+            if cause.wait().is_some() { problem.retry_after(cause.wait()) } else { problem }
+        }
+        CallError::Trapped { .. } => {
+            Problem::new(StatusCode::BAD_GATEWAY, "adapter-crashed", detail).with("fault", cause.code().to_owned())
+        }
+        CallError::TimedOut { .. } => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).with("fault", cause.code().to_owned())
+        }
+        CallError::Resting { .. } | CallError::CannotStart(_) => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-running", detail).retry_after(cause.wait())
+        }
+        CallError::NoSuchRole(role) => Problem::new(StatusCode::CONFLICT, "missing-role", detail).with("role", *role),
+    }
+}
+
+/// A connection that is not there.
+pub(crate) fn no_such_connection(name: &str, known: &[String]) -> Problem {
+    let candidates: Vec<&str> = known.iter().map(String::as_str).collect();
+    Problem::not_found("no-such-connection", format!("there is no connection `{name}`"))
+        .near(bulkhead_config::nearest(name, &candidates))
+}
+
+/// A failure of a task that was to run beside the async ones: it panicked or the runtime ends.
+pub(crate) fn task_failed(error: &tokio::task::JoinError) -> Problem {
+    tracing::error!("a request's work ended early: {error}");
+    Problem::internal("the request's work ended early; the journal says why")
+}
+
+/// Answers a path that is not there.
+pub(crate) fn no_such_path(path: &str) -> Problem {
+    Problem::not_found("no-such-path", format!("there is nothing at {path}")).with("see", json!("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_the_device_is_a_bad_gateway_and_names_its_code() {
+        let fault = bulkhead_sandbox::wit::Fault {
+            remedy: bulkhead_sandbox::wit::Remedy::Reject,
+            code: "illegal-address".into(),
+            message: "register 7".into(),
+            retry_after_ms: Some(1_500),
+        };
+        let error = EngineError::Call { connection: "boiler".into(), cause: CallError::Fault(fault) };
+        let problem = Problem::from(error);
+        assert_eq!(
+            (problem.status, problem.more["fault"].as_str()),
+            (StatusCode::BAD_GATEWAY, Some("illegal-address"))
+        );
+        assert!(problem.detail.contains("boiler") && problem.detail.contains("register 7"));
+        assert_eq!(problem.into_response().headers()[header::RETRY_AFTER], "2");
+    }
+
+    #[test]
+    fn busy_and_stopped_connections_say_when_to_try_again() {
+        let busy = Problem::from(EngineError::Busy { connection: "boiler".into(), limit: 8 });
+        assert_eq!((busy.status, busy.code), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
+        assert_eq!(busy.into_response().headers()[header::RETRY_AFTER], "1");
+        let late = EngineError::Timeout { connection: "boiler".into(), limit: Duration::from_secs(30) };
+        assert_eq!(Problem::from(late).status, StatusCode::GATEWAY_TIMEOUT);
+    }
+}

@@ -1,0 +1,76 @@
+//! `/api/v1/routes`: each with its cursor, what waits behind it, and what its upstream refused.
+
+use crate::app::Shared;
+use crate::moment;
+use crate::parameters::Parameters;
+use crate::problem::Problem;
+use axum::Json;
+use axum::extract::Path;
+use axum::http::Uri;
+use bulkhead_engine::{Engine, RouteStatus};
+use bulkhead_log::{Catalogue, DeadLetter};
+use serde_json::{Value, json};
+
+/// Every route, by name.
+pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let routes: Vec<Value> = state.engine.routes().iter().map(shown).collect();
+    Ok(Json(json!({ "routes": routes })))
+}
+
+/// One route.
+pub(crate) async fn one(state: Shared, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let routes = state.engine.routes();
+    let route = routes.iter().find(|route| route.name == name).ok_or_else(|| unknown(&state.engine, &name))?;
+    Ok(Json(shown(route)))
+}
+
+/// What a route's upstream refused for good, the newest first.
+pub(crate) async fn dead_letters(state: Shared, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+    let limit = Parameters::parse(uri.query(), &["limit"])?.limit()?;
+    if !state.engine.config().routes.contains_key(&name) {
+        return Err(unknown(&state.engine, &name));
+    }
+    let answer = state.with_log(move |log| {
+        let letters = log.dead_letters(Some(&name), limit)?;
+        let catalogue = log.catalogue();
+        let shown: Vec<Value> = letters.iter().map(|letter| shown_letter(letter, &catalogue)).collect();
+        Ok(json!({ "route": name, "kept": log.dead_letter_count(&name)?, "dead_letters": shown }))
+    });
+    answer.await.map(Json)
+}
+
+fn unknown(engine: &Engine, name: &str) -> Problem {
+    let known: Vec<&str> = engine.config().routes.keys().map(String::as_str).collect();
+    Problem::not_found("no-such-route", format!("there is no route `{name}`"))
+        .near(bulkhead_config::nearest(name, &known))
+}
+
+fn shown(route: &RouteStatus) -> Value {
+    json!({
+        "name": route.name,
+        "to": route.to,
+        "enabled": route.enabled,
+        "state": route.phase.name(),
+        "reason": route.phase.reason(),
+        "cursor": route.cursor,
+        "backlog": route.backlog,
+        "accepted": route.accepted,
+        "rejected": route.rejected,
+        "batches": route.batches,
+        "retries": route.retries,
+    })
+}
+
+fn shown_letter(letter: &DeadLetter, catalogue: &Catalogue) -> Value {
+    let point = catalogue.by_id(letter.point);
+    json!({
+        "seq": letter.seq,
+        "connection": point.map(|point| &*point.connection),
+        "point": point.map(|point| point.info.name.as_str()),
+        "time": moment::rfc3339(letter.time.0),
+        "code": letter.code,
+        "message": letter.message,
+    })
+}

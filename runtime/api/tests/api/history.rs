@@ -1,0 +1,94 @@
+//! Paging by seq: a point's history and the pull of everything, while more is appended.
+
+use crate::harness::{BEGIN_NS, Gateway, QUIET, answer, declare, reading};
+use bulkhead_log::Log;
+use bulkhead_model::{PointId, Value};
+use reqwest::StatusCode;
+
+/// Appends readings number `from` to `to` of a point, in small batches.
+async fn append(log: &Log, point: PointId, from: i64, to: i64) {
+    for begin in (from..to).step_by(70) {
+        let batch = (begin..(begin + 70).min(to)).map(|number| reading(point, number, Some(Value::Integer(number))));
+        log.append(batch.collect()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn pages_to_the_end_are_exactly_what_was_appended_while_more_is_appended() {
+    let gateway = Gateway::start(QUIET).await;
+    let points = declare(&gateway.log);
+    append(&gateway.log, points.odd, 0, 1_000).await;
+    gateway.log.seal().await.unwrap();
+    let (log, odd, flow) = (gateway.log.clone(), points.odd, points.flow);
+    let appending = tokio::spawn(async move {
+        for begin in (1_000..3_000).step_by(100) {
+            append(&log, odd, begin, begin + 100).await;
+            log.append(vec![reading(flow, begin, Some(Value::Real(0.5)))]).await.unwrap();
+        }
+    });
+    let path = "/api/v1/connections/boiler/points/hall%2F3%20%C2%B0C%3F%23%25/readings";
+    let mut values = Vec::new();
+    let mut after = "0".to_owned();
+    // The last page may be seen before the last append: go on until everything is there.
+    while values.len() < 3_000 {
+        let page = gateway.json(&format!("{path}?limit=137&after={after}")).await;
+        let readings = page["readings"].as_array().unwrap();
+        assert!(readings.len() <= 137);
+        values.extend(readings.iter().map(|reading| reading["value"].as_i64().unwrap()));
+        if let Some(last) = readings.last() {
+            after = last["seq"].to_string();
+        }
+        assert_eq!(page["next"].as_str().is_none_or(|next| next == after), true);
+        if page["next"].is_null() && readings.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+    appending.await.unwrap();
+    assert_eq!(values, (0..3_000).collect::<Vec<i64>>());
+    assert!(gateway.json(&format!("{path}?after={after}")).await["next"].is_null());
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_history_keeps_to_its_times() {
+    let gateway = Gateway::start(QUIET).await;
+    let points = declare(&gateway.log);
+    append(&gateway.log, points.odd, 0, 20).await;
+    let path = "/api/v1/connections/boiler/points/hall%2F3%20%C2%B0C%3F%23%25/readings";
+    let ms = BEGIN_NS / 1_000_000;
+    for (query, from, to) in [
+        ("from=2026-01-01T00:00:05Z&to=2026-01-01T00:00:08Z".to_owned(), 5, 8),
+        (format!("from={}&to={}", ms + 5_000, ms + 8_000), 5, 8),
+        ("to=2026-01-01T01:00:03%2B01:00".to_owned(), 0, 3),
+        ("from=2026-01-01T00:00:18Z".to_owned(), 18, 20),
+        ("from=2027-01-01T00:00:18Z".to_owned(), 0, 0),
+    ] {
+        let page = gateway.json(&format!("{path}?{query}")).await;
+        let values: Vec<i64> =
+            page["readings"].as_array().unwrap().iter().map(|reading| reading["value"].as_i64().unwrap()).collect();
+        assert_eq!(values, (from..to).collect::<Vec<i64>>(), "{query}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_pull_resumes_by_its_cursor_and_refuses_another_logs() {
+    let (gateway, points) = Gateway::with_readings().await;
+    let first = gateway.json("/api/v1/readings?limit=4").await;
+    assert_eq!((first["more"].as_bool(), first["readings"].as_array().unwrap().len()), (Some(true), 4));
+    let cursor = first["cursor"].as_str().unwrap().to_owned();
+    assert_eq!(cursor, format!("{}-4", gateway.log.id()));
+    let rest = gateway.json(&format!("/api/v1/readings?after={cursor}")).await;
+    assert_eq!((rest["readings"][0]["seq"].as_u64(), rest["more"].as_bool()), (Some(5), Some(false)));
+    let end = rest["cursor"].as_str().unwrap().to_owned();
+    let nothing = gateway.json(&format!("/api/v1/readings?after={end}")).await;
+    assert_eq!((nothing["readings"].as_array().unwrap().len(), nothing["cursor"].as_str()), (0, Some(end.as_str())));
+    append(&gateway.log, points.odd, 50, 51).await;
+    let more = gateway.json(&format!("/api/v1/readings?after={end}")).await;
+    assert_eq!(more["readings"][0]["value"], 50);
+    assert!(more["gap"].is_null());
+    let other = format!("/api/v1/readings?after={}-4", "0".repeat(32));
+    let (status, problem) = answer(gateway.get(&other)).await;
+    assert_eq!((status, problem["code"].as_str()), (StatusCode::GONE, Some("other-log")));
+    gateway.stop().await;
+}
