@@ -3,11 +3,13 @@
 use crate::status::{LastFault, Live, add};
 use bulkhead_sandbox::capability::{Clock, Fault, Journal, Level, Remedy};
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Writes to the gateway's log with the connection's name on every line.
 pub(crate) struct ConnectionJournal {
     connection: String,
+    /// What its transports lead to, once they are made.
+    device: OnceLock<String>,
     live: Arc<Live>,
     clock: Arc<dyn Clock>,
     rate: Mutex<Rate>,
@@ -50,7 +52,17 @@ impl Rate {
 impl ConnectionJournal {
     pub(crate) fn new(connection: &str, live: Arc<Live>, clock: Arc<dyn Clock>, lines_per_s: u32) -> Self {
         let rate = Mutex::new(Rate { lines_per_s, second: 0, lines: 0, dropped: 0 });
-        Self { connection: connection.to_owned(), live, clock, rate }
+        Self { connection: connection.to_owned(), device: OnceLock::new(), live, clock, rate }
+    }
+
+    /// Names the connection's devices, for every later line.
+    pub(crate) fn set_device(&self, device: String) {
+        // It is set once, after the transports are made.
+        _ = self.device.set(device);
+    }
+
+    fn device(&self) -> &str {
+        self.device.get().map_or("", String::as_str)
     }
 
     fn may_write(&self) -> bool {
@@ -80,12 +92,12 @@ impl Journal for ConnectionJournal {
             return;
         }
         let message = printable(message);
-        let connection = self.connection.as_str();
+        let (connection, device) = (self.connection.as_str(), self.device());
         match level {
-            Level::Debug => tracing::debug!(target: "bulkhead::adapter", connection, "{message}"),
-            Level::Info => tracing::info!(target: "bulkhead::adapter", connection, "{message}"),
-            Level::Warn => tracing::warn!(target: "bulkhead::adapter", connection, "{message}"),
-            Level::Error => tracing::error!(target: "bulkhead::adapter", connection, "{message}"),
+            Level::Debug => tracing::debug!(target: "bulkhead::adapter", connection, device, "{message}"),
+            Level::Info => tracing::info!(target: "bulkhead::adapter", connection, device, "{message}"),
+            Level::Warn => tracing::warn!(target: "bulkhead::adapter", connection, device, "{message}"),
+            Level::Error => tracing::error!(target: "bulkhead::adapter", connection, device, "{message}"),
         }
     }
 
@@ -101,10 +113,10 @@ impl Journal for ConnectionJournal {
             return;
         }
         let connection = self.connection.as_str();
-        let (code, point) = (fault.code.as_str(), point.unwrap_or(""));
+        let (device, code, point) = (self.device(), fault.code.as_str(), point.unwrap_or(""));
         match fault.remedy {
-            Remedy::Reconfigure => tracing::error!(connection, point, code, "{message}"),
-            _ => tracing::warn!(connection, point, code, "{message}"),
+            Remedy::Reconfigure => tracing::error!(connection, device, point, code, "{message}"),
+            _ => tracing::warn!(connection, device, point, code, "{message}"),
         }
     }
 }

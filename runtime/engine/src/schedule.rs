@@ -38,12 +38,13 @@ impl Schedule {
         if beat.due_ns > now_ns {
             return None;
         }
-        if beat.interval_ns == 0 {
-            beat.due_ns = now_ns + 1;
-        } else {
-            let beats = (now_ns - beat.due_ns) / beat.interval_ns + 1;
-            beat.due_ns += beats * beat.interval_ns;
-            self.missed += beats - 1;
+        match (now_ns - beat.due_ns).checked_div(beat.interval_ns) {
+            // An interval of nothing means: again at once.
+            None => beat.due_ns = now_ns + 1,
+            Some(missed) => {
+                beat.due_ns += (missed + 1) * beat.interval_ns;
+                self.missed += missed;
+            }
         }
         Some(group.clone())
     }

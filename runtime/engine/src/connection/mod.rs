@@ -1,21 +1,23 @@
 //! One connection at work: its actors, its pumps, and the handle through which the rest of the engine reaches it.
 
 mod actor;
+mod frames;
+mod polling;
 mod pump;
 
 use crate::assembly::{NamedLink, Parts, Stores, Surroundings, assemble};
 use crate::error::EngineError;
 use crate::journal::ConnectionJournal;
-use crate::schedule::Schedule;
 use crate::status::{ConnectionStatus, Live, Phase};
 use crate::stores::{LogCatalogue, LogState};
+use actor::Actor;
 pub(crate) use actor::Request;
-use actor::{Actor, Polling};
 use bulkhead_log::Log;
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Fault, Journal, Remedy};
 use bulkhead_sandbox::{PointTable, Role};
 use parking_lot::Mutex;
+use polling::Polling;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -114,6 +116,11 @@ impl ConnectionHandle {
     }
 }
 
+/// What a connection's transports lead to, for people.
+fn devices(links: &[NamedLink]) -> String {
+    links.iter().map(|link| link.link.describe()).collect::<Vec<_>>().join(", ")
+}
+
 /// The task that brings a connection up and holds it.
 struct Run {
     handle: Arc<ConnectionHandle>,
@@ -134,13 +141,15 @@ impl Run {
                 return;
             }
         };
+        journal.set_device(devices(&parts.links));
+        let journal: Arc<dyn Journal> = journal;
         if let Err(error) = self.bring_up(parts, &journal, &tasks).await {
             tracing::error!(connection, "{error}");
             self.handle.live.set_phase(Phase::Failed(error.to_string()));
         }
     }
 
-    fn journal(&self) -> Arc<dyn Journal> {
+    fn journal(&self) -> Arc<ConnectionJournal> {
         let lines_per_s = self.around.config.connections[&self.handle.name].limits.log_lines_per_s;
         let (live, clock) = (self.handle.live.clone(), self.around.clock.clone());
         Arc::new(ConnectionJournal::new(&self.handle.name, live, clock, lines_per_s))
@@ -290,31 +299,5 @@ impl Run {
         }
         self.handle.live.set_phase(Phase::Stopped);
         tracing::info!(connection = self.handle.name, "connection stopped");
-    }
-}
-
-impl Polling {
-    fn new(config: &bulkhead_config::Connection) -> Self {
-        Self {
-            config: config.clone(),
-            schedule: Schedule::default(),
-            outage: crate::outage::Outage::new(u64::from(config.heartbeat_s) * 1_000_000_000),
-            points_seen: usize::MAX,
-            failures: Backoff::new(
-                Duration::from_millis(u64::from(config.limits.restart_first_ms)),
-                Duration::from_millis(u64::from(config.limits.restart_max_ms)),
-            ),
-        }
-    }
-}
-
-impl Actor {
-    /// Counts a failed call and writes it to the journal.
-    pub(crate) fn report(&self, point: Option<&str>, error: &bulkhead_sandbox::CallError) {
-        let fault = match error {
-            bulkhead_sandbox::CallError::Fault(fault) => fault.clone(),
-            other => Fault::new(Remedy::Retry, other.code(), other.to_string()),
-        };
-        self.journal.report(point, &fault);
     }
 }

@@ -5,18 +5,18 @@
 //! in the same transaction; a sink that cannot be reached leaves it where it is.
 
 use super::batching::{Batching, Ready};
+use super::handle::RouteHandle;
 use super::selection::Selection;
 use crate::connection::{ConnectionHandle, Request};
-use crate::status::{Phase, RouteStatus, add};
+use crate::status::{Phase, add};
 use bulkhead_config::{Route, RouteStart};
 use bulkhead_log::{DeadLetter, InFlight, Log, LogError, Row};
 use bulkhead_model::Seq;
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Clock, Fault, Remedy};
 use bulkhead_sandbox::{CallError, Role, wit};
-use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -29,95 +29,6 @@ const IDLE_CURSOR_STEP: u64 = 100_000;
 /// How long a route waits for a sink connection that has not started yet.
 const SINK_WAIT: Duration = Duration::from_millis(200);
 
-/// A route of a running engine.
-pub(crate) struct RouteHandle {
-    pub(crate) name: String,
-    to: String,
-    enabled: bool,
-    log: Log,
-    phase: Mutex<Phase>,
-    cursor: AtomicU64,
-    accepted: AtomicU64,
-    rejected: AtomicU64,
-    batches: AtomicU64,
-    retries: AtomicU64,
-    gap: AtomicU64,
-}
-
-impl RouteHandle {
-    pub(crate) fn new(name: &str, route: &Route, log: &Log) -> Arc<Self> {
-        Arc::new(Self {
-            name: name.to_owned(),
-            to: route.to.clone(),
-            enabled: route.enabled,
-            log: log.clone(),
-            phase: Mutex::new(if route.enabled { Phase::Starting } else { Phase::Disabled }),
-            cursor: AtomicU64::new(log.cursor(name).ok().flatten().unwrap_or(0)),
-            accepted: AtomicU64::new(0),
-            rejected: AtomicU64::new(0),
-            batches: AtomicU64::new(0),
-            retries: AtomicU64::new(0),
-            gap: AtomicU64::new(0),
-        })
-    }
-
-    pub(crate) fn status(&self) -> RouteStatus {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let cursor = get(&self.cursor);
-        RouteStatus {
-            name: self.name.clone(),
-            to: self.to.clone(),
-            enabled: self.enabled,
-            phase: self.phase.lock().clone(),
-            cursor,
-            backlog: self.log.committed().borrow().saturating_sub(cursor),
-            accepted: get(&self.accepted),
-            rejected: get(&self.rejected),
-            batches: get(&self.batches),
-            retries: get(&self.retries),
-            gap: get(&self.gap),
-        }
-    }
-
-    fn set_phase(&self, phase: Phase) {
-        *self.phase.lock() = phase;
-    }
-
-    /// Starts the route's task. Call it for an enabled route only.
-    pub(crate) fn run(
-        self: &Arc<Self>,
-        route: &Route,
-        sink: Arc<ConnectionHandle>,
-        clock: Arc<dyn Clock>,
-        stop: CancellationToken,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        let delivery = Delivery {
-            handle: self.clone(),
-            revision: revision(route),
-            selection: Selection::new(route),
-            points_seen: 0,
-            batching: Batching {
-                max_readings: route.batch_max_readings as usize,
-                max_age_ns: u64::from(route.batch_max_age_ms) * 1_000_000,
-            },
-            backoff: Backoff::new(
-                Duration::from_millis(u64::from(route.retry_first_ms)),
-                Duration::from_millis(u64::from(route.retry_max_ms)),
-            ),
-            start: route.from,
-            log: self.log.clone(),
-            sink,
-            clock,
-            stop,
-            cursor: 0,
-            read_to: 0,
-            waiting: Vec::new(),
-            waiting_since_ns: 0,
-        };
-        delivery.run()
-    }
-}
-
 /// Names the route's meaning: a batch made under other rules is another batch.
 fn revision(route: &Route) -> String {
     use std::hash::{DefaultHasher, Hash, Hasher};
@@ -126,7 +37,7 @@ fn revision(route: &Route) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-struct Delivery {
+pub(super) struct Delivery {
     handle: Arc<RouteHandle>,
     revision: String,
     selection: Selection,
@@ -159,7 +70,40 @@ impl From<LogError> for Stop {
 }
 
 impl Delivery {
-    async fn run(mut self) {
+    /// A route's task, ready to run.
+    pub(super) fn new(
+        handle: &Arc<RouteHandle>,
+        route: &Route,
+        sink: Arc<ConnectionHandle>,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            handle: handle.clone(),
+            revision: revision(route),
+            selection: Selection::new(route),
+            points_seen: 0,
+            batching: Batching {
+                max_readings: route.batch_max_readings as usize,
+                max_age_ns: u64::from(route.batch_max_age_ms) * 1_000_000,
+            },
+            backoff: Backoff::new(
+                Duration::from_millis(u64::from(route.retry_first_ms)),
+                Duration::from_millis(u64::from(route.retry_max_ms)),
+            ),
+            start: route.from,
+            log: handle.log.clone(),
+            sink,
+            clock,
+            stop,
+            cursor: 0,
+            read_to: 0,
+            waiting: Vec::new(),
+            waiting_since_ns: 0,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
         self.handle.set_phase(Phase::Running);
         loop {
             match self.work().await {

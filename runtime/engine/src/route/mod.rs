@@ -3,6 +3,7 @@
 
 mod batching;
 mod delivery;
+mod handle;
 mod selection;
 
-pub(crate) use delivery::RouteHandle;
+pub(crate) use handle::RouteHandle;

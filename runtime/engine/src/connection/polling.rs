@@ -1,0 +1,173 @@
+//! The polling side of an actor: which groups are due, what a poll brings, what of an outage is recorded.
+
+use super::actor::Actor;
+use crate::outage::Outage;
+use crate::schedule::Schedule;
+use crate::status::{Phase, add};
+use bulkhead_config::{Connection, DEFAULT_POLL_GROUP};
+use bulkhead_model::{Reading, Status};
+use bulkhead_sandbox::backoff::Backoff;
+use bulkhead_sandbox::capability::Remedy;
+use bulkhead_sandbox::{CallError, Role};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// What a polled connection remembers.
+pub(super) struct Polling {
+    pub(super) config: Connection,
+    pub(super) schedule: Schedule,
+    pub(super) outage: Outage,
+    /// How many points there were when the groups were last worked out.
+    pub(super) points_seen: usize,
+    pub(super) failures: Backoff,
+}
+
+impl Polling {
+    pub(super) fn new(config: &Connection) -> Self {
+        Self {
+            config: config.clone(),
+            schedule: Schedule::default(),
+            outage: Outage::new(u64::from(config.heartbeat_s) * 1_000_000_000),
+            points_seen: usize::MAX,
+            failures: Backoff::new(
+                Duration::from_millis(u64::from(config.limits.restart_first_ms)),
+                Duration::from_millis(u64::from(config.limits.restart_max_ms)),
+            ),
+        }
+    }
+}
+
+impl Actor {
+    /// Keeps the schedule in step with the points: groups come from their declarations.
+    pub(super) fn plan_groups(&mut self) {
+        let is_listener = self.guest.adapter().has(Role::Listener);
+        let Some(polling) = self.polling.as_mut() else { return };
+        if polling.points_seen == self.points.len() {
+            return;
+        }
+        let declared: BTreeSet<String> = self
+            .points
+            .all()
+            .into_iter()
+            .filter_map(|point| match (point.info.group, is_listener) {
+                (Some(group), _) => Some(group),
+                (None, false) => Some(DEFAULT_POLL_GROUP.to_owned()),
+                (None, true) => None,
+            })
+            .collect();
+        polling.points_seen = self.points.len();
+        let groups = if declared.is_empty() && !is_listener {
+            // An adapter that declares its points as it reads them is asked for the default group until it has some.
+            BTreeSet::from([DEFAULT_POLL_GROUP.to_owned()])
+        } else {
+            declared
+        };
+        let config = &polling.config;
+        let beats = groups.into_iter().map(|group| {
+            let interval_ns = u64::from(config.interval_ms(&group)) * 1_000_000;
+            (group, interval_ns)
+        });
+        polling.schedule.set_groups(beats, self.clock.monotonic_ns());
+    }
+
+    pub(super) fn next_poll(&self) -> Option<Duration> {
+        let due = self.polling.as_ref()?.schedule.next_due_ns()?;
+        Some(Duration::from_nanos(due.saturating_sub(self.clock.monotonic_ns())))
+    }
+
+    pub(super) async fn poll_due(&mut self) {
+        let now = self.clock.monotonic_ns();
+        let Some(polling) = self.polling.as_mut() else { return };
+        let missed_before = polling.schedule.missed();
+        let due = polling.schedule.take_due(now);
+        add(&self.live.counters.polls_missed, polling.schedule.missed() - missed_before);
+        if let Some(group) = due
+            && let Err(error) = self.poll(&group).await
+        {
+            self.after_failed_poll(&error).await;
+        }
+    }
+
+    pub(super) async fn poll_now(&mut self, group: &str) -> Result<(), CallError> {
+        let outcome = self.poll(group).await;
+        while let Some(pending) = self.uncommitted.pop_front() {
+            self.settle(pending).await;
+        }
+        outcome
+    }
+
+    /// One poll: its readings, or the outage it met, go to the log.
+    async fn poll(&mut self, group: &str) -> Result<(), CallError> {
+        add(&self.live.counters.polls, 1);
+        let outcome = self.guest.poll(group).await;
+        let (mut readings, outcome) = match outcome {
+            Ok(readings) => (readings, Ok(())),
+            Err(error) => {
+                let bad = self.bad_readings(group, status_of(&error));
+                self.report(None, &error);
+                (bad, Err(error))
+            }
+        };
+        let now = self.clock.monotonic_ns();
+        if let Some(polling) = self.polling.as_mut() {
+            let before = polling.outage.left_out();
+            polling.outage.filter(&mut readings, now);
+            add(&self.live.counters.readings_left_out, polling.outage.left_out() - before);
+            if outcome.is_ok() {
+                polling.failures.succeeded();
+            }
+        }
+        self.append(readings).await;
+        if outcome.is_ok() {
+            self.live.set_phase_if_waiting();
+        }
+        outcome
+    }
+
+    /// One Bad reading for each point of a group, stamped now: the moment the outage was seen.
+    fn bad_readings(&self, group: &str, status: Status) -> Vec<Reading> {
+        let time = self.clock.now();
+        self.points
+            .all()
+            .into_iter()
+            .filter(|point| point.info.group.as_deref().unwrap_or(DEFAULT_POLL_GROUP) == group)
+            .map(|point| Reading { point: point.id, time, status, value: None })
+            .collect()
+    }
+
+    async fn after_failed_poll(&mut self, error: &CallError) {
+        self.live.set_phase(Phase::Waiting(error.to_string()));
+        self.follow_remedy(error).await;
+        // A guest that is being rebuilt is not asked before it can be; polls in between would all fail alike.
+        if let Some(wait) = error.wait() {
+            self.pause(wait).await;
+        }
+    }
+}
+
+/// The status that tells an outage by its fault.
+fn status_of(error: &CallError) -> Status {
+    match error {
+        CallError::Fault(fault) => match fault.code.as_str() {
+            "timeout" => Status::BAD_TIMEOUT,
+            "not-connected" | "connect" => Status::BAD_NOT_CONNECTED,
+            _ if fault.remedy == Remedy::Reconfigure => Status::BAD_CONFIGURATION_ERROR,
+            _ => Status::BAD_COMMUNICATION_ERROR,
+        },
+        _ => Status::BAD_INTERNAL_ERROR,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_sandbox::capability::Fault;
+
+    #[test]
+    fn an_outage_is_told_by_its_fault() {
+        let fault = |code: &str| CallError::Fault(Fault::new(Remedy::Retry, code, ""));
+        assert_eq!(status_of(&fault("timeout")), Status::BAD_TIMEOUT);
+        assert_eq!(status_of(&fault("not-connected")), Status::BAD_NOT_CONNECTED);
+        assert_eq!(status_of(&CallError::CannotStart(String::new())), Status::BAD_INTERNAL_ERROR);
+    }
+}
