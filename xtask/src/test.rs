@@ -30,6 +30,8 @@ enum Step {
     Adapters,
     /// clippy with warnings denied, both workspaces.
     Clippy,
+    /// That the fuzz targets compile.
+    Fuzz,
     /// Tests of the guests, on the host.
     Guests,
     /// Examples in the documentation of the host workspace.
@@ -77,6 +79,7 @@ impl Step {
             Step::Tidy => tidy::check(),
             Step::Adapters => build_adapters::build_all(&repository::adapters()),
             Step::Clippy => clippy(),
+            Step::Fuzz => fuzz(),
             Step::Guests => guests(),
             Step::Doctests => doctests(),
             Step::Tests => tests(),
@@ -126,6 +129,12 @@ fn clippy() -> Result<()> {
     in_both_workspaces(|cargo| {
         process::run(cargo.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
     })
+}
+
+/// The fuzz targets are a workspace of their own, which nothing else builds.
+fn fuzz() -> Result<()> {
+    let root = repository::root();
+    process::run(cargo_of(&root.join("tests/fuzz")).arg("check").arg("--target-dir").arg(root.join("target/fuzz")))
 }
 
 /// The guests' unit tests and the examples of the SDK's documentation.

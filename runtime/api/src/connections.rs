@@ -3,9 +3,9 @@
 use crate::app::Shared;
 use crate::moment;
 use crate::parameters::Parameters;
+use crate::path::Name;
 use crate::problem::{Problem, no_such_connection};
 use axum::Json;
-use axum::extract::Path;
 use axum::http::Uri;
 use bulkhead_engine::{ConnectionStatus, Engine, LastFault};
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem>
 }
 
 /// One connection.
-pub(crate) async fn one(state: Shared, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn one(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<Value>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let connection = state.engine.connection(&name).ok_or_else(|| unknown(&state.engine, &name))?;
     Ok(Json(shown(&connection)))

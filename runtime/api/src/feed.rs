@@ -13,6 +13,7 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -83,6 +84,8 @@ pub(crate) struct Feed {
     first: Option<Say>,
     committed: watch::Receiver<Seq>,
     shutdown: CancellationToken,
+    /// Longest silence.
+    heartbeat: Duration,
     _place: OwnedSemaphorePermit,
 }
 
@@ -104,7 +107,17 @@ impl Feed {
             }
             Start::After(position) => (position.seq, None),
         };
-        Self { log, filter, matched: HashMap::new(), position, first, committed, shutdown, _place: place }
+        Self {
+            log,
+            filter,
+            matched: HashMap::new(),
+            position,
+            first,
+            committed,
+            shutdown,
+            heartbeat: HEARTBEAT,
+            _place: place,
+        }
     }
 
     /// The events, until the server stops or the log fails.
@@ -120,7 +133,7 @@ impl Feed {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
-        let heartbeat = tokio::time::sleep(HEARTBEAT);
+        let heartbeat = tokio::time::sleep(self.heartbeat);
         let mut heartbeat = std::pin::pin!(heartbeat);
         loop {
             if self.shutdown.is_cancelled() {
@@ -131,8 +144,11 @@ impl Feed {
             match self.read().await? {
                 Read::Say(say) => return Some(say),
                 // A long stretch without a match: say where we are now and then.
-                Read::NoMatch if heartbeat.is_elapsed() => return Some(Say::Heartbeat),
-                Read::NoMatch => {}
+                Read::NoMatch => tokio::select! {
+                    biased;
+                    () = heartbeat.as_mut() => return Some(Say::Heartbeat),
+                    () = std::future::ready(()) => {}
+                },
                 Read::End => tokio::select! {
                     () = self.shutdown.cancelled() => return None,
                     () = heartbeat.as_mut() => return Some(Say::Heartbeat),
@@ -187,7 +203,7 @@ enum Read {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_model::{Kind, PointInfo};
+    use bulkhead_model::{Kind, PointInfo, Reading};
 
     #[test]
     fn events_are_framed_as_clients_read_them() {
@@ -211,5 +227,25 @@ mod tests {
         assert!(filter.takes(&point("boiler", "temp_a")) && filter.takes(&point("boiler", "state")));
         assert!(!filter.takes(&point("pump", "state")) && !filter.takes(&point("boiler", "flow")));
         assert!(Filter::default().takes(&point("pump", "flow")));
+    }
+
+    #[tokio::test]
+    async fn a_stream_without_a_match_still_moves_its_clients_position() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = bulkhead_log::LogConfig::new(dir.path()).open().unwrap();
+        let point = log.declare("boiler", &[PointInfo::new("flow", Kind::Integer)]).unwrap()[0];
+        let filter = Filter { connection: Some("pump".into()), selectors: Vec::new() };
+        let place = Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned().await.unwrap();
+        let mut feed = Feed::new(log.clone(), Start::Now, filter, CancellationToken::new(), place);
+        feed.heartbeat = Duration::from_millis(1);
+        assert!(matches!(feed.next().await, Some(Say::Heartbeat)) && feed.position == 0);
+        let status = bulkhead_model::Status::GOOD;
+        let reading = Reading { point, time: bulkhead_model::Timestamp(0), status, value: None };
+        log.append(vec![reading; 3 * CHUNK_ROWS]).await.unwrap();
+        while feed.position < 3 * CHUNK_ROWS as u64 {
+            assert!(matches!(feed.next().await, Some(Say::Heartbeat)));
+        }
+        feed.shutdown.cancel();
+        assert!(feed.next().await.is_none());
     }
 }

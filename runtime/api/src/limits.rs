@@ -6,7 +6,8 @@ use std::time::Duration;
 pub(crate) const CLIENTS_MAX: usize = 256;
 /// Most header fields of a request.
 pub(crate) const HEADERS_MAX: usize = 100;
-/// Bytes of a request's head: request line and header fields together.
+/// Bytes of a request's head, request line and header fields together, after which no more is read; what one read brought
+/// may go beyond.
 pub(crate) const HEAD_MAX_BYTES: usize = 64 * 1024;
 /// Longest wait for a whole request head, also for the next one on an idle connection.
 pub(crate) const HEAD_MAX: Duration = Duration::from_secs(30);

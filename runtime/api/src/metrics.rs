@@ -120,6 +120,7 @@ fn put_routes(registry: &mut Registry, routes: &[RouteStatus]) {
     let rejected = counters(registry, "route_rejected", "Readings the upstream refused for good");
     let batches = counters(registry, "route_batches", "Batches sent, tries included");
     let retries = counters(registry, "route_retries", "Tries that failed");
+    let gap = counters(registry, "route_gap", "Seqs that retention deleted before the route had read them");
     for route in routes {
         let named = || vec![("route", route.name.clone())];
         set(&state, with(named(), "state", route.phase.name()), 1);
@@ -130,6 +131,7 @@ fn put_routes(registry: &mut Registry, routes: &[RouteStatus]) {
             (&rejected, route.rejected),
             (&batches, route.batches),
             (&retries, route.retries),
+            (&gap, route.gap),
         ] {
             count(family, named(), value);
         }

@@ -5,12 +5,26 @@
 //! for with that slash encoded: `…/points/hall%2Freadings`.
 
 use crate::problem::Problem;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 /// Where the connections of the API are.
 const CONNECTIONS: &str = "/api/v1/connections/";
 /// The last segment of a history's path.
 const READINGS: &str = "/readings";
+/// The one name in a path such as `/api/v1/routes/{route}`.
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let taken = Path::<String>::from_request_parts(parts, state).await;
+        taken.map(|Path(name)| Self(name)).map_err(|_| not_utf8(parts.uri.path()))
+    }
+}
+
 /// What a path below a connection's points names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct PointPath {
@@ -37,14 +51,18 @@ impl PointPath {
 
 /// Undoes percent-encoding.
 pub(crate) fn decode(text: &str) -> Result<String, Problem> {
-    percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| {
-        Problem::bad_request("bad-path", format!("`{text}` is not UTF-8 when its percent-encoding is undone"))
-    })
+    percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| not_utf8(text))
+}
+
+fn not_utf8(text: &str) -> Problem {
+    Problem::bad_request("bad-path", format!("`{text}` is not UTF-8 when its percent-encoding is undone"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::prelude::*;
 
     fn parsed(below: &str) -> (String, bool) {
         let path = PointPath::parse(&format!("/api/v1/connections/boiler/points/{below}")).unwrap();
@@ -62,5 +80,14 @@ mod tests {
         assert_eq!(parsed("hall%2Freadings/readings"), ("hall/readings".into(), true));
         assert_eq!(parsed("readings"), ("readings".into(), false));
         assert!(decode("%FF").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_reached_by_its_encoding(name in ".{1,40}") {
+            let encoded = utf8_percent_encode(&name, NON_ALPHANUMERIC).to_string();
+            prop_assert_eq!(parsed(&encoded), (name.clone(), false));
+            prop_assert_eq!(parsed(&format!("{encoded}/readings")), (name, true));
+        }
     }
 }

@@ -6,10 +6,9 @@ use crate::history;
 use crate::json;
 use crate::limits::PAGE_MAX_BYTES;
 use crate::parameters::Parameters;
-use crate::path::PointPath;
+use crate::path::{Name, PointPath};
 use crate::problem::Problem;
 use axum::Json;
-use axum::extract::Path;
 use axum::http::Uri;
 use bulkhead_log::{Catalogue, Log, Point, Row};
 use serde_json::{Value, json};
@@ -23,7 +22,7 @@ pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem>
 }
 
 /// Points of one connection, in pages.
-pub(crate) async fn of_connection(state: Shared, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn of_connection(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<Value>, Problem> {
     let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
     page(&state, Some(&name), &parameters)
 }

@@ -14,6 +14,9 @@ const MEDIA_TYPE: &str = "application/problem+json";
 /// What a problem's `type` begins with; its code follows.
 const TYPE_PREFIX: &str = "urn:bulkhead:problem:";
 
+/// The code of the transports' faults when a device does not answer in time.
+const DEVICE_TIMEOUT: &str = "timeout";
+
 /// Why a request cannot be served.
 #[derive(Debug, Clone)]
 pub(crate) struct Problem {
@@ -169,6 +172,9 @@ impl From<EngineError> for Problem {
 /// What a call of an adapter came to.
 fn call_failed(cause: &CallError, detail: String) -> Problem {
     match cause {
+        CallError::Fault(fault) if fault.code == DEVICE_TIMEOUT => {
+            Problem::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail).with("fault", fault.code.clone())
+        }
         CallError::Fault(fault) => {
             let problem =
                 Problem::new(StatusCode::BAD_GATEWAY, "device-refused", detail).with("fault", fault.code.clone());
@@ -209,22 +215,26 @@ pub(crate) fn no_such_path(path: &str) -> Problem {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_fault_of_the_device_is_a_bad_gateway_and_names_its_code() {
+    fn fault(code: &str) -> EngineError {
         let fault = bulkhead_sandbox::wit::Fault {
             remedy: bulkhead_sandbox::wit::Remedy::Reject,
-            code: "illegal-address".into(),
+            code: code.into(),
             message: "register 7".into(),
             retry_after_ms: Some(1_500),
         };
-        let error = EngineError::Call { connection: "boiler".into(), cause: CallError::Fault(fault) };
-        let problem = Problem::from(error);
+        EngineError::Call { connection: "boiler".into(), cause: CallError::Fault(fault) }
+    }
+
+    #[test]
+    fn a_fault_of_the_device_is_a_bad_gateway_and_names_its_code() {
+        let problem = Problem::from(fault("illegal-address"));
         assert_eq!(
             (problem.status, problem.more["fault"].as_str()),
             (StatusCode::BAD_GATEWAY, Some("illegal-address"))
         );
         assert!(problem.detail.contains("boiler") && problem.detail.contains("register 7"));
         assert_eq!(problem.into_response().headers()[header::RETRY_AFTER], "2");
+        assert_eq!(Problem::from(fault("timeout")).status, StatusCode::GATEWAY_TIMEOUT);
     }
 
     #[test]

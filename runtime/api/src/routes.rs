@@ -3,9 +3,9 @@
 use crate::app::Shared;
 use crate::moment;
 use crate::parameters::Parameters;
+use crate::path::Name;
 use crate::problem::Problem;
 use axum::Json;
-use axum::extract::Path;
 use axum::http::Uri;
 use bulkhead_engine::{Engine, RouteStatus};
 use bulkhead_log::{Catalogue, DeadLetter};
@@ -19,7 +19,7 @@ pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem>
 }
 
 /// One route.
-pub(crate) async fn one(state: Shared, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn one(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<Value>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let routes = state.engine.routes();
     let route = routes.iter().find(|route| route.name == name).ok_or_else(|| unknown(&state.engine, &name))?;
@@ -27,7 +27,7 @@ pub(crate) async fn one(state: Shared, Path(name): Path<String>, uri: Uri) -> Re
 }
 
 /// What a route's upstream refused for good, the newest first.
-pub(crate) async fn dead_letters(state: Shared, Path(name): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn dead_letters(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<Value>, Problem> {
     let limit = Parameters::parse(uri.query(), &["limit"])?.limit()?;
     if !state.engine.config().routes.contains_key(&name) {
         return Err(unknown(&state.engine, &name));
@@ -60,6 +60,7 @@ fn shown(route: &RouteStatus) -> Value {
         "rejected": route.rejected,
         "batches": route.batches,
         "retries": route.retries,
+        "gap": route.gap,
     })
 }
 

@@ -30,4 +30,4 @@ pub use guest::{Guest, GuestCounters, Reply};
 pub use limits::Limits;
 pub use points::{Declared, PointTable};
 pub use sandbox::{Sandbox, SandboxConfig};
-pub use schema::settings_schema;
+pub use schema::{settings_schema, settings_schema_in};

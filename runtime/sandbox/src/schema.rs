@@ -13,13 +13,17 @@ const SETTINGS_SCHEMA_SECTION: &str = "bulkhead:settings-schema";
 /// The file is absent, too long, not a WebAssembly component, or its schema is not JSON.
 pub fn settings_schema(path: &Path) -> Result<Option<serde_json::Value>, SandboxError> {
     let bytes = read_adapter_file(path)?;
-    let broken = |cause: String| SandboxError::NotAComponent { path: path.to_owned(), cause };
-    match custom_section(&bytes, SETTINGS_SCHEMA_SECTION).map_err(broken)? {
-        None => Ok(None),
-        Some(json) => serde_json::from_slice(json)
-            .map(Some)
-            .map_err(|error| broken(format!("its section {SETTINGS_SCHEMA_SECTION} is not JSON: {error}"))),
-    }
+    settings_schema_in(&bytes).map_err(|cause| SandboxError::NotAComponent { path: path.to_owned(), cause })
+}
+
+/// The schema in the bytes of an adapter file, as [`settings_schema`].
+///
+/// # Errors
+/// In words: what of the bytes is not as a component's are.
+pub fn settings_schema_in(bytes: &[u8]) -> Result<Option<serde_json::Value>, String> {
+    let Some(json) = custom_section(bytes, SETTINGS_SCHEMA_SECTION)? else { return Ok(None) };
+    let schema = serde_json::from_slice(json);
+    schema.map(Some).map_err(|error| format!("its section {SETTINGS_SCHEMA_SECTION} is not JSON: {error}"))
 }
 
 pub(crate) fn read_adapter_file(path: &Path) -> Result<Vec<u8>, SandboxError> {

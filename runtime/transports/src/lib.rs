@@ -108,3 +108,26 @@ impl Context {
         })
     }
 }
+
+/// An entrance for a fuzz target into the framing of byte streams. Not an interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    use crate::line::framing::{Framer, Piece, Rule};
+
+    /// The frames of a stream that comes in these pieces and ends each frame with this delimiter.
+    #[must_use]
+    pub fn frames(delimiter: &[u8], max: usize, pieces: &[&[u8]]) -> Vec<Vec<u8>> {
+        let mut framer = Framer::new(Rule::Delimiter(delimiter.to_vec()), max);
+        let mut frames = Vec::new();
+        for piece in pieces {
+            framer.push(piece);
+            while let Some(piece) = framer.next() {
+                frames.extend(match piece {
+                    Piece::Frame(frame) => Some(frame),
+                    Piece::TooLong(_) => None,
+                });
+            }
+        }
+        frames
+    }
+}

@@ -35,8 +35,11 @@ function state(phase, reason) {
 
 function fill(id, rows, none) {
   const body = document.querySelector("#" + id + " tbody");
+  const heads = [...document.querySelectorAll("#" + id + " th")].map((th) => th.textContent);
   const filled = rows.map((cells) => {
     const tr = document.createElement("tr");
+    // On a phone a row becomes a card whose lines are named by these.
+    cells.forEach((td, index) => (td.dataset.label = heads[index]));
     tr.append(...cells);
     return tr;
   });
@@ -64,7 +67,7 @@ function connectionRow(c) {
   return [
     cell(link(c.name, path("connections", c.name))),
     cell(state(c.state, c.reason)),
-    cell(c.adapter),
+    cell(c.adapter, "name"),
     cell(link(number(c.points), path("connections", c.name, "points")), "number"),
     cell(number(c.counters.readings), "number"),
     cell(number(faults), "number"),
@@ -96,8 +99,8 @@ function latestRow(r) {
   const status = r.status_name.startsWith("Good") ? "Good" : r.status_name;
   return [
     cell(name),
-    cell(shownValue(r), "number"),
-    cell(state(status)),
+    cell(shownValue(r), "value"),
+    cell(state(status), "name"),
     cell(new Date(r.time).toLocaleString(), "time"),
   ];
 }

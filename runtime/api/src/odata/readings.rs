@@ -5,7 +5,7 @@ use super::row::properties;
 use super::service::explain;
 use super::statement::{Statement, all_of, items, token};
 use crate::limits::PAGE_MAX_BYTES;
-use bulkhead_log::{Catalogue, Query as Sql, QueryRow, SqlValue};
+use bulkhead_log::{Log, Query as Sql, QueryRow, SqlValue};
 use bulkhead_odata::{Error, Node, Page, Query};
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -127,7 +127,7 @@ fn noting(needs_points: &Cell<bool>) -> impl Fn(&str) -> Option<String> {
 }
 
 /// Reads a page.
-pub(super) fn read(sql: &Sql, table: Table, query: &Query<'_>, catalogue: &Catalogue) -> Result<Page, Error> {
+pub(super) fn read(sql: &Sql, table: Table, query: &Query<'_>, log: &Log) -> Result<Page, Error> {
     let count = if query.count { Some(count(sql, table, query)?) } else { None };
     let mut page = Page { count, ..Page::default() };
     if query.page_max_rows == 0 {
@@ -142,7 +142,7 @@ pub(super) fn read(sql: &Sql, table: Table, query: &Query<'_>, catalogue: &Catal
             return ControlFlow::Break(());
         }
         last_order = order_of(row, order_count);
-        match properties(row, query, catalogue) {
+        match properties(row, query, log) {
             Ok((values, weight)) => {
                 bytes += weight;
                 page.rows.push(values);

@@ -1,7 +1,7 @@
 //! A row of the log as OData values: the point's part from the catalogue, the value under the property of its kind.
 
 use crate::json;
-use bulkhead_log::{Catalogue, Point, QueryRow, SqlValue, value_of};
+use bulkhead_log::{Log, Point, QueryRow, SqlValue, value_of};
 use bulkhead_model::{Kind, PointId, Status, Value as Reading};
 use bulkhead_odata::{Error, Query, Row, Value};
 
@@ -9,17 +9,28 @@ use bulkhead_odata::{Error, Query, Row, Value};
 const ROW_BYTES: usize = 256;
 
 /// The values of a row's columns, in the order of [`Query::columns`], and roughly their bytes.
-pub(super) fn properties(row: &QueryRow<'_>, query: &Query<'_>, catalogue: &Catalogue) -> Result<(Row, usize), Error> {
+pub(super) fn properties(row: &QueryRow<'_>, query: &Query<'_>, log: &Log) -> Result<(Row, usize), Error> {
     let number = |column| row.integer(column).ok_or_else(|| Error::Internal("a row of the log is damaged".into()));
     let (seq, id, time, status) = (number(0)?, number(1)?, number(2)?, number(3)?);
+    // Newer than the query's view, so it has every point of that view.
+    let catalogue = log.catalogue();
     let point = u32::try_from(id).ok().and_then(|id| catalogue.by_id(PointId(id)));
     let point = point.ok_or_else(|| Error::Internal(format!("the log has no point {id}")))?;
     let stored = row.value(4);
     let value = value_of(point.info.kind, &stored)
         .ok_or_else(|| Error::Internal(format!("the value of row {seq} is not of its point's kind")))?;
+    let may_be_nan = value.is_none() && point.info.kind == Kind::Real;
+    let value = if may_be_nan { nan(log, seq) } else { value };
     let status = Status(u32::try_from(status).unwrap_or(u32::MAX));
     let reading = Shown { seq, time, status, point, value: value.as_ref() };
     Ok((query.column_names().map(|name| reading.property(name)).collect(), ROW_BYTES + bytes_of(&stored)))
+}
+
+/// A real that is not a number: SQL has none and shows it as NULL, as it does a missing value; the row itself knows.
+fn nan(log: &Log, seq: i64) -> Option<Reading> {
+    let seq = u64::try_from(seq).ok()?;
+    let row = log.read(seq.checked_sub(1)?, 1).ok()?.into_iter().next()?;
+    row.reading.value.filter(|_| row.seq == seq)
 }
 
 fn bytes_of(stored: &SqlValue) -> usize {

@@ -55,8 +55,7 @@ impl Service for GatewayService {
     fn read(&self, query: &Query<'_>) -> Result<Page, Error> {
         let sql = self.sql()?;
         match self.source(query)? {
-            // The catalogue is taken after the query's view, so it has every point of that view.
-            Source::Readings(table) => readings::read(&sql, table, query, &self.engine.log().catalogue()),
+            Source::Readings(table) => readings::read(&sql, table, query, self.engine.log()),
             Source::List(rows) => lists::read(&sql, &rows, query),
         }
     }

@@ -135,3 +135,14 @@ fn a_secret_that_is_not_there_is_named() {
     std::fs::remove_file(dir.path().join("missing.token")).unwrap();
     assert!(reason(&config).contains("missing.token"));
 }
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let gateway = Gateway::start(QUIET).await;
+    let text = QUIET.replace("127.0.0.1:0", &gateway.address.to_string());
+    let dir = tempfile::tempdir().unwrap();
+    let refusal = gateway.bind_another(&config(&text, dir.path())).err().unwrap();
+    assert!(matches!(refusal, ApiError::Listen { .. }));
+    assert!(refusal.to_string().contains(&gateway.address.to_string()), "{refusal}");
+    gateway.stop().await;
+}

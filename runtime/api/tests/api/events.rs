@@ -173,3 +173,17 @@ async fn streams_are_bounded_in_number_and_end_with_the_server() {
         while stream.next().await.is_some() {}
     }
 }
+
+#[tokio::test]
+async fn what_retention_has_dropped_is_an_event_of_its_own() {
+    let (gateway, points) = Gateway::with_readings().await;
+    gateway.drop_everything().await;
+    append(&gateway.log, &points, 50..51).await;
+    let last = format!("{}-4", gateway.log.id());
+    let mut stream = Stream::open(gateway.get("/api/v1/events").header("last-event-id", last)).await;
+    let gap = stream.next().await.unwrap();
+    assert_eq!(gap.data, serde_json::json!({ "reason": "retention", "from": 5, "to": 11 }));
+    assert_eq!((gap.name.as_str(), gap.id), ("gap", format!("{}-11", gateway.log.id())));
+    assert_eq!(stream.values(1).await.0, [50]);
+    gateway.stop().await;
+}

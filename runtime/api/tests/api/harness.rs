@@ -58,7 +58,10 @@ impl Gateway {
         let dir = tempfile::tempdir().unwrap();
         let config = config(text, dir.path());
         // Tests append one by one: each append is to be committed at once.
-        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path().join("log")) }.open().unwrap();
+        let log =
+            LogConfig { commit_max_ms: 1, retention_max_age_s: Some(3_600), ..LogConfig::new(dir.path().join("log")) }
+                .open()
+                .unwrap();
         let sandbox = SandboxConfig::default().build().unwrap();
         let engine = Engine::start(Arc::new(config.clone()), log.clone(), sandbox);
         let server = Server::bind(&config, engine.clone()).unwrap();
@@ -74,6 +77,11 @@ impl Gateway {
         let points = declare(&gateway.log);
         gateway.log.append(every_kind(&points)).await.unwrap();
         (gateway, points)
+    }
+
+    /// Tries to have a second server on the same engine.
+    pub(crate) fn bind_another(&self, config: &Config) -> Result<Server, bulkhead_api::ApiError> {
+        Server::bind(config, self.engine.clone())
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -93,6 +101,15 @@ impl Gateway {
         let (status, body) = answer(self.get(path)).await;
         assert_eq!(status, StatusCode::OK, "{path}: {body}");
         body
+    }
+
+    /// Has retention drop everything committed so far.
+    pub(crate) async fn drop_everything(&self) {
+        self.log.seal().await.unwrap();
+        let log = self.log.clone();
+        let in_a_century = Timestamp(BEGIN_NS + 3_153_600_000 * SECOND_NS);
+        let dropped = tokio::task::spawn_blocking(move || log.apply_retention(in_a_century)).await.unwrap().unwrap();
+        assert_eq!(dropped, 1);
     }
 
     /// Stops everything; the server must end in time.

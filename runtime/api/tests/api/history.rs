@@ -38,7 +38,7 @@ async fn pages_to_the_end_are_exactly_what_was_appended_while_more_is_appended()
         if let Some(last) = readings.last() {
             after = last["seq"].to_string();
         }
-        assert_eq!(page["next"].as_str().is_none_or(|next| next == after), true);
+        assert!(page["next"].as_str().is_none_or(|next| next == after));
         if page["next"].is_null() && readings.is_empty() {
             tokio::task::yield_now().await;
         }
@@ -90,5 +90,20 @@ async fn the_pull_resumes_by_its_cursor_and_refuses_another_logs() {
     let other = format!("/api/v1/readings?after={}-4", "0".repeat(32));
     let (status, problem) = answer(gateway.get(&other)).await;
     assert_eq!((status, problem["code"].as_str()), (StatusCode::GONE, Some("other-log")));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn what_retention_has_dropped_is_named_and_the_pull_goes_on_behind_it() {
+    let (gateway, points) = Gateway::with_readings().await;
+    gateway.drop_everything().await;
+    append(&gateway.log, points.odd, 50, 52).await;
+    let page = gateway.json("/api/v1/readings?after=4").await;
+    assert_eq!(page["gap"], serde_json::json!({ "from": 5, "to": 11 }));
+    assert_eq!((page["first_available_seq"].as_u64(), page["readings"][0]["seq"].as_u64()), (Some(12), Some(12)));
+    let from_the_begin = gateway.json("/api/v1/readings").await;
+    assert!(from_the_begin["gap"].is_null(), "who begins anew has missed nothing");
+    assert_eq!(from_the_begin["readings"].as_array().unwrap().len(), 2);
+    assert_eq!(gateway.json("/api/v1/readings?after=11").await["gap"], serde_json::Value::Null);
     gateway.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use crate::golden;
 use crate::harness::{BEGIN_NS, Gateway, QUIET, answer, declare, reading};
-use bulkhead_model::Value;
+use bulkhead_model::{Kind, PointInfo, Value};
 use reqwest::StatusCode;
 use serde_json::Value as Json;
 
@@ -91,6 +91,41 @@ async fn next_links_lead_through_everything_once_while_more_is_appended() {
     gateway.stop().await;
 }
 
+/// The seqs of all pages of a query, in pages of at most four rows.
+async fn walk(gateway: &Gateway, query: &str) -> Vec<i64> {
+    let mut url = gateway.url(&format!("/odata/v4/{}", encoded(query)));
+    let mut found = Vec::new();
+    loop {
+        let (status, page) = answer(gateway.client.get(&url).header("prefer", "maxpagesize=4")).await;
+        assert_eq!(status, StatusCode::OK, "{query}: {page}");
+        let rows = page["value"].as_array().unwrap();
+        assert!(rows.len() <= 4, "{query}");
+        found.extend(rows.iter().map(|row| row["Seq"].as_i64().unwrap()));
+        let Some(next) = page["@odata.nextLink"].as_str() else { return found };
+        url = next.to_owned();
+    }
+}
+
+#[tokio::test]
+async fn few_and_many_points_are_read_in_the_same_order() {
+    let gateway = Gateway::start(QUIET).await;
+    let infos: Vec<PointInfo> = (0..20).map(|n| PointInfo::new(format!("p{n}"), Kind::Integer)).collect();
+    let ids = gateway.log.declare("boiler", &infos).unwrap();
+    // Falling times: the order by time is another than that by seq.
+    let rows = (0..60).map(|n| reading(ids[n % 20], 100 - n as i64, Some(Value::Integer(n as i64)))).collect();
+    gateway.log.append(rows).await.unwrap();
+    let of = |count: usize| (1..=60).filter(move |seq| (seq - 1) % 20 < count as i64);
+    for (filter, count) in [("startswith(Point,'p')", 20), ("PointId lt 5", 5), ("PointId lt 1", 1)] {
+        let rising: Vec<i64> = of(count).collect();
+        let falling: Vec<i64> = of(count).collect::<Vec<_>>().into_iter().rev().collect();
+        assert_eq!(walk(&gateway, &format!("Readings?$filter={filter}")).await, rising);
+        assert_eq!(walk(&gateway, &format!("Readings?$filter={filter}&$orderby=Seq desc")).await, falling);
+        assert_eq!(walk(&gateway, &format!("Readings?$filter={filter}&$orderby=Time")).await, falling);
+        assert_eq!(walk(&gateway, &format!("Readings?$filter={filter}&$orderby=NumericValue")).await, rising);
+    }
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn pages_are_as_small_as_the_client_wants_and_skip_and_top_hold_over_them() {
     let gateway = Gateway::start(QUIET).await;
@@ -103,17 +138,7 @@ async fn pages_are_as_small_as_the_client_wants_and_skip_and_top_hold_over_them(
         ("Readings?$filter=PointId in (0,1)&$skip=3&$top=11", (4..15).collect()),
         ("Readings?$orderby=Status desc,Time desc&$top=9", (42..=50).rev().collect()),
     ] {
-        let mut url = gateway.url(&format!("/odata/v4/{}", encoded(query)));
-        let mut found = Vec::new();
-        loop {
-            let (status, page) = answer(gateway.client.get(&url).header("prefer", "maxpagesize=4")).await;
-            assert_eq!(status, StatusCode::OK, "{query}: {page}");
-            let rows = page["value"].as_array().unwrap();
-            assert!(rows.len() <= 4, "{query}");
-            found.extend(rows.iter().map(|row| row["Seq"].as_i64().unwrap()));
-            let Some(next) = page["@odata.nextLink"].as_str() else { break };
-            url = next.to_owned();
-        }
+        let found = walk(&gateway, query).await;
         assert_eq!(found, expected, "{query}");
     }
     gateway.stop().await;

@@ -26,8 +26,17 @@ async fn the_main_answers_are_as_documented() {
 
 #[tokio::test]
 async fn a_routes_state_and_dead_letters_are_shown() {
-    let route = format!("{QUIET}\n[routes.up]\nfrom = [\"boiler/*\"]\nto = \"boiler\"\nenabled = false\n");
-    let gateway = Gateway::start(&route).await;
+    let route = r#"
+[connections.cloud]
+adapter = "http-json"
+enabled = false
+
+[routes.up]
+select = ["boiler/*"]
+to = "cloud"
+enabled = false
+"#;
+    let gateway = Gateway::start(&format!("{QUIET}{route}")).await;
     let points = crate::harness::declare(&gateway.log);
     let letter = bulkhead_log::DeadLetter {
         route: "up".into(),
@@ -89,6 +98,8 @@ async fn what_is_not_there_is_a_problem_with_the_near_name() {
         ("/api/v1/latest?limit=0", 400, "bad-parameter", None),
         ("/api/v1/connections/boiler/points/flow/readings?from=now", 400, "bad-parameter", None),
         ("/api/v1/connections/boiler/points/%FF", 400, "bad-path", None),
+        ("/api/v1/connections/%FF", 400, "bad-path", None),
+        ("/api/v1/connections/%FF/points", 400, "bad-path", None),
         ("/api/v2/points", 404, "no-such-path", None),
     ] {
         let (found, problem) = answer(gateway.get(path)).await;

@@ -2,6 +2,8 @@
 
 use crate::harness::{Gateway, PATIENCE, QUIET, answer};
 use reqwest::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn health_follows_the_log() {
@@ -46,5 +48,40 @@ async fn metrics_say_what_is_counted() {
     let memory = text.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
     assert!(memory.unwrap().parse::<f64>().unwrap() > 1e6);
     assert!(text.contains("bulkhead_build_info{") && text.ends_with("# EOF\n"));
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn stopping_waits_for_nobody_who_does_not_finish() {
+    let gateway = Gateway::start(QUIET).await;
+    let mut unfinished = TcpStream::connect(gateway.address).await.unwrap();
+    let head = "POST /api/v1/connections/boiler/points/flow HTTP/1.1\r\nhost: localhost\r\n\
+                content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    unfinished.write_all(head.as_bytes()).await.unwrap();
+    let mut silent = TcpStream::connect(gateway.address).await.unwrap();
+    // A connection that is kept alive and idle.
+    gateway.json("/healthz").await;
+    gateway.stop().await;
+    let mut rest = Vec::new();
+    for stream in [&mut unfinished, &mut silent] {
+        // Closed or reset: either way it is over.
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect("the connection ends");
+    }
+    assert!(!rest.windows(3).any(|part| part == b"200"), "the unfinished request was not carried out");
+}
+
+#[tokio::test]
+async fn a_request_head_has_bounds() {
+    let gateway = Gateway::start(QUIET).await;
+    let mut many = gateway.get("/api/v1/connections");
+    for number in 0..150 {
+        many = many.header(format!("x-{number}"), "1");
+    }
+    assert_eq!(many.send().await.unwrap().status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let large = gateway.get("/api/v1/connections").header("x-large", "x".repeat(500_000));
+    assert_eq!(large.send().await.unwrap().status(), StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let parameters = "&connection=boiler".repeat(70);
+    let (status, problem) = answer(gateway.get(&format!("/api/v1/points?{}", &parameters[1..]))).await;
+    assert_eq!((status, problem["code"].as_str()), (StatusCode::BAD_REQUEST, Some("bad-parameter")));
     gateway.stop().await;
 }

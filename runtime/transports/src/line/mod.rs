@@ -1,7 +1,7 @@
 //! Byte lines: serial ports and TCP streams, with framing, exchanges and unsolicited frames.
 
 mod driver;
-mod framing;
+pub(crate) mod framing;
 mod port;
 
 use crate::address::Address;
