@@ -12,9 +12,6 @@ impl Adapter for Thermometer {
     fn start(settings: Self) -> Result<Self, Fault> {
         Ok(settings)
     }
-    fn check(&mut self) -> Result<String, Fault> {
-        self.poll("default").map(|readings| format!("the thermometer gave {} reading", readings.len()))
-    }
 }
 
 impl Poller for Thermometer {
@@ -22,7 +19,7 @@ impl Poller for Thermometer {
         let line = serial::exchange("device", self.request.as_bytes(), None, None, None)?;
         let text = String::from_utf8_lossy(&line);
         let degrees: f64 =
-            text.trim().parse().map_err(|_| Fault::retry("bad-line", format!("`{text}` is no number")))?;
+            text.trim().parse().map_err(|_| Fault::retry("bad-line", format!("{text:?} is no number")))?;
         Ok(vec![Reading::new("flow_temp", degrees).unit("°C")])
     }
 }

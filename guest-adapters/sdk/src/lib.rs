@@ -15,7 +15,7 @@
 //! [`state`], [`log`]; only those that are used become imports of the component, and each must be granted by a transport.
 //!
 //! Unit tests run on the host without wasm: see [`testing`]. To build the component, compile the crate as a `cdylib` for
-//! `wasm32-unknown-unknown` and encode it: `bulkhead adapter build` does both.
+//! `wasm32-unknown-unknown` and encode it: in this repository `cargo xtask build-adapters` does both.
 //!
 //! A panic ends the instance; its message and place are written to the journal first, and the host starts a new instance.
 

@@ -21,5 +21,5 @@ fn the_thermometer_sends_its_request_and_reads_the_answer() {
     assert_eq!((readings[0].unit.as_deref(), readings[0].status), (Some("°C"), Status::GOOD));
 
     host.on_exchange(|_, _| Ok(b"ERR 7".to_vec()));
-    assert_eq!(adapter.poll("default").unwrap_err().message, "`ERR 7` is no number");
+    assert_eq!(adapter.poll("default").unwrap_err().message, "\"ERR 7\" is no number");
 }

@@ -1,6 +1,7 @@
 //! What is written to the terminal: tables, complaints, progress. Colour and redrawing only where one is.
 
 use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 /// Writes a line to stdout. That nobody reads it any more is no reason to fail.
 pub(crate) fn say(line: &str) {
@@ -16,6 +17,24 @@ pub(crate) fn note(line: &str) {
 pub(crate) fn complain(message: &str) {
     note(&format!("error: {message}"));
 }
+
+/// Waits for something that can take long; after two seconds, and then every five, it says on stderr what it waits for.
+pub(crate) async fn while_waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
+    tokio::pin!(work);
+    let started = std::time::Instant::now();
+    let mut quiet_for = QUIET_FIRST;
+    loop {
+        tokio::select! {
+            outcome = &mut work => return outcome,
+            () = tokio::time::sleep(quiet_for) => note(&format!("{what} … {} s", started.elapsed().as_secs())),
+        }
+        quiet_for = QUIET_NEXT;
+    }
+}
+
+/// How long a command works before it says what it waits for, and how long until it says so again.
+const QUIET_FIRST: Duration = Duration::from_secs(2);
+const QUIET_NEXT: Duration = Duration::from_secs(5);
 
 /// Whether stdout is a terminal.
 pub(crate) fn stdout_is_terminal() -> bool {

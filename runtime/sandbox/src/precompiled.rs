@@ -1,4 +1,5 @@
-//! The cache of compiled components on disk, and the one place of the workspace that loads machine code.
+//! The cache of compiled components on disk, and the one place of the workspace that loads machine code
+//! or calls into C by hand.
 //!
 //! A compiled component is stored under the SHA-256 of its component and the hash of everything in wasmtime that the code
 //! depends on (version, target, settings), so that neither a changed adapter nor an upgraded gateway ever meets an old one.
@@ -29,19 +30,25 @@ impl Cache {
         Self { dir }
     }
 
-    /// The component of these bytes: from the cache, or compiled and stored. That storing fails costs only time.
-    pub(crate) fn load(&self, engine: &Engine, bytes: &[u8], hash: &str) -> wasmtime::Result<Component> {
-        let path = self.dir.join(format!("{hash}-{:016x}.cwasm", engine_hash(engine)));
-        if let Some(code) = read_intact(&path)
-            && let Ok(component) = load_machine_code(engine, &code)
-        {
-            return Ok(component);
-        }
+    /// The component of a hash, if it is stored and intact.
+    pub(crate) fn find(&self, engine: &Engine, hash: &str) -> Option<Component> {
+        let code = read_intact(&self.path(engine, hash))?;
+        load_machine_code(engine, &code).ok()
+    }
+
+    /// Compiles the component of these bytes and stores it. That storing fails costs only time.
+    pub(crate) fn compile(&self, engine: &Engine, bytes: &[u8], hash: &str) -> wasmtime::Result<Component> {
+        let path = self.path(engine, hash);
+        tracing::info!(file = %path.display(), "compiling an adapter; the next start finds it in the cache");
         let code = engine.precompile_component(bytes)?;
         if let Err(error) = self.store(&path, &code) {
             tracing::warn!(path = %path.display(), %error, "the compiled adapter cannot be cached; the next start takes longer");
         }
         load_machine_code(engine, &code)
+    }
+
+    fn path(&self, engine: &Engine, hash: &str) -> PathBuf {
+        self.dir.join(format!("{hash}-{:016x}.cwasm", engine_hash(engine)))
     }
 
     fn store(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
@@ -82,6 +89,18 @@ fn load_machine_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component
     unsafe { Component::deserialize(engine, code) }
 }
 
+/// Gives free memory back to the system. A compiler takes tens of MB in small pieces; the C library of GNU keeps them for
+/// the thread that compiled, for ever.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "a call into the C library")]
+pub(crate) fn give_memory_back() {
+    // SAFETY: it takes no pointer, may be called at any time from any thread, and changes no memory in use.
+    unsafe { libc::malloc_trim(0) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+pub(crate) fn give_memory_back() {}
+
 fn engine_hash(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
@@ -104,12 +123,15 @@ mod tests {
         let engine = Engine::default();
         let bytes = b"\0asm\x0d\0\x01\0";
         let hash = component_hash(bytes);
-        cache.load(&engine, bytes, &hash).unwrap();
+        assert!(cache.find(&engine, &hash).is_none());
+        cache.compile(&engine, bytes, &hash).unwrap();
+        assert!(cache.find(&engine, &hash).is_some());
         let file = std::fs::read_dir(dir.path().join("cache")).unwrap().next().unwrap().unwrap().path();
         assert!(read_intact(&file).is_some());
         for damage in [&b""[..], b"torn"] {
             std::fs::write(&file, damage).unwrap();
-            cache.load(&engine, bytes, &hash).unwrap();
+            assert!(cache.find(&engine, &hash).is_none());
+            cache.compile(&engine, bytes, &hash).unwrap();
             assert!(read_intact(&file).is_some());
         }
         let mut altered = std::fs::read(&file).unwrap();

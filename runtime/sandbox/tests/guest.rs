@@ -1,5 +1,7 @@
 //! What a guest cannot do to its host: spin, trap, hoard memory, wait for ever, import what was not granted.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails is what it is for")]
+
 mod support;
 
 use bulkhead_sandbox::capability::Capabilities;

@@ -11,9 +11,11 @@ pub(crate) mod write;
 use crate::console;
 use crate::exit::Exit;
 use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded};
+use bulkhead_engine::Probe;
 use bulkhead_log::{Durability, LogConfig};
 use bulkhead_sandbox::{Sandbox, SandboxConfig};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A checked config. What is wrong with it is printed, warnings too.
 fn load_config(path: &Path) -> Result<Config, Exit> {
@@ -48,6 +50,13 @@ fn load_adapters_from(path: &Path, adapters: &Path) -> Result<Config, Exit> {
 /// The sandbox, with its cache of compiled adapters in the data folder.
 fn sandbox(config: &Config) -> Result<Sandbox, Exit> {
     Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")) }.build()?)
+}
+
+/// One connection put up by itself. Compiling its adapter and connecting can take seconds.
+async fn open_probe(config: Arc<Config>, connection: &str) -> Result<Probe, Exit> {
+    let sandbox = sandbox(&config)?;
+    let opening = Probe::open(config, sandbox, connection);
+    Ok(console::while_waiting("loading the adapter and connecting", opening).await?)
 }
 
 /// The settings of the log.

@@ -1,10 +1,10 @@
 //! `bulkhead poll`: every point of a connection once, as a table or JSON. Nothing is stored.
 
-use super::{load_config, sandbox};
+use super::{load_config, open_probe};
 use crate::cli::PollArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
-use bulkhead_engine::{Probe, ProbeReading};
+use bulkhead_engine::ProbeReading;
 use bulkhead_model::{Timestamp, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,9 @@ pub(crate) async fn poll(arguments: &PollArguments) -> Result<(), Exit> {
     let asked = &arguments.connection;
     let config = Arc::new(load_config(&asked.config.config)?);
     journal::start_quiet();
-    let sandbox = sandbox(&config)?;
-    let mut probe = Probe::open(config, sandbox, &asked.connection).await?;
-    let readings = probe.poll_once(Duration::from_secs(arguments.listen_s)).await;
+    let mut probe = open_probe(config, &asked.connection).await?;
+    let readings =
+        console::while_waiting("waiting for readings", probe.poll_once(Duration::from_secs(arguments.listen_s))).await;
     let (_, last_fault) = probe.faults();
     probe.close().await;
     let readings = readings?;

@@ -1,18 +1,16 @@
 //! `bulkhead test`: the adapter's own check against the real device or system.
 
-use super::{load_config, sandbox};
+use super::{load_config, open_probe};
 use crate::cli::ConnectionArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
-use bulkhead_engine::Probe;
 use std::sync::Arc;
 
 pub(crate) async fn test(arguments: &ConnectionArguments) -> Result<(), Exit> {
     let config = Arc::new(load_config(&arguments.config.config)?);
     journal::start_quiet();
-    let sandbox = sandbox(&config)?;
-    let mut probe = Probe::open(config, sandbox, &arguments.connection).await?;
-    let found = probe.check().await;
+    let mut probe = open_probe(config, &arguments.connection).await?;
+    let found = console::while_waiting("waiting for the adapter's check", probe.check()).await;
     let transports = probe.transports();
     probe.close().await;
     if arguments.json {

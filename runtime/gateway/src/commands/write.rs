@@ -1,11 +1,11 @@
 //! `bulkhead write`: a value to a point, through the running gateway where there is one, else directly.
 
-use super::{load_config, poll, sandbox};
+use super::{load_config, open_probe, poll};
 use crate::cli::WriteArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_config::{ApiRole, Config, Credential};
-use bulkhead_engine::{Command, Probe};
+use bulkhead_engine::Command;
 use serde_json::Value as Json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,9 +74,9 @@ fn with_credential(request: reqwest::RequestBuilder, config: &Config) -> Result<
 /// Puts the connection up for this one command.
 async fn directly(arguments: &WriteArguments, config: Arc<Config>) -> Result<Json, Exit> {
     console::note("no gateway runs at the config's api.listen; writing directly");
-    let sandbox = sandbox(&config)?;
-    let mut probe = Probe::open(config, sandbox, &arguments.connection).await?;
-    let written = probe.write(&arguments.point, Command::Text(arguments.value.clone())).await;
+    let mut probe = open_probe(config, &arguments.connection).await?;
+    let written =
+        console::while_waiting("writing", probe.write(&arguments.point, Command::Text(arguments.value.clone()))).await;
     probe.close().await;
     let (value, read_back) = written?;
     Ok(serde_json::json!({
