@@ -40,6 +40,7 @@ mod origin;
 mod page;
 mod parameters;
 mod path;
+mod paths;
 mod points;
 mod problem;
 mod routes;

@@ -1,9 +1,10 @@
 //! The listener: accepts clients within bounds, serves each, and drains them at the end.
 
-use crate::app::{App, router};
+use crate::app::App;
 use crate::credential::ServerConfig;
 use crate::error::ApiError;
 use crate::limits::{CLIENTS_MAX, DRAIN_MAX, HEAD_MAX, HEAD_MAX_BYTES, HEADERS_MAX};
+use crate::paths::router;
 use axum::Router;
 use bulkhead_config::Config;
 use bulkhead_engine::Engine;

@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Check a config and its adapters' settings. Opens no socket and no device; shows every mistake at once.
     #[command(
-        after_help = "Examples:\n  bulkhead check -c gateway.toml\n  bulkhead check -c gateway.toml --json | jq '.[].line'"
+        after_help = "Examples:\n  bulkhead check -c gateway.toml\n  bulkhead check -c gateway.toml --json | jq '.diagnostics[].line'"
     )]
     Check(CheckArguments),
     /// Have one connection's adapter check its device or system, for real.

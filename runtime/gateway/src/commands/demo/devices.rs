@@ -28,6 +28,9 @@ const BROKER: (&str, &str) = ("press", "broker");
 const SCALE: (&str, &str) = ("scale", "device");
 const UPSTREAM: (&str, &str) = ("erp", "upstream");
 
+/// Most entities the upstream keeps to show; a demo can run for days.
+const STORED_MAX: usize = 1000;
+
 impl Devices {
     /// Starts them at the config's addresses, or at free ones, which the config then gets.
     pub(super) async fn start(config: &mut Config) -> Result<Self, Exit> {
@@ -125,9 +128,10 @@ async fn start_upstream(transport: &mut Transport) -> Result<Upstream, Exit> {
     let Transport::Http(settings) = transport else { return Err(wrong_kind("erp", "http")) };
     let after_scheme = settings.base_url.strip_prefix("http://").unwrap_or(&settings.base_url);
     let (authority, path) = after_scheme.split_once('/').unwrap_or((after_scheme, ""));
-    let upstream =
-        at_or_elsewhere(authority, |address| Upstream::start(UpstreamConfig { address, ..UpstreamConfig::default() }))
-            .await?;
+    let upstream = at_or_elsewhere(authority, |address| {
+        Upstream::start(UpstreamConfig { address, max_stored: STORED_MAX, ..UpstreamConfig::default() })
+    })
+    .await?;
     settings.base_url = format!("{}/{path}", upstream.url());
     Ok(upstream)
 }

@@ -1,0 +1,43 @@
+//! Which path is answered by what.
+
+use crate::app::App;
+use crate::problem::{Problem, no_such_path};
+use crate::{connections, events, front_page, gate, health, history, hooks, metrics, odata, points, routes, write};
+use axum::http::{StatusCode, Uri};
+use axum::routing::{any, get};
+use axum::{Router, middleware};
+use std::sync::Arc;
+
+/// The paths of the server behind its gate.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/", get(front_page::html))
+        .route("/front-page.js", get(front_page::script))
+        .route("/front-page.css", get(front_page::style))
+        .route("/api/v1/connections", get(connections::all))
+        .route("/api/v1/connections/{connection}", get(connections::one))
+        .route("/api/v1/connections/{connection}/points", get(points::of_connection))
+        .route("/api/v1/connections/{connection}/points/{*point}", get(points::below).post(write::write))
+        .route("/api/v1/points", get(points::all))
+        .route("/api/v1/latest", get(points::latest))
+        .route("/api/v1/readings", get(history::pull))
+        .route("/api/v1/events", get(events::events))
+        .route("/api/v1/routes", get(routes::all))
+        .route("/api/v1/routes/{route}", get(routes::one))
+        .route("/api/v1/routes/{route}/dead-letters", get(routes::dead_letters))
+        .route("/hooks/{connection}", any(hooks::hook))
+        .route("/hooks/{connection}/{*path}", any(hooks::hook))
+        .route("/odata/v4", any(odata::answer))
+        .route("/odata/v4/", any(odata::answer))
+        .route("/odata/v4/{*path}", any(odata::answer))
+        .route("/metrics", get(metrics::metrics))
+        .route(health::HEALTH_PATH, get(health::health))
+        .route(health::READY_PATH, get(health::ready))
+        .fallback(async |uri: Uri| no_such_path(uri.path()))
+        .method_not_allowed_fallback(async |uri: Uri| {
+            let detail = format!("{} does not take this method; the header `allow` says which it takes", uri.path());
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+        })
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), gate::pass))
+        .with_state(app)
+}
