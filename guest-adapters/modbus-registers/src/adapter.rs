@@ -60,7 +60,11 @@ impl Adapter for ModbusRegisters {
             let refused = answer.faults.iter().find(|fault| fault.index as usize == index);
             found.push(describe(point, &words, refused.map(|refused| &refused.fault)));
         }
-        Ok(format!("the device answers: {}", found.join("; ")))
+        let found = format!("the device answers: {}", found.join("; "));
+        match answer.faults.first() {
+            None => Ok(found),
+            Some(refused) => Err(Fault { message: found, ..refused.fault.clone() }),
+        }
     }
 }
 

@@ -10,6 +10,10 @@ use serde::Deserialize;
 /// Settings of the adapter `modbus-registers`. At least one point, inline or from a list.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    schemars(extend("x-bulkhead-transports" = { "device": { "kinds": ["modbus-tcp", "modbus-rtu"], "required": true } }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// What the addresses of the points mean.

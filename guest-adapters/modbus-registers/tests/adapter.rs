@@ -172,7 +172,9 @@ fn check_reads_one_point_of_each_table() {
          input-register 7 (`hours`) is 65538"
     );
     host.fail_register(Coil, 3, Fault::reject("illegal-data-address", "no such coil"));
-    assert!(boiler.check().unwrap().contains("coil 3 (`pump`) is refused: no such coil"));
+    let fault = boiler.check().unwrap_err();
+    assert_eq!(fault.code, "illegal-data-address");
+    assert!(fault.message.contains("is 61.5; coil 3 (`pump`) is refused: no such coil"), "{}", fault.message);
 }
 
 #[test]

@@ -52,6 +52,9 @@ pub(crate) fn compare(metadata: &Metadata, settings: &Settings) -> Comparison {
 fn property_mistake(property: &PropertySettings, set_type: &SetType, set: &str) -> Option<String> {
     let name = &property.name;
     let Some(declared) = set_type.properties.iter().find(|declared| declared.name == *name) else {
+        if set_type.is_open {
+            return None;
+        }
         let names = set_type.properties.iter().map(|declared| declared.name.as_str());
         return Some(format!("`{set}` has no property `{name}`{}", near(name, names)));
     };

@@ -21,6 +21,7 @@ pub(crate) struct Metadata {
 #[derive(Clone, Debug, Default)]
 struct EntityType {
     base: Option<String>,
+    is_open: bool,
     key: Vec<String>,
     properties: Vec<Declared>,
 }
@@ -39,6 +40,8 @@ pub(crate) struct Declared {
 /// An entity set's type, its base types' properties included.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct SetType {
+    /// It takes properties that it does not declare (`OpenType`, OData CSDL 4.01 §6.3).
+    pub(crate) is_open: bool,
     pub(crate) key: Vec<String>,
     pub(crate) properties: Vec<Declared>,
 }
@@ -75,7 +78,11 @@ impl Metadata {
             }
             "EntityType" => {
                 let name = qualified(attribute(element, "Name").unwrap_or_default());
-                let entity_type = EntityType { base: attribute(element, "BaseType"), ..EntityType::default() };
+                let entity_type = EntityType {
+                    base: attribute(element, "BaseType"),
+                    is_open: attribute(element, "OpenType").as_deref() == Some("true"),
+                    ..EntityType::default()
+                };
                 self.types.insert(name.clone(), entity_type);
                 place.entity_type = (!is_empty).then_some(name);
             }
@@ -111,6 +118,7 @@ impl Metadata {
         for _ in 0..BASES_MAX {
             let Some(name) = next else { break };
             let entity_type = self.types.get(&name)?;
+            found.is_open |= entity_type.is_open;
             if found.key.is_empty() {
                 found.key.clone_from(&entity_type.key);
             }
@@ -176,9 +184,11 @@ pub(crate) mod tests {
    <Property Name="Value" Type="Edm.Decimal" Precision="12" Scale="4"/>
    <Property Name="Quality" Type="Self.Quality" Nullable="false" DefaultValue="Good"/>
    <Property Name="Shift" Type="Edm.Int32" Nullable="false"/></EntityType>
+  <EntityType Name="Note" OpenType="true"><Key><PropertyRef Name="Id"/></Key><Property Name="Id" Type="Edm.Int64"/></EntityType>
   <ComplexType Name="Other"><Property Name="Inner" Type="Edm.String"/></ComplexType>
   <EntityContainer Name="C"><EntitySet Name="Measurements" EntityType="Plant.Model.Measurement"/>
-   <EntitySet Name="Machines" EntityType="Self.Thing"></EntitySet></EntityContainer>
+   <EntitySet Name="Machines" EntityType="Self.Thing"></EntitySet>
+   <EntitySet Name="Notes" EntityType="Self.Note"/></EntityContainer>
  </Schema></edmx:DataServices></edmx:Edmx>"#;
 
     #[test]

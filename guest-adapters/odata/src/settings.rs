@@ -10,6 +10,10 @@ pub const BATCH_SIZE_MAX: u32 = 1_000;
 /// Settings of the adapter `odata`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    schemars(extend("x-bulkhead-transports" = { "upstream": { "kinds": ["http"], "required": true } }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The entity set that readings go to, as `$metadata` names it: `Measurements`. A path below the service root is

@@ -3,6 +3,7 @@
 use crate::error::EngineError;
 use crate::status::TransportStatus;
 use bulkhead_config::{AdapterLookup, AdapterSchemas, Config, Connection};
+use bulkhead_model::transport::Transport;
 use bulkhead_sandbox::capability::{Capabilities, Catalogue, Clock, FrameSource, Journal, Link, LinkState, State};
 use bulkhead_sandbox::{Adapter, Guest, Limits, PointTable, Role, Sandbox, SandboxError, settings_schema};
 use bulkhead_transports::{Buses, Capability, Context};
@@ -42,7 +43,7 @@ pub(crate) struct Parts {
     pub(crate) points: Arc<PointTable>,
     capabilities: Capabilities,
     limits: Limits,
-    settings: String,
+    settings: Arc<str>,
 }
 
 impl Parts {
@@ -91,7 +92,7 @@ pub(crate) async fn assemble(name: &str, around: &Surroundings, stores: Stores) 
         sources.extend(opened.frames.filter(|_| adapter.has(Role::Listener)).map(|source| (role.clone(), source)));
     }
     adapter.check_grants(&capabilities).map_err(|cause| EngineError::Adapter { connection: name.to_owned(), cause })?;
-    let settings = connection.settings.to_string();
+    let settings = connection.settings.text();
     let limits = limits(connection);
     Ok(Parts { adapter, links, sources, points: Arc::default(), capabilities, limits, settings })
 }
@@ -124,14 +125,34 @@ fn grant(capabilities: &mut Capabilities, role: &str, capability: Capability) {
 fn limits(connection: &Connection) -> Limits {
     let given = &connection.limits;
     let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+    // A transport that may take longer than a host call would never be heard out.
+    let longest_request = connection.transports.values().map(request_timeout).max().unwrap_or_default();
+    let host_call_timeout = ms(given.host_call_timeout_ms).max(longest_request + REQUEST_MARGIN);
     Limits {
         memory_max_bytes: (given.memory_max_mb as usize) << 20,
         call_timeout: ms(given.call_timeout_ms),
-        host_call_timeout: ms(given.host_call_timeout_ms),
+        host_call_timeout,
+        call_total_timeout: Limits::default().call_total_timeout.max(3 * host_call_timeout),
         rebuild_first: ms(given.restart_first_ms),
         rebuild_max: ms(given.restart_max_ms),
         ..Limits::default()
     }
+}
+
+/// What a host call gets beyond its transport's own timeout.
+const REQUEST_MARGIN: Duration = Duration::from_secs(1);
+
+/// Longest time one request of a transport may take by its own settings.
+fn request_timeout(transport: &Transport) -> Duration {
+    let ms = match transport {
+        Transport::Http(http) => http.timeout_ms,
+        Transport::Mqtt(mqtt) => mqtt.timeout_ms,
+        Transport::Serial(serial) => serial.timeout_ms,
+        Transport::Tcp(tcp) => tcp.timeout_ms,
+        // One host call may carry many requests: these stay under the limit of the call.
+        Transport::ModbusTcp(_) | Transport::ModbusRtu(_) => 0,
+    };
+    Duration::from_millis(u64::from(ms))
 }
 
 impl NamedLink {

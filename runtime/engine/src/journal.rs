@@ -3,6 +3,8 @@
 use crate::status::{LastFault, Live, add};
 use bulkhead_sandbox::capability::{Clock, Fault, Journal, Level, Remedy};
 use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 /// Writes to the gateway's log with the connection's name on every line.
@@ -13,6 +15,7 @@ pub(crate) struct ConnectionJournal {
     live: Arc<Live>,
     clock: Arc<dyn Clock>,
     rate: Mutex<Rate>,
+    repeats: Mutex<Repeats>,
 }
 
 /// Lines in the current second; a pure policy.
@@ -22,6 +25,34 @@ struct Rate {
     second: u64,
     lines: u32,
     dropped: u64,
+}
+
+/// The same fault of the same point is written once in this time, and counted always.
+const REPEAT_S: u64 = 60;
+/// Faults remembered for that.
+const REMEMBERED_MAX: usize = 256;
+
+/// Which faults were written lately; a pure policy.
+#[derive(Debug, Default)]
+struct Repeats {
+    written: HashMap<u64, u64>,
+}
+
+impl Repeats {
+    /// Whether this fault is to be written in this second.
+    fn is_news(&mut self, point: Option<&str>, fault: &Fault, second: u64) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (point, &fault.code, &fault.message).hash(&mut hasher);
+        let key = hasher.finish();
+        if self.written.get(&key).is_some_and(|written| second.saturating_sub(*written) < REPEAT_S) {
+            return false;
+        }
+        if self.written.len() >= REMEMBERED_MAX {
+            self.written.clear();
+        }
+        self.written.insert(key, second);
+        true
+    }
 }
 
 /// What the rate limit says to a line.
@@ -52,7 +83,14 @@ impl Rate {
 impl ConnectionJournal {
     pub(crate) fn new(connection: &str, live: Arc<Live>, clock: Arc<dyn Clock>, lines_per_s: u32) -> Self {
         let rate = Mutex::new(Rate { lines_per_s, second: 0, lines: 0, dropped: 0 });
-        Self { connection: connection.to_owned(), device: OnceLock::new(), live, clock, rate }
+        Self {
+            connection: connection.to_owned(),
+            device: OnceLock::new(),
+            live,
+            clock,
+            rate,
+            repeats: Mutex::default(),
+        }
     }
 
     /// Names the connection's devices, for every later line.
@@ -109,11 +147,13 @@ impl Journal for ConnectionJournal {
             code: printable(&fault.code),
             message: message.clone(),
         });
-        if !self.may_write() {
+        let second = self.clock.monotonic_ns() / 1_000_000_000;
+        let is_news = self.repeats.lock().is_news(point, fault, second);
+        if !is_news || !self.may_write() {
             return;
         }
         let connection = self.connection.as_str();
-        let (device, code, point) = (self.device(), fault.code.as_str(), point.unwrap_or(""));
+        let (device, code) = (self.device(), fault.code.as_str());
         match fault.remedy {
             Remedy::Reconfigure => tracing::error!(connection, device, point, code, "{message}"),
             _ => tracing::warn!(connection, device, point, code, "{message}"),
@@ -137,6 +177,16 @@ mod tests {
         assert_eq!(verdicts[1], Verdict::Write { dropped_before: 0 });
         assert_eq!(verdicts[2..4], [Verdict::Drop, Verdict::Drop]);
         assert_eq!(verdicts[4], Verdict::Write { dropped_before: 2 });
+    }
+
+    #[test]
+    fn the_same_fault_is_written_once_a_minute() {
+        let mut repeats = Repeats::default();
+        let fault = |message: &str| Fault::new(Remedy::Retry, "timeout", message);
+        assert!(repeats.is_news(None, &fault("a"), 0));
+        assert!(!repeats.is_news(None, &fault("a"), REPEAT_S - 1));
+        assert!(repeats.is_news(Some("flow"), &fault("a"), 1) && repeats.is_news(None, &fault("b"), 1));
+        assert!(repeats.is_news(None, &fault("a"), REPEAT_S));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::journal::ConnectionJournal;
 use crate::status::{Live, Phase, TransportStatus};
 use crate::stores::{MemoryCatalogue, MemoryState};
 use bulkhead_config::{Config, DEFAULT_POLL_GROUP};
+use bulkhead_model::transport::Transport;
 use bulkhead_model::{PointInfo, Reading, Value};
 use bulkhead_sandbox::capability::{Clock, FrameSource};
 use bulkhead_sandbox::{CallError, Guest, Role, Sandbox};
@@ -43,7 +44,8 @@ impl Probe {
     ///
     /// # Errors
     /// [`EngineError`]; that a transport does not connect is not one, see [`Probe::transports`].
-    pub async fn open(config: Arc<Config>, sandbox: Sandbox, connection: &str) -> Result<Self, EngineError> {
+    pub async fn open(config: &Config, sandbox: Sandbox, connection: &str) -> Result<Self, EngineError> {
+        let config = Arc::new(apart(config, connection));
         let Some(settings) = config.connections.get(connection) else {
             let known = config.connections.keys().cloned().collect();
             return Err(EngineError::NoSuchConnection { name: connection.to_owned(), known });
@@ -96,6 +98,12 @@ impl Probe {
     /// # Errors
     /// [`EngineError::Call`] with the first failure.
     pub async fn poll_once(&mut self, listen: Duration) -> Result<Vec<ProbeReading>, EngineError> {
+        let adapter = &self.parts.adapter;
+        if !adapter.has(Role::Poller) && !adapter.has(Role::Listener) {
+            let (connection, adapter) = (self.connection.clone(), adapter.name().to_owned());
+            let role = "poller and no role listener";
+            return Err(EngineError::MissingRole { connection, adapter, role, needed_by: "reading its points".into() });
+        }
         let mut readings = Vec::new();
         if self.parts.adapter.has(Role::Poller) {
             for group in self.groups() {
@@ -182,6 +190,21 @@ impl Probe {
             .filter_map(|reading| Some(ProbeReading { point: by_id.get(&reading.point)?.clone(), reading }))
             .collect()
     }
+}
+
+/// The config with one connection changed so that it disturbs nobody: a broker would close the running gateway's session
+/// for another with the same client id, and hand its messages to it.
+fn apart(config: &Config, connection: &str) -> Config {
+    let mut config = config.clone();
+    let transports = config.connections.get_mut(connection).into_iter().flat_map(|one| one.transports.values_mut());
+    for transport in transports {
+        if let Transport::Mqtt(mqtt) = transport {
+            mqtt.client_id = Some(format!("bulkhead-probe-{}", std::process::id()));
+            mqtt.resume_session = false;
+            mqtt.last_will = None;
+        }
+    }
+    config
 }
 
 /// The next frames of a source that carry data.

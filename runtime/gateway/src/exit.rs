@@ -19,7 +19,17 @@ impl Exit {
 
 impl<E: std::error::Error> From<E> for Exit {
     fn from(error: E) -> Self {
-        Self::Failed(error.to_string())
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let cause_text = cause.to_string();
+            // Some libraries repeat their cause in their own text.
+            if !message.contains(&cause_text) {
+                message = format!("{message}: {cause_text}");
+            }
+            source = cause.source();
+        }
+        Self::Failed(message)
     }
 }
 

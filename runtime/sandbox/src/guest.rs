@@ -20,7 +20,7 @@ pub struct Guest {
     capabilities: Capabilities,
     points: Arc<PointTable>,
     limits: Limits,
-    settings: String,
+    settings: Arc<str>,
     instance: Option<Box<Instance>>,
     backoff: Backoff,
     /// On the monotonic clock: no instance is built before.
@@ -66,7 +66,7 @@ impl Guest {
         capabilities: Capabilities,
         points: Arc<PointTable>,
         limits: Limits,
-        settings: String,
+        settings: Arc<str>,
     ) -> Result<Self, SandboxError> {
         adapter.check_grants(&capabilities)?;
         let backoff = Backoff::new(limits.rebuild_first, limits.rebuild_max);

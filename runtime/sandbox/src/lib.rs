@@ -29,5 +29,6 @@ pub use error::{CallError, SandboxError};
 pub use guest::{Guest, GuestCounters, Reply};
 pub use limits::Limits;
 pub use points::{Declared, PointTable};
+pub use precompiled::give_memory_back;
 pub use sandbox::{Sandbox, SandboxConfig};
 pub use schema::{settings_schema, settings_schema_in};

@@ -89,17 +89,18 @@ fn load_machine_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component
     unsafe { Component::deserialize(engine, code) }
 }
 
-/// Gives free memory back to the system. A compiler takes tens of MB in small pieces; the C library of GNU keeps them for
-/// the thread that compiled, for ever.
+/// Gives free memory back to the system. Compiling an adapter and reading a large config take tens of MB in small pieces,
+/// which the C library of GNU keeps for the thread that asked for them. Takes a millisecond or two: not for each reading.
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "a call into the C library")]
-pub(crate) fn give_memory_back() {
+pub fn give_memory_back() {
     // SAFETY: it takes no pointer, may be called at any time from any thread, and changes no memory in use.
     unsafe { libc::malloc_trim(0) };
 }
 
+/// Gives free memory back to the system: other C libraries do by themselves.
 #[cfg(not(target_env = "gnu"))]
-pub(crate) fn give_memory_back() {}
+pub fn give_memory_back() {}
 
 fn engine_hash(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();

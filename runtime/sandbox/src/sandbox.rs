@@ -5,10 +5,12 @@ use crate::bindings::EveryRole;
 use crate::error::SandboxError;
 use crate::host::HostState;
 use crate::limits::{EPOCH_TICK, GUEST_STACK_BYTES};
-use crate::precompiled::{Cache, component_hash};
+use crate::precompiled::{Cache, component_hash, give_memory_back};
 use crate::schema::read_adapter_file;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine};
 
@@ -30,7 +32,8 @@ impl SandboxConfig {
         let mut linker = Linker::new(&engine);
         EveryRole::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(setup)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
-        let inner = Inner { engine, linker, cache: self.cache_dir.map(Cache::new) };
+        let cache = self.cache_dir.map(Cache::new);
+        let inner = Inner { engine, linker, cache, loaded: Mutex::default(), compiling: Mutex::default() };
         start_ticking(&inner.engine)?;
         Ok(Sandbox { inner: Arc::new(inner) })
     }
@@ -42,32 +45,63 @@ pub struct Sandbox {
     inner: Arc<Inner>,
 }
 
+/// One adapter's place: locked while it is being loaded, empty again when its last connection has gone.
+type Slot = Arc<Mutex<Weak<Adapter>>>;
+
 struct Inner {
     engine: Engine,
     linker: Linker<HostState>,
     cache: Option<Cache>,
+    /// Adapters in use, by name and hash: connections with the same adapter share its code. Whoever wants one that is
+    /// being loaded waits for it. Bounded by the adapters of the config.
+    loaded: Mutex<HashMap<(String, String), Slot>>,
+    /// One adapter is compiled at a time: compiling takes tens of MB.
+    compiling: Mutex<()>,
 }
 
 impl Sandbox {
     /// Loads an adapter from its file: reads, compiles (or takes from the cache), finds its roles and checks that all it
-    /// imports is on offer. Takes tenths of a second where it compiles: call it off the async threads.
+    /// imports is on offer. One that is in use already is shared. Takes tenths of a second where it compiles: call it off
+    /// the async threads.
     ///
     /// # Errors
     /// Any [`SandboxError`] but `Setup` and `NotGranted`.
     pub fn load(&self, name: &str, path: &Path) -> Result<Arc<Adapter>, SandboxError> {
         let bytes = read_adapter_file(path)?;
         let hash = component_hash(&bytes);
+        let slot = self.slot(name, &hash);
+        let mut shared = slot.lock();
+        if let Some(adapter) = shared.upgrade() {
+            return Ok(adapter);
+        }
         let component = self
-            .compile(&bytes, &hash)
+            .component(&bytes, &hash)
             .map_err(|error| SandboxError::NotAComponent { path: path.to_owned(), cause: format!("{error:#}") })?;
-        Adapter::link(name, hash, &component, &self.inner.linker).map(Arc::new)
+        let adapter = Arc::new(Adapter::link(name, hash, &component, &self.inner.linker)?);
+        *shared = Arc::downgrade(&adapter);
+        Ok(adapter)
     }
 
-    fn compile(&self, bytes: &[u8], hash: &str) -> wasmtime::Result<Component> {
-        match &self.inner.cache {
-            Some(cache) => cache.load(&self.inner.engine, bytes, hash),
-            None => Component::from_binary(&self.inner.engine, bytes),
+    /// Where an adapter is shared. Places of those that nobody uses any more are cleared away.
+    fn slot(&self, name: &str, hash: &str) -> Arc<Mutex<Weak<Adapter>>> {
+        let mut loaded = self.inner.loaded.lock();
+        loaded.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.lock().strong_count() > 0);
+        loaded.entry((name.to_owned(), hash.to_owned())).or_default().clone()
+    }
+
+    /// The component of these bytes: from the cache, or compiled.
+    fn component(&self, bytes: &[u8], hash: &str) -> wasmtime::Result<Component> {
+        let engine = &self.inner.engine;
+        if let Some(component) = self.inner.cache.as_ref().and_then(|cache| cache.find(engine, hash)) {
+            return Ok(component);
         }
+        let _alone = self.inner.compiling.lock();
+        let component = match &self.inner.cache {
+            Some(cache) => cache.compile(engine, bytes, hash),
+            None => Component::from_binary(engine, bytes),
+        };
+        give_memory_back();
+        component
     }
 }
 

@@ -6,6 +6,8 @@ use std::path::Path;
 
 /// The custom section of a component that holds the JSON Schema of its settings.
 const SETTINGS_SCHEMA_SECTION: &str = "bulkhead:settings-schema";
+/// The last two bytes of the header: layer 1 is a component, layer 0 a core module.
+const COMPONENT_LAYER: &[u8] = &[1, 0];
 
 /// The schema in an adapter file; none where the adapter carries none.
 ///
@@ -39,7 +41,10 @@ pub(crate) fn read_adapter_file(path: &Path) -> Result<Vec<u8>, SandboxError> {
 /// id, LEB128 length and content follow one another; a custom section has id 0 and begins with its name.
 fn custom_section<'a>(bytes: &'a [u8], wanted: &str) -> Result<Option<&'a [u8]>, String> {
     let mut rest = match bytes.split_at_checked(8) {
-        Some((header, rest)) if header.starts_with(b"\0asm") => rest,
+        Some((header, rest)) if header.starts_with(b"\0asm") && header.ends_with(COMPONENT_LAYER) => rest,
+        Some((header, _)) if header.starts_with(b"\0asm") => {
+            return Err("it is a core module: it was compiled, but not made into a component".into());
+        }
         _ => return Err("it does not begin as WebAssembly does".into()),
     };
     while let Some((&id, after_id)) = rest.split_first() {
@@ -87,7 +92,9 @@ mod tests {
 
     #[test]
     fn torn_files_are_errors_not_panics() {
-        for bytes in [&b""[..], b"\0asm", b"not wasm at all", b"\0asm\x0d\0\x01\0\x00\xff\xff\xff\xff\xff"] {
+        for bytes in
+            [&b""[..], b"\0asm", b"not wasm at all", b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0\x00\xff\xff\xff\xff\xff"]
+        {
             assert!(custom_section(bytes, "x").is_err());
         }
     }

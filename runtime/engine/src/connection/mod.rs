@@ -199,6 +199,8 @@ impl Run {
         if !self.start_guest(&mut main, &mut backoff).await {
             return Ok(());
         }
+        // Loading the adapter and declaring points is over; what it took on the way is not needed again.
+        bulkhead_sandbox::give_memory_back();
         for link in &parts.links {
             link.link.start();
         }

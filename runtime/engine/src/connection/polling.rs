@@ -151,6 +151,7 @@ fn status_of(error: &CallError) -> Status {
         CallError::Fault(fault) => match fault.code.as_str() {
             "timeout" => Status::BAD_TIMEOUT,
             "not-connected" | "connect" => Status::BAD_NOT_CONNECTED,
+            "device-failure" | "memory-parity-error" => Status::BAD_DEVICE_FAILURE,
             _ if fault.remedy == Remedy::Reconfigure => Status::BAD_CONFIGURATION_ERROR,
             _ => Status::BAD_COMMUNICATION_ERROR,
         },

@@ -371,17 +371,6 @@ impl Delivery {
 
     fn dead_letter(&self, index: usize, fault: &Fault) -> DeadLetter {
         let row = &self.waiting[index];
-        let catalogue = self.log.catalogue();
-        let point = catalogue.by_id(row.reading.point);
-        tracing::error!(
-            route = self.handle.name,
-            connection = point.map_or("", |point| &*point.connection),
-            point = point.map_or("", |point| point.info.name.as_str()),
-            seq = row.seq,
-            code = fault.code,
-            "the upstream refused a reading for good; it is kept as a dead letter: {}",
-            fault.message
-        );
         DeadLetter {
             route: self.handle.name.clone(),
             seq: row.seq,
@@ -392,10 +381,28 @@ impl Delivery {
         }
     }
 
+    /// One line for the refused readings of a batch, with the first of them.
+    fn tell_refused(&self, letters: &[DeadLetter]) {
+        let Some(first) = letters.first() else { return };
+        let catalogue = self.log.catalogue();
+        let point = catalogue.by_id(first.point);
+        tracing::error!(
+            route = self.handle.name,
+            connection = point.map(|point| &*point.connection),
+            point = point.map(|point| point.info.name.as_str()),
+            seq = first.seq,
+            code = first.code,
+            refused = letters.len(),
+            "the upstream refused readings for good; they are kept as dead letters; the first: {}",
+            first.message
+        );
+    }
+
     async fn finish(&mut self, done: usize, letters: Vec<DeadLetter>) -> Result<(), Stop> {
         // Behind the last waiting reading nothing was selected up to where the route has read.
         let cursor = if done == self.waiting.len() { self.read_to } else { self.waiting[done - 1].seq };
         let rejected = letters.len() as u64;
+        self.tell_refused(&letters);
         let (log, route) = (self.log.clone(), self.handle.name.clone());
         blocking(move || log.finish_batch(&route, cursor, &letters)).await?;
         self.waiting.drain(..done);

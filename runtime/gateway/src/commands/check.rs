@@ -19,7 +19,7 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Exit> {
     let Some(config) = config else { return Err(Exit::Wrong) };
     if !arguments.json {
         let (connections, routes) = (config.connections.len(), config.routes.len());
-        console::say(&format!("{} is right: {connections} connections, {routes} routes", path.display()));
+        console::say(&format!("{} is right (connections: {connections}, routes: {routes})", path.display()));
     }
     Ok(())
 }

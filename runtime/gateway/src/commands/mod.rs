@@ -13,9 +13,10 @@ use crate::exit::Exit;
 use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded};
 use bulkhead_engine::Probe;
 use bulkhead_log::{Durability, LogConfig};
+use bulkhead_model::transport::Transport;
 use bulkhead_sandbox::{Sandbox, SandboxConfig};
 use std::path::Path;
-use std::sync::Arc;
+use std::time::Duration;
 
 /// A checked config. What is wrong with it is printed, warnings too.
 fn load_config(path: &Path) -> Result<Config, Exit> {
@@ -53,11 +54,34 @@ fn sandbox(config: &Config) -> Result<Sandbox, Exit> {
 }
 
 /// One connection put up by itself. Compiling its adapter and connecting can take seconds.
-async fn open_probe(config: Arc<Config>, connection: &str) -> Result<Probe, Exit> {
-    let sandbox = sandbox(&config)?;
+async fn open_probe(config: &Config, connection: &str) -> Result<Probe, Exit> {
+    refuse_shared_port(config, connection).await?;
+    let sandbox = sandbox(config)?;
     let opening = Probe::open(config, sandbox, connection);
     Ok(console::while_waiting("loading the adapter and connecting", opening).await?)
 }
+
+/// A serial line has one user: two programs on it take each other's answers.
+async fn refuse_shared_port(config: &Config, connection: &str) -> Result<(), Exit> {
+    let transports = config.connections.get(connection).into_iter().flat_map(|one| one.transports.values());
+    let port = transports.into_iter().find_map(|transport| match transport {
+        Transport::Serial(serial) => Some(&serial.line.port),
+        Transport::ModbusRtu(rtu) => Some(&rtu.line.port),
+        _ => None,
+    });
+    let Some(port) = port else { return Ok(()) };
+    let listen = config.api.listen;
+    match tokio::time::timeout(GATEWAY_CONNECT_MAX, tokio::net::TcpStream::connect(listen)).await {
+        Ok(Ok(_)) => Err(Exit::failed(format!(
+            "a gateway runs at {listen} and uses {}; stop it first, or ask it: http://{listen}/api/v1/connections/{connection}",
+            port.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Longest wait to find out whether a gateway runs.
+const GATEWAY_CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// The settings of the log.
 fn log_config(config: &Config) -> LogConfig {

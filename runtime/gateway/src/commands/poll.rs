@@ -6,14 +6,13 @@ use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_engine::ProbeReading;
 use bulkhead_model::{Timestamp, Value};
-use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) async fn poll(arguments: &PollArguments) -> Result<(), Exit> {
     let asked = &arguments.connection;
-    let config = Arc::new(load_config(&asked.config.config)?);
+    let config = load_config(&asked.config.config)?;
     journal::start_quiet();
-    let mut probe = open_probe(config, &asked.connection).await?;
+    let mut probe = open_probe(&config, &asked.connection).await?;
     let readings =
         console::while_waiting("waiting for readings", probe.poll_once(Duration::from_secs(arguments.listen_s))).await;
     let (_, last_fault) = probe.faults();
@@ -28,7 +27,13 @@ pub(crate) async fn poll(arguments: &PollArguments) -> Result<(), Exit> {
     }
     if readings.is_empty() {
         let waited = arguments.listen_s;
-        return Err(Exit::failed(format!("connection {} brought no reading within {waited} s", asked.connection)));
+        let fault = last_fault.map(|fault| format!("; its last fault: {}: {}", fault.code, fault.message));
+        let message = format!(
+            "connection {} brought no reading within {waited} s{}",
+            asked.connection,
+            fault.unwrap_or_default()
+        );
+        return Err(Exit::failed(message));
     }
     if let Some(fault) = last_fault.filter(|_| readings.iter().any(|read| read.reading.status.is_bad())) {
         let point = fault.point.map(|point| format!(" (point {point})")).unwrap_or_default();

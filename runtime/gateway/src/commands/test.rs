@@ -4,19 +4,30 @@ use super::{load_config, open_probe};
 use crate::cli::ConnectionArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
-use std::sync::Arc;
 
 pub(crate) async fn test(arguments: &ConnectionArguments) -> Result<(), Exit> {
-    let config = Arc::new(load_config(&arguments.config.config)?);
+    let config = load_config(&arguments.config.config)?;
     journal::start_quiet();
-    let mut probe = open_probe(config, &arguments.connection).await?;
+    let mut probe = open_probe(&config, &arguments.connection).await?;
     let found = console::while_waiting("waiting for the adapter's check", probe.check()).await;
     let transports = probe.transports();
     probe.close().await;
+    let found = found.map_err(|error| error.to_string()).and_then(|found| {
+        match transports.iter().find(|one| one.state == "down") {
+            None => Ok(found),
+            Some(down) => {
+                let reason = down.reason.as_deref().unwrap_or("without a reason");
+                Err(format!(
+                    "connection {}: its transport {} ({}) is down: {reason}",
+                    arguments.connection, down.role, down.target
+                ))
+            }
+        }
+    });
     if arguments.json {
         let found = match &found {
             Ok(found) => serde_json::json!({ "ok": true, "found": found, "transports": transports }),
-            Err(error) => serde_json::json!({ "ok": false, "error": error.to_string(), "transports": transports }),
+            Err(error) => serde_json::json!({ "ok": false, "error": error, "transports": transports }),
         };
         console::say(&serde_json::to_string_pretty(&found)?);
         return if found["ok"] == true {
@@ -29,6 +40,7 @@ pub(crate) async fn test(arguments: &ConnectionArguments) -> Result<(), Exit> {
         let reason = transport.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         console::say(&format!("{}  {}  {}{reason}", transport.role, transport.target, transport.state));
     }
-    console::say(&format!("{}: {}", arguments.connection, found?));
+    let found = found.map_err(Exit::failed)?;
+    console::say(&format!("{}: {found}", arguments.connection));
     Ok(())
 }

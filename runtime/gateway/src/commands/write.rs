@@ -7,7 +7,6 @@ use crate::{console, journal};
 use bulkhead_config::{ApiRole, Config, Credential};
 use bulkhead_engine::Command;
 use serde_json::Value as Json;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest wait for the running gateway: a command and its read-back.
@@ -16,11 +15,11 @@ const ANSWER_MAX: Duration = Duration::from_secs(65);
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 pub(crate) async fn write(arguments: &WriteArguments) -> Result<(), Exit> {
-    let config = Arc::new(load_config(&arguments.config.config)?);
+    let config = load_config(&arguments.config.config)?;
     journal::start_quiet();
     let outcome = match through_gateway(arguments, &config).await? {
         Some(outcome) => outcome,
-        None => directly(arguments, config).await?,
+        None => directly(arguments, &config).await?,
     };
     match arguments.json {
         true => console::say(&serde_json::to_string_pretty(&outcome)?),
@@ -72,7 +71,7 @@ fn with_credential(request: reqwest::RequestBuilder, config: &Config) -> Result<
 }
 
 /// Puts the connection up for this one command.
-async fn directly(arguments: &WriteArguments, config: Arc<Config>) -> Result<Json, Exit> {
+async fn directly(arguments: &WriteArguments, config: &Config) -> Result<Json, Exit> {
     console::note("no gateway runs at the config's api.listen; writing directly");
     let mut probe = open_probe(config, &arguments.connection).await?;
     let written =

@@ -18,8 +18,12 @@ pub(crate) enum RequestError {
     Tls(String),
     /// Outside of the base URL or a field the host sets; what.
     NotGranted(String),
-    /// Answer or request is longer than allowed; what.
+    /// The request is longer than allowed; what.
     TooLarge(String),
+    /// The server sends us where the grant does not reach; where. That is about the server, not about what was sent.
+    Redirected(String),
+    /// The answer is longer than allowed; what.
+    AnswerTooLarge(String),
     /// The connection ended or what came is no HTTP; why.
     Broken(String),
     /// No token was to be had; why.
@@ -47,6 +51,8 @@ impl RequestError {
             ),
             RequestError::NotGranted(why) => (Remedy::Reject, "not-granted", why.clone()),
             RequestError::TooLarge(why) => (Remedy::Reject, "too-large", why.clone()),
+            RequestError::Redirected(why) => (Remedy::Retry, "not-granted", why.clone()),
+            RequestError::AnswerTooLarge(why) => (Remedy::Retry, "too-large", why.clone()),
             RequestError::Broken(why) => (Remedy::Retry, "connection-lost", why.clone()),
             RequestError::Token(why) => (Remedy::Retry, "unauthorized", why.clone()),
             RequestError::BadRequest(why) => (Remedy::Reject, "bad-request", why.clone()),
@@ -93,7 +99,7 @@ fn is_tls(error: &(dyn Error + 'static)) -> bool {
 
 /// Reads a whole body of at most `max` bytes.
 pub(crate) async fn read_body(mut response: Response, max: usize) -> Result<Vec<u8>, RequestError> {
-    let too_large = || RequestError::TooLarge(format!("the answer is longer than {max} bytes"));
+    let too_large = || RequestError::AnswerTooLarge(format!("the answer is longer than {max} bytes"));
     if response.content_length().is_some_and(|length| length > max as u64) {
         return Err(too_large());
     }

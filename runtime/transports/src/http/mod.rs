@@ -187,7 +187,7 @@ impl HttpTransport {
         };
         let location = String::from_utf8_lossy(location.as_bytes());
         let next = self.base.redirect(from, &location).ok_or_else(|| {
-            RequestError::NotGranted(format!(
+            RequestError::Redirected(format!(
                 "a redirect to `{}`, which is not below the base URL",
                 shortened(&location)
             ))

@@ -12,6 +12,7 @@ use bulkhead_model::transport::{ModbusTcp, Reconnect};
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Clock, LinkState};
 use std::io;
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -115,7 +116,13 @@ impl TcpWire {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(exception))) => Err(WireError::Exception(exception.into())),
             Ok(Err(tokio_modbus::Error::Transport(error))) => {
-                Err(WireError::Broken(format!("the connection ended before the answer: {error}")))
+                Err(WireError::Broken(match error.kind() {
+                    ErrorKind::InvalidData | ErrorKind::InvalidInput => {
+                        format!("what came is not Modbus TCP ({error}); does the address lead to another service?")
+                    }
+                    // What the library says of a stream that ends is left out: it names an unrelated system error.
+                    _ => "the device closed the connection before the answer".to_owned(),
+                }))
             }
             Ok(Err(tokio_modbus::Error::Protocol(_))) => Err(WireError::Broken(
                 "what came is not the answer to this request; the connection is opened anew".into(),
