@@ -47,12 +47,15 @@ pub(crate) async fn write(
         return Err(not_writable(name, point, "its adapter has no role writer"));
     };
     let given = value.clone();
+    let before = *log.committed().borrow();
     ask(name, second, |reply| Request::Write(number, given, reply)).await?;
     let read_back = read_back(name, &parts, &declared.info).await;
     if let Err(error) = &read_back {
         tracing::warn!(connection = name, point, "the value was written but could not be read back: {error}");
     }
     let row = matches!(read_back, Ok(true)).then(|| log.latest(declared.id)).flatten();
+    // Only what was read after the write tells of it.
+    let row = row.filter(|row| row.seq > before);
     Ok(Written { value, read_back: row })
 }
 

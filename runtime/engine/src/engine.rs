@@ -17,8 +17,11 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Longest time the engine waits for its tasks when it stops; what is not done then goes again after the next start.
-const STOP_MAX: Duration = Duration::from_secs(4);
+/// Longest wait for each of the three stages of a stop: the sources, the routes, the sinks.
+const STAGE_STOP_MAX: Duration = Duration::from_millis(1400);
+/// When starting is taken to be over: what reading the config, loading adapters and declaring points took on the way is
+/// then given back.
+const STARTED_AFTER: Duration = Duration::from_secs(5);
 /// How often retention looks for segments to drop.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -33,10 +36,22 @@ struct Inner {
     log: Log,
     connections: BTreeMap<String, Arc<ConnectionHandle>>,
     routes: BTreeMap<String, Arc<RouteHandle>>,
+    sources: Stage,
+    routes_stage: Stage,
+    sinks: Stage,
+}
+
+/// Tasks that stop together.
+struct Stage {
+    what: &'static str,
     stop: CancellationToken,
-    stop_routes: CancellationToken,
     tasks: TaskTracker,
-    route_tasks: TaskTracker,
+}
+
+impl Stage {
+    fn new(what: &'static str) -> Self {
+        Self { what, stop: CancellationToken::new(), tasks: TaskTracker::new() }
+    }
 }
 
 impl Engine {
@@ -47,21 +62,22 @@ impl Engine {
         let clock = Arc::new(SystemClock::default());
         let around =
             Surroundings { config: config.clone(), sandbox, buses: Arc::new(Buses::default()), clock: clock.clone() };
-        let (stop, stop_routes) = (CancellationToken::new(), CancellationToken::new());
-        let (tasks, route_tasks) = (TaskTracker::new(), TaskTracker::new());
-        let connections: BTreeMap<String, Arc<ConnectionHandle>> = config
-            .connections
-            .keys()
-            .map(|name| (name.clone(), ConnectionHandle::start(name, &around, &log, &stop, &tasks)))
-            .collect();
+        let (sources, routes_stage, sinks) = (Stage::new("sources"), Stage::new("routes"), Stage::new("sinks"));
+        let is_sink = |name: &String| config.routes.values().any(|route| route.to == *name);
+        let start = |name: &String| {
+            let stage = if is_sink(name) { &sinks } else { &sources };
+            (name.clone(), ConnectionHandle::start(name, &around, &log, &stage.stop, &stage.tasks))
+        };
+        let connections: BTreeMap<String, Arc<ConnectionHandle>> = config.connections.keys().map(start).collect();
         let routes: BTreeMap<String, Arc<RouteHandle>> =
             config.routes.iter().map(|(name, route)| (name.clone(), RouteHandle::new(name, route, &log))).collect();
         for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
             let sink = connections[&route.to].clone();
-            route_tasks.spawn(routes[name].run(route, sink, clock.clone(), stop_routes.clone()));
+            routes_stage.tasks.spawn(routes[name].run(route, sink, clock.clone(), routes_stage.stop.clone()));
         }
-        tasks.spawn(keep_retention(log.clone(), clock, stop.clone()));
-        let inner = Inner { config, log, connections, routes, stop, stop_routes, tasks, route_tasks };
+        sources.tasks.spawn(give_back_once_started(sources.stop.clone()));
+        sources.tasks.spawn(keep_retention(log.clone(), clock, sources.stop.clone()));
+        let inner = Inner { config, log, connections, routes, sources, routes_stage, sinks };
         Self { inner: Arc::new(inner) }
     }
 
@@ -127,19 +143,20 @@ impl Engine {
         command::ask(connection, second, |reply| Request::Respond(request, reply)).await
     }
 
-    /// Stops everything within [`STOP_MAX`]: first the sources, then, with what time is left, the routes. The log stays
-    /// open for its owner to close.
+    /// Stops everything within three times [`STAGE_STOP_MAX`]: first the sources, so that what they have brought is in the log, then
+    /// the routes, which end what they have on the way, then the sinks. The log stays open for its owner to close.
     pub async fn stop(&self) {
-        let until = tokio::time::Instant::now() + STOP_MAX;
-        self.inner.stop_routes.cancel();
-        self.inner.route_tasks.close();
-        if tokio::time::timeout_at(until, self.inner.route_tasks.wait()).await.is_err() {
-            tracing::warn!("routes did not stop in time; what they had on the way goes again after the next start");
-        }
-        self.inner.stop.cancel();
-        self.inner.tasks.close();
-        if tokio::time::timeout_at(until, self.inner.tasks.wait()).await.is_err() {
-            tracing::warn!("connections did not stop in time; what was not committed was not acknowledged");
+        let stages = [
+            (&self.inner.sources, "what was not committed was not acknowledged"),
+            (&self.inner.routes_stage, "what they had on the way goes again after the next start"),
+            (&self.inner.sinks, "what they had on the way goes again after the next start"),
+        ];
+        for (stage, consequence) in stages {
+            stage.stop.cancel();
+            stage.tasks.close();
+            if tokio::time::timeout(STAGE_STOP_MAX, stage.tasks.wait()).await.is_err() {
+                tracing::warn!("some {} did not stop in time; {consequence}", stage.what);
+            }
         }
     }
 
@@ -148,6 +165,14 @@ impl Engine {
             name: connection.to_owned(),
             known: self.inner.connections.keys().cloned().collect(),
         })
+    }
+}
+
+/// Gives memory back once, when starting is over.
+async fn give_back_once_started(stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(STARTED_AFTER) => bulkhead_sandbox::give_memory_back(),
     }
 }
 

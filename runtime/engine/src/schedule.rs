@@ -49,6 +49,13 @@ impl Schedule {
         Some(group.clone())
     }
 
+    /// Keeps a group from being due before a moment.
+    pub fn postpone(&mut self, group: &str, until_ns: u64) {
+        if let Some(beat) = self.groups.get_mut(group) {
+            beat.due_ns = beat.due_ns.max(until_ns);
+        }
+    }
+
     /// How many cycles were left out because the one before took too long.
     #[must_use]
     pub fn missed(&self) -> u64 {
@@ -87,6 +94,17 @@ mod tests {
         assert_eq!(schedule.take_due(0).as_deref(), Some("g"));
         assert_eq!(schedule.take_due(35).as_deref(), Some("g"));
         assert_eq!((schedule.next_due_ns(), schedule.missed()), (Some(40), 2));
+    }
+
+    #[test]
+    fn a_postponed_group_waits_and_the_others_do_not() {
+        let mut schedule = schedule(&[("a", 10), ("b", 10)]);
+        schedule.postpone("a", 25);
+        assert_eq!(schedule.take_due(0).as_deref(), Some("b"));
+        assert_eq!((schedule.take_due(0), schedule.next_due_ns()), (None, Some(10)));
+        assert_eq!(schedule.take_due(10).as_deref(), Some("b"));
+        assert_eq!(schedule.take_due(25).as_deref(), Some("b"));
+        assert_eq!(schedule.take_due(25).as_deref(), Some("a"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) fn start(config: &Config) -> Result<(), Exit> {
     let outcome = match config.logging.format {
         LogFormat::Plain => {
             let plain = tracing_subscriber::fmt::layer()
-                .with_writer(std::io::stderr)
+                .with_writer(|| OneLine(std::io::stderr()))
                 .with_ansi(crate::console::stderr_is_coloured())
                 .with_target(false);
             Registry::default().with(plain.with_filter(levels)).try_init()
@@ -41,12 +41,35 @@ pub(crate) fn start(config: &Config) -> Result<(), Exit> {
 /// A quiet journal for commands that print their own results: warnings and errors on stderr.
 pub(crate) fn start_quiet() {
     let plain = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(|| OneLine(std::io::stderr()))
         .with_ansi(crate::console::stderr_is_coloured())
         .with_target(false)
         .without_time();
     // A journal that is running already serves as well.
     _ = Registry::default().with(plain.with_filter(LevelFilter::ERROR)).try_init();
+}
+
+/// Writes each event as one line: texts of devices, adapters and upstreams can hold line ends, which must not pretend to
+/// be lines of ours. The formatter hands an event over in one piece.
+struct OneLine<W>(W);
+
+impl<W: std::io::Write> std::io::Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let (text, end) = match event.strip_suffix(b"\n") {
+            Some(text) => (text, &b"\n"[..]),
+            None => (event, &b""[..]),
+        };
+        // Escape begins the colours that the formatter itself adds.
+        let is_kept = |byte: u8| byte >= b' ' || byte == 0x1b;
+        let mut line: Vec<u8> = text.iter().map(|&byte| if is_kept(byte) { byte } else { b' ' }).collect();
+        line.extend_from_slice(end);
+        self.0.write_all(&line)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// The least important level of each connection's lines, and of all others.
@@ -121,6 +144,14 @@ fn level(level: LogLevel) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_stays_one_line() {
+        use std::io::Write;
+        let mut written = Vec::new();
+        OneLine(&mut written).write_all(b"WARN topic a\nERROR forged\r\n").unwrap();
+        assert_eq!(written, b"WARN topic a ERROR forged \n");
+    }
 
     #[test]
     fn a_connections_own_level_goes_before_the_general_one() {

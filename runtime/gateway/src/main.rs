@@ -10,6 +10,7 @@ use clap::Parser;
 use cli::{Cli, Command};
 use exit::Exit;
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -19,7 +20,12 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man => commands::generate::man_page(),
-        asynchronous => runtime().and_then(|runtime| runtime.block_on(run(asynchronous))),
+        asynchronous => runtime().and_then(|runtime| {
+            let outcome = runtime.block_on(run(asynchronous));
+            // A name that is still being looked up, or an adapter being compiled, does not hold the end up.
+            runtime.shutdown_timeout(LAST_WORK_MAX);
+            outcome
+        }),
     };
     exit::report(outcome)
 }
@@ -36,6 +42,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
         .map_err(|error| Exit::failed(format!("the gateway's threads cannot be started: {error}")))
 }
 
+/// Longest wait for work that cannot be ended when the program ends.
+const LAST_WORK_MAX: Duration = Duration::from_millis(200);
 /// Most threads for connections and routes; edge hardware has one to four cores.
 const WORKER_THREADS_MAX: usize = 4;
 /// Most threads for reading files and the log.

@@ -1,6 +1,7 @@
 //! Between the values of the WIT package and those of `bulkhead-model`, with the checks that a guest's word needs.
 
 use crate::bindings::bulkhead::adapter::types as wit;
+use crate::limits::{FILE_MAX_BYTES, FILE_NAME_MAX_BYTES};
 use crate::points::{Declared, PointTable};
 use bulkhead_model::{File, Kind, PointInfo, Reading, Status, Timestamp, Value, WriteLimits};
 
@@ -131,10 +132,22 @@ fn check(
         status = Status::BAD_TYPE_MISMATCH;
         value = None;
     }
+    if value.as_ref().is_some_and(is_too_large) {
+        status = Status::BAD_OUT_OF_RANGE;
+        value = None;
+    }
     if value.is_none() && !status.is_bad() {
         status = Status::BAD_NO_DATA;
     }
     Reading { point: point.id, time: reading.time.map_or(default_time, Timestamp), status, value }
+}
+
+/// Whether a value passes the bounds that the WIT gives for files.
+fn is_too_large(value: &Value) -> bool {
+    let Value::File(file) = value else { return false };
+    file.data.len() > FILE_MAX_BYTES
+        || file.name.len() > FILE_NAME_MAX_BYTES
+        || file.media_type.len() > FILE_NAME_MAX_BYTES
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::adapter::MissingGrant;
 use crate::capability::Fault;
+use crate::limits::RETRY_AFTER_MAX;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,7 +128,9 @@ impl CallError {
             CallError::Trapped { rebuild_in, .. }
             | CallError::TimedOut { rebuild_in, .. }
             | CallError::Resting { rebuild_in } => Some(*rebuild_in),
-            CallError::Fault(fault) => fault.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms))),
+            CallError::Fault(fault) => {
+                fault.retry_after_ms.map(|ms| Duration::from_millis(u64::from(ms)).min(RETRY_AFTER_MAX))
+            }
             CallError::NoSuchRole(_) | CallError::CannotStart(_) => None,
         }
     }

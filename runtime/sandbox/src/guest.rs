@@ -182,8 +182,8 @@ impl Guest {
         }
     }
 
-    /// Calls `sink.deliver`. The outcome's `accepted` is cut to the batch's length, and rejections outside of it are
-    /// dropped.
+    /// Calls `sink.deliver`. The outcome's `accepted` is cut to the batch's length, rejections are in order, each index
+    /// once and below `accepted`, and `rest` is there whenever something is left.
     ///
     /// # Errors
     /// Any [`CallError`].
@@ -193,9 +193,19 @@ impl Guest {
         let call = sink.call_deliver(&mut instance.store, batch);
         let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
         let mut outcome = self.settle(instance, outcome)?;
-        outcome.accepted = outcome.accepted.min(u32::try_from(batch.entries.len()).unwrap_or(u32::MAX));
+        let entries = u32::try_from(batch.entries.len()).unwrap_or(u32::MAX);
+        outcome.accepted = outcome.accepted.min(entries);
         outcome.rejected.retain(|rejection| rejection.index < outcome.accepted);
+        outcome.rejected.sort_by_key(|rejection| rejection.index);
+        outcome.rejected.dedup_by_key(|rejection| rejection.index);
+        for rejection in &mut outcome.rejected {
+            rejection.fault = bounded(rejection.fault.clone());
+        }
         outcome.rest = outcome.rest.map(bounded);
+        if outcome.accepted < entries && outcome.rest.is_none() {
+            let message = format!("the adapter took {} of {entries} readings and does not say why", outcome.accepted);
+            outcome.rest = Some(Fault::new(Remedy::Retry, "incomplete-outcome", message));
+        }
         Ok(outcome)
     }
 
@@ -211,6 +221,18 @@ impl Guest {
         let reply = self.settle(instance, outcome)?;
         let readings = self.checked(reply.readings, Timestamp(request.received));
         Ok(Reply { status: reply.status, headers: reply.headers, body: reply.body, readings })
+    }
+
+    /// Whether there is an instance.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.instance.is_some()
+    }
+
+    /// How long until an instance that crashed may be built anew; nothing where none rests.
+    #[must_use]
+    pub fn rests_for(&self) -> Duration {
+        Duration::from_nanos(self.resting_until_ns.saturating_sub(self.capabilities.clock.monotonic_ns()))
     }
 
     /// How long until the next timer of the guest runs out; none: it has set none.
@@ -265,7 +287,13 @@ impl Guest {
         instance.begin_call(&self.limits);
         let call = instance.adapter.call_start(&mut instance.store, &self.settings);
         let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
-        match self.settle(instance, outcome) {
+        // That it starts does not make up for what it did before: only a role call that works ends the growing waits.
+        let failures_before = self.backoff.clone();
+        let started = self.settle(instance, outcome);
+        if started.is_ok() {
+            self.backoff = failures_before;
+        }
+        match started {
             Ok(()) => Ok(self.instance.take().expect("settle keeps the instance of a call that succeeded")),
             Err(error) => {
                 // An instance whose start failed is not started: the next call begins anew.

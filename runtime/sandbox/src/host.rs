@@ -1,9 +1,12 @@
 //! The host functions a guest can call: each looks the capability up among the granted ones and calls it within a time.
 
 use crate::bindings::bulkhead::adapter as wit;
+use crate::budget::Budget;
 use crate::capability::{Capabilities, Fault, Remedy};
 use crate::convert::point_info_to_model;
-use crate::limits::{CODE_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, POINTS_MAX, TIMER_MS, TIMERS_MAX, cut};
+use crate::limits::{
+    CODE_MAX_BYTES, LABEL_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, POINTS_MAX, TIMER_MS, TIMERS_MAX, cut,
+};
 use crate::points::PointTable;
 use crate::stdio::JournalStream;
 use bulkhead_model::{PointInfo, Timestamp};
@@ -11,14 +14,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::ResourceTable;
-use wasmtime::{StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 /// What belongs to one guest instance on the host's side.
 pub(crate) struct HostState {
     pub(crate) capabilities: Capabilities,
     pub(crate) points: Arc<PointTable>,
-    pub(crate) memory: StoreLimits,
+    pub(crate) memory: Budget,
     /// Epoch ticks the guest may still compute in this call.
     pub(crate) ticks_left: u64,
     /// When the first request of this call went to a device.
@@ -32,13 +34,7 @@ pub(crate) struct HostState {
 
 impl HostState {
     pub(crate) fn new(capabilities: Capabilities, points: Arc<PointTable>, limits: &Limits) -> Self {
-        let memory = StoreLimitsBuilder::new()
-            .memory_size(limits.memory_max_bytes)
-            .table_elements(crate::limits::TABLE_ELEMENTS_MAX)
-            .instances(crate::limits::INSTANCES_MAX)
-            .memories(crate::limits::INSTANCES_MAX)
-            .tables(crate::limits::INSTANCES_MAX)
-            .build();
+        let memory = Budget::new(limits.memory_max_bytes);
         // No folder, no network, no environment, no arguments; output goes to the journal.
         let wasi = WasiCtxBuilder::new()
             .stdout(JournalStream::new(capabilities.journal.clone(), wit::log::Level::Info))
@@ -98,6 +94,17 @@ fn granted<T: ?Sized>(of: &BTreeMap<String, Arc<T>>, role: &str, capability: &st
     })
 }
 
+/// A declaration with its texts cut to their bounds.
+fn bounded(mut info: PointInfo) -> PointInfo {
+    for text in [&mut info.unit, &mut info.group].into_iter().flatten() {
+        cut(text, LABEL_MAX_BYTES);
+    }
+    if let Some(text) = &mut info.description {
+        cut(text, MESSAGE_MAX_BYTES);
+    }
+    info
+}
+
 fn check_declaration(infos: &[PointInfo], table: &PointTable) -> Result<(), Fault> {
     if let Some(bad) = infos.iter().find(|info| !PointInfo::name_is_valid(&info.name)) {
         let message = format!("the point name {:?} is not 1 to 255 bytes without control characters", bad.name);
@@ -114,7 +121,7 @@ impl wit::types::Host for HostState {}
 
 impl wit::points::Host for HostState {
     async fn declare(&mut self, points: Vec<wit::types::PointInfo>) -> Result<Vec<u32>, Fault> {
-        let infos: Vec<PointInfo> = points.into_iter().map(point_info_to_model).collect();
+        let infos: Vec<PointInfo> = points.into_iter().map(|info| bounded(point_info_to_model(info))).collect();
         check_declaration(&infos, &self.points)?;
         let catalogue = self.capabilities.catalogue.clone();
         let ids = within(self.host_call_timeout, "declaring points", catalogue.declare(infos.clone())).await?;

@@ -9,6 +9,7 @@
 mod adapter;
 pub mod backoff;
 mod bindings;
+mod budget;
 pub mod capability;
 mod convert;
 mod error;

@@ -39,7 +39,7 @@ impl Default for Limits {
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 /// Most tables, instances and elements a guest may have; an adapter needs a handful.
 pub const TABLE_ELEMENTS_MAX: usize = 100_000;
-/// Most core instances and memories of one component.
+/// Most core instances, memories and tables of one component.
 pub const INSTANCES_MAX: usize = 100;
 /// Longest adapter file: the largest interpreters (Python) take about 20 MB.
 pub const ADAPTER_FILE_MAX_BYTES: u64 = 64 << 20;
@@ -47,6 +47,14 @@ pub const ADAPTER_FILE_MAX_BYTES: u64 = 64 << 20;
 pub const MESSAGE_MAX_BYTES: usize = 1024;
 /// Longest code of a fault, in bytes.
 pub const CODE_MAX_BYTES: usize = 64;
+/// Longest wait an adapter or an upstream can ask for.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+/// Longest unit and longest group name of a point, in bytes.
+pub const LABEL_MAX_BYTES: usize = 64;
+/// Longest name and media type of a file value, in bytes.
+pub const FILE_NAME_MAX_BYTES: usize = 255;
+/// Longest content of a file value.
+pub const FILE_MAX_BYTES: usize = 1 << 20;
 /// Most points a connection may declare.
 pub const POINTS_MAX: usize = 20_000;
 /// Most timers of a connection that run at a time.

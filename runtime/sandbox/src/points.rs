@@ -25,8 +25,9 @@ pub struct PointTable {
 #[derive(Debug, Default)]
 struct Inner {
     points: Vec<Declared>,
-    by_name: HashMap<(String, Kind), u32>,
     latest_by_name: HashMap<String, u32>,
+    /// Points whose name has since been declared with another kind; few.
+    former: HashMap<(String, Kind), u32>,
 }
 
 impl PointTable {
@@ -51,7 +52,7 @@ impl PointTable {
     /// How many of the given names are new to the table.
     pub(crate) fn count_new(&self, infos: &[PointInfo]) -> usize {
         let inner = self.inner.read();
-        infos.iter().filter(|info| !inner.by_name.contains_key(&(info.name.clone(), info.kind))).count()
+        infos.iter().filter(|info| inner.number(info).is_none()).count()
     }
 
     /// The number inside the guest of the point that was last declared under a name, and the point.
@@ -83,21 +84,33 @@ impl PointTable {
 }
 
 impl Inner {
+    /// The number of the point with this name and kind.
+    fn number(&self, info: &PointInfo) -> Option<u32> {
+        let latest = self.latest_by_name.get(&info.name).copied();
+        latest
+            .filter(|&number| self.points[number as usize].info.kind == info.kind)
+            .or_else(|| self.former.get(&(info.name.clone(), info.kind)).copied())
+    }
+
     fn put(&mut self, id: PointId, info: PointInfo) -> u32 {
-        let key = (info.name.clone(), info.kind);
-        let number = match self.by_name.get(&key) {
-            Some(&number) => {
-                self.points[number as usize] = Declared { id, info };
+        let (name, known) = (info.name.clone(), self.number(&info));
+        let declared = Declared { id, info };
+        let number = match known {
+            Some(number) => {
+                self.points[number as usize] = declared;
                 number
             }
             None => {
                 let number = u32::try_from(self.points.len()).expect("bounded by POINTS_MAX");
-                self.points.push(Declared { id, info });
-                self.by_name.insert(key.clone(), number);
+                self.points.push(declared);
                 number
             }
         };
-        self.latest_by_name.insert(key.0, number);
+        if let Some(before) = self.latest_by_name.insert(name.clone(), number)
+            && before != number
+        {
+            self.former.insert((name, self.points[before as usize].info.kind), before);
+        }
         number
     }
 }
@@ -114,6 +127,8 @@ mod tests {
         assert_eq!(table.add(&[PointId(7)], vec![real]), [0]);
         assert_eq!(table.add(&[PointId(9)], vec![PointInfo::new("level", Kind::Text)]), [1]);
         assert_eq!(table.find("level").map(|(number, point)| (number, point.id)), Some((1, PointId(9))));
+        assert_eq!(table.add(&[PointId(7)], vec![PointInfo::new("level", Kind::Real)]), [0], "the former one is known");
+        assert_eq!(table.add(&[PointId(9)], vec![PointInfo::new("level", Kind::Text)]), [1]);
         assert_eq!(table.all().len(), 1);
     }
 }

@@ -30,25 +30,27 @@ async fn a_good_guest_is_built_once_and_kept() {
     assert_eq!((guest.counters().instances, guest.counters().calls), (1, 3));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "current_thread")]
 async fn a_spinning_guest_ends_at_its_deadline_and_its_neighbours_run_meanwhile() {
-    let limits = short_limits();
+    // One thread: a guest that did not yield would let no beat through before its end.
+    let limits = Limits { call_timeout: Duration::from_millis(500), ..short_limits() };
     let mut guest = running(&made("", "", SPIN), limits);
     let started = Instant::now();
-    let beats = async {
-        let mut longest = Duration::ZERO;
-        let mut beat = tokio::time::interval(Duration::from_millis(2));
-        while started.elapsed() < limits.call_timeout {
-            let before = Instant::now();
-            beat.tick().await;
-            longest = longest.max(before.elapsed());
+    let mut beat = tokio::time::interval(Duration::from_millis(2));
+    let mut beats = 0;
+    let outcome = {
+        let call = guest.poll("default");
+        tokio::pin!(call);
+        loop {
+            tokio::select! {
+                outcome = &mut call => break outcome,
+                _ = beat.tick() => beats += 1,
+            }
         }
-        longest
     };
-    let (outcome, longest) = tokio::join!(guest.poll("default"), beats);
     assert!(matches!(outcome, Err(CallError::TimedOut { .. })), "{outcome:?}");
-    assert!(started.elapsed() < Duration::from_secs(2), "took {:?}", started.elapsed());
-    assert!(longest < limits.call_timeout, "a neighbour waited {longest:?} for one beat of 2 ms");
+    assert!(started.elapsed() < Duration::from_secs(10), "took {:?}", started.elapsed());
+    assert!(beats > 3, "the neighbour had {beats} beats");
     assert_eq!(guest.counters().timeouts, 1);
 }
 

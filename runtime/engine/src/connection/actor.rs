@@ -1,13 +1,14 @@
 //! The task that owns a guest: it polls when a group is due and takes requests in the order they come.
 
+use super::frames::Silence;
 use super::polling::Polling;
 use crate::assembly::NamedLink;
 use crate::status::{Live, Phase, WebhookReply, WebhookRequest, add};
 use bulkhead_log::{Log, Pending};
 use bulkhead_model::{Reading, Value};
-use bulkhead_sandbox::backoff::random_u32;
+use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Clock, Fault, Frame, Journal, Remedy};
-use bulkhead_sandbox::{CallError, Guest, PointTable, Role, wit};
+use bulkhead_sandbox::{CallError, Guest, GuestCounters, PointTable, Role, wit};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,10 @@ use tokio_util::sync::CancellationToken;
 /// Most appends of an actor whose commit is not known yet; then it waits for the oldest. So many that polls of a few
 /// hundred readings fill a commit; their memory is bounded by the log's queue.
 const UNCOMMITTED_MAX: usize = 64;
-/// Longest wait of the final calls when the engine stops.
+/// Longest time an actor works on when the engine stops.
 const STOP_MAX: Duration = Duration::from_secs(1);
+/// How long it then waits for further requests.
+const LAST_REQUEST_MAX: Duration = Duration::from_millis(50);
 
 /// What an actor is asked to do.
 pub(crate) enum Request {
@@ -32,6 +35,18 @@ pub(crate) enum Request {
     Write(u32, Value, oneshot::Sender<Result<(), CallError>>),
     /// Answers a webhook; the answer comes when its readings are committed.
     Respond(WebhookRequest, oneshot::Sender<Result<WebhookReply, CallError>>),
+}
+
+impl Request {
+    /// Whether nobody waits for the answer any more: a write that was answered with a timeout must not happen later.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Request::Frames(_) => false,
+            Request::Poll(_, reply) | Request::Write(_, _, reply) => reply.is_closed(),
+            Request::Deliver(_, reply) => reply.is_closed(),
+            Request::Respond(_, reply) => reply.is_closed(),
+        }
+    }
 }
 
 /// Frames on their way from a transport.
@@ -53,36 +68,82 @@ pub(super) struct Actor {
     pub(super) live: Arc<Live>,
     pub(super) stop: CancellationToken,
     pub(super) polling: Option<Polling>,
+    /// Set while a transport that frames come from is down.
+    pub(super) silence: Option<Silence>,
+    pub(super) heartbeat: Duration,
+    pub(super) failures: Backoff,
+    pub(super) published: GuestCounters,
     /// Appends whose commit is not known yet, with their number of readings.
     pub(super) uncommitted: VecDeque<(Pending, u64)>,
 }
 
 impl Actor {
-    /// Works until the engine stops; then waits for what it has handed to the log and lets the guest say goodbye.
+    /// Works until the engine stops. What its transports have brought by then still goes to the log; whatever the guest is
+    /// doing gets [`STOP_MAX`] to end.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Request>) {
-        loop {
-            self.plan_groups();
-            let poll_in = self.next_poll();
-            let timer_in = self.guest.next_timer();
-            let stop = self.stop.clone();
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = sleep(poll_in) => self.poll_due().await,
-                () = sleep(timer_in) => self.run_timers().await,
-                request = inbox.recv() => match request {
-                    Some(request) => self.handle(request).await,
-                    None => break,
-                },
+        let stop = self.stop.clone();
+        let overdue = async move {
+            stop.cancelled().await;
+            tokio::time::sleep(STOP_MAX).await;
+        };
+        let work = async {
+            while self.step(&mut inbox).await {
+                self.publish_counters();
             }
-            self.publish_counters();
+            while let Ok(Some(request)) = tokio::time::timeout(LAST_REQUEST_MAX, inbox.recv()).await {
+                if let Request::Frames(frames) = request {
+                    self.receive(frames).await;
+                }
+            }
+            while let Some(pending) = self.uncommitted.pop_front() {
+                // What a commit met has been told; there is nobody left to tell.
+                _ = self.settle(pending).await;
+            }
+            self.guest.stop().await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = overdue => tracing::warn!(connection = self.connection, "the adapter was busy when the gateway stopped"),
         }
-        while let Some(pending) = self.uncommitted.pop_front() {
-            self.settle(pending).await;
+    }
+
+    /// Does one thing: what is due, or what comes next. False: the engine stops.
+    async fn step(&mut self, inbox: &mut mpsc::Receiver<Request>) -> bool {
+        self.plan_groups();
+        let poll_in = self.next_poll();
+        let timer_in = self.guest.next_timer();
+        let heartbeat_in = self.next_heartbeat();
+        // A listener is called only when something comes; its timers need an instance meanwhile.
+        let is_lost = self.guest.adapter().has(Role::Listener) && !self.guest.is_up();
+        let rebuild_in = is_lost.then(|| self.guest.rests_for());
+        let stop = self.stop.clone();
+        tokio::select! {
+            () = stop.cancelled() => return false,
+            () = sleep(poll_in) => self.poll_due().await,
+            () = sleep(timer_in) => self.run_timers().await,
+            () = sleep(heartbeat_in) => self.record_silence().await,
+            () = sleep(rebuild_in) => self.rebuild().await,
+            request = inbox.recv() => match request {
+                Some(request) => self.handle(request).await,
+                None => return false,
+            },
         }
-        _ = tokio::time::timeout(STOP_MAX, self.guest.stop()).await;
+        true
+    }
+
+    /// Builds the guest anew after it has crashed.
+    async fn rebuild(&mut self) {
+        if let Err(error) = self.guest.start().await {
+            self.report(None, &error);
+            let wait = self.failures.next(random_u32());
+            self.pause(wait).await;
+        }
     }
 
     async fn handle(&mut self, request: Request) {
+        if request.is_abandoned() {
+            return;
+        }
         match request {
             Request::Frames(frames) => self.receive(frames).await,
             Request::Poll(group, reply) => {
@@ -91,22 +152,29 @@ impl Actor {
             }
             Request::Deliver(batch, reply) => {
                 let outcome = self.guest.deliver(&batch).await;
-                if let Err(error) = &outcome {
-                    self.report(None, error);
-                    self.follow_remedy(error).await;
-                }
+                self.after_call(&outcome).await;
                 _ = reply.send(outcome);
             }
             Request::Write(point, value, reply) => {
                 let outcome = self.guest.write(point, value).await;
                 let counters = &self.live.counters;
                 add(if outcome.is_ok() { &counters.writes } else { &counters.writes_failed }, 1);
+                self.after_call(&outcome).await;
                 _ = reply.send(outcome);
             }
             Request::Respond(request, reply) => {
                 let outcome = self.respond(request).await;
+                self.after_call(&outcome).await;
                 _ = reply.send(outcome);
             }
+        }
+    }
+
+    /// Counts a failure and does what it asks for.
+    pub(super) async fn after_call<T>(&mut self, outcome: &Result<T, CallError>) {
+        if let Err(error) = outcome {
+            self.report(None, error);
+            self.follow_remedy(error).await;
         }
     }
 
@@ -121,10 +189,6 @@ impl Actor {
             CallError::Fault(Fault { remedy: Remedy::Reconfigure, .. }) | CallError::CannotStart(_) => {
                 tracing::error!(connection = self.connection, "needs another configuration: {error}");
                 self.live.set_phase(Phase::Failed(error.to_string()));
-                let wait = self.polling.as_mut().map(|polling| polling.failures.next(random_u32()));
-                if let Some(wait) = wait {
-                    self.pause(wait).await;
-                }
             }
             _ => {}
         }
@@ -158,7 +222,7 @@ impl Actor {
             body: request.body,
             received: self.clock.now().0,
         };
-        let reply = self.guest.respond(&request).await.inspect_err(|error| self.report(None, error))?;
+        let reply = self.guest.respond(&request).await?;
         self.count_readings(&reply.readings);
         if !reply.readings.is_empty() {
             let committed = self.log.append(reply.readings).await;
@@ -191,35 +255,31 @@ impl Actor {
         }
         while self.uncommitted.len() > UNCOMMITTED_MAX {
             if let Some(pending) = self.uncommitted.pop_front() {
-                self.settle(pending).await;
+                // What it met has been counted and told.
+                _ = self.settle(pending).await;
             }
         }
     }
 
-    pub(super) async fn settle(&mut self, (pending, count): (Pending, u64)) {
-        if let Err(error) = pending.committed().await {
+    pub(super) async fn settle(&mut self, (pending, count): (Pending, u64)) -> Result<(), CallError> {
+        pending.committed().await.map(drop).map_err(|error| {
             add(&self.live.counters.readings_lost, count);
             tracing::error!(connection = self.connection, "readings were not committed: {error}");
-        }
+            CallError::Fault(Fault::new(Remedy::Retry, "log", error.to_string()))
+        })
     }
 
-    fn publish_counters(&self) {
-        // Two actors share the counters of a connection; the one that polls, listens or delivers speaks for its guest.
-        if self.polling.is_some() || self.guest.adapter().has(Role::Listener) || self.guest.adapter().has(Role::Sink) {
-            let own = self.guest.counters();
-            let counters = &self.live.counters;
-            let set = |counter: &std::sync::atomic::AtomicU64, value| {
-                counter.store(value, std::sync::atomic::Ordering::Relaxed)
-            };
-            set(&counters.calls, own.calls);
-            set(&counters.traps, own.traps);
-            set(&counters.timeouts, own.timeouts);
-            set(&counters.instances, own.instances);
-        }
+    /// Adds what the guest has been through since the last time; two actors share the counters of a connection.
+    fn publish_counters(&mut self) {
+        let (now, before) = (self.guest.counters(), std::mem::replace(&mut self.published, self.guest.counters()));
+        let counters = &self.live.counters;
+        add(&counters.calls, now.calls - before.calls);
+        add(&counters.traps, now.traps - before.traps);
+        add(&counters.timeouts, now.timeouts - before.timeouts);
+        add(&counters.instances, now.instances - before.instances);
     }
 }
 
-/// What is due is ready at once: the timer would round it up to its next millisecond.
 async fn sleep(duration: Option<Duration>) {
     match duration {
         Some(Duration::ZERO) => {}

@@ -2,10 +2,13 @@
 
 use super::actor::{Actor, Frames};
 use crate::status::add;
-use bulkhead_model::Reading;
-use bulkhead_sandbox::capability::{Frame, Remedy};
+use bulkhead_model::{Reading, Status, Timestamp};
+use bulkhead_sandbox::backoff::random_u32;
+use bulkhead_sandbox::capability::{Frame, FrameKind, Remedy};
 use bulkhead_sandbox::{CallError, Role};
 use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 /// Tries of a frame before it is given up.
 const FRAME_TRIES: u32 = 2;
@@ -19,8 +22,14 @@ impl Actor {
             _ = batch.done.send(false);
             return;
         };
+        self.commit(readings, batch.done).await;
+        self.note_link(&batch.frames).await;
+    }
+
+    /// Hands the readings of frames to the log; `done` hears whether they are safe.
+    async fn commit(&mut self, readings: Vec<Reading>, done: oneshot::Sender<bool>) {
         if readings.is_empty() {
-            _ = batch.done.send(true);
+            _ = done.send(true);
             return;
         }
         self.count_readings(&readings);
@@ -39,22 +48,26 @@ impl Actor {
                             "readings of frames were not committed and stay unacknowledged: {error}"
                         );
                     }
-                    _ = batch.done.send(committed.is_ok());
+                    _ = done.send(committed.is_ok());
                 });
             }
             Err(error) => {
                 tracing::error!(connection = self.connection, "the log took no readings of frames: {error}");
-                _ = batch.done.send(false);
+                _ = done.send(false);
             }
         }
     }
 
-    /// The readings of frames. Where the guest fails on them, halves are tried, down to the frame that it is about,
-    /// which is given up after [`FRAME_TRIES`]. None: the engine stops, or the guest cannot run.
+    /// The readings of frames. Where the guest crashes on them or rejects them, halves are tried, down to the frame that
+    /// it is about, which is given up after [`FRAME_TRIES`]. Where it asks for another try later, it gets one. None: the
+    /// engine stops; the frames stay unacknowledged.
     async fn understand(&mut self, role: &str, frames: &[Frame]) -> Option<Vec<Reading>> {
         let mut readings = Vec::new();
         let mut parts = VecDeque::from([(0, frames.len(), 0)]);
         while let Some((start, end, failures)) = parts.pop_front() {
+            if !self.ready_to_listen().await {
+                return None;
+            }
             let error = match self.guest.receive(role, &frames[start..end]).await {
                 Ok(more) if readings.is_empty() => {
                     readings = more;
@@ -66,32 +79,44 @@ impl Actor {
                 }
                 Err(error) => error,
             };
-            if self.stop.is_cancelled() || matches!(error, CallError::NoSuchRole(_)) {
+            if matches!(error, CallError::NoSuchRole(_)) {
                 return None;
-            }
-            if let CallError::Resting { rebuild_in } = error {
-                parts.push_front((start, end, failures));
-                self.pause(rebuild_in).await;
-                continue;
             }
             self.report(None, &error);
             self.follow_remedy(&error).await;
-            let is_rejected = matches!(&error, CallError::Fault(fault) if fault.remedy == Remedy::Reject);
-            match (end - start, failures + 1 >= FRAME_TRIES || is_rejected) {
-                (1, true) => self.give_up(role, &frames[start], &error),
-                (1, false) => parts.push_front((start, end, failures + 1)),
-                (_, false) => parts.push_front((start, end, failures + 1)),
-                (count, true) => {
+            match (end - start, verdict(&error, failures + 1)) {
+                (_, Verdict::Later) => {
+                    parts.push_front((start, end, failures));
+                    let wait = error.wait().unwrap_or_else(|| self.failures.next(random_u32()));
+                    self.pause(wait).await;
+                }
+                (_, Verdict::Again) => parts.push_front((start, end, failures + 1)),
+                (1, Verdict::Divide) => self.give_up(role, &frames[start], &error),
+                (count, Verdict::Divide) => {
                     let middle = start + count / 2;
                     parts.push_front((middle, end, 0));
                     parts.push_front((start, middle, 0));
                 }
             }
-            if let Some(wait) = error.wait() {
-                self.pause(wait).await;
-            }
         }
+        self.failures.succeeded();
         Some(readings)
+    }
+
+    /// Waits until there is a guest to listen. False: the engine stops.
+    async fn ready_to_listen(&mut self) -> bool {
+        while !self.stop.is_cancelled() || self.guest.is_up() {
+            let error = match self.guest.start().await {
+                Ok(()) => return true,
+                Err(error) => error,
+            };
+            if !matches!(error, CallError::Resting { .. }) {
+                self.report(None, &error);
+            }
+            let wait = error.wait().unwrap_or_else(|| self.failures.next(random_u32()));
+            self.pause(wait).await;
+        }
+        false
     }
 
     fn give_up(&self, role: &str, frame: &Frame, error: &CallError) {
@@ -112,9 +137,91 @@ impl Actor {
         if frames.is_empty() || !self.guest.adapter().has(Role::Listener) {
             return;
         }
-        match self.guest.receive("timer", &frames).await {
-            Ok(readings) => self.append(readings).await,
-            Err(error) => self.report(None, &error),
+        let outcome = self.guest.receive("timer", &frames).await;
+        self.after_call(&outcome).await;
+        if let Ok(readings) = outcome {
+            self.append(readings).await;
         }
+    }
+
+    // ---- a transport that is down
+
+    /// Notes whether the transport of these frames is up after them, and records an outage that begins.
+    async fn note_link(&mut self, frames: &[Frame]) {
+        match frames.iter().rev().find(|frame| frame.kind != FrameKind::Timer) {
+            Some(frame) if frame.kind == FrameKind::Disconnected => {
+                let since = Timestamp(frame.received);
+                self.silence.get_or_insert(Silence { next_ns: self.clock.monotonic_ns() });
+                self.record_silence_at(since).await;
+            }
+            Some(_) => self.silence = None,
+            None => {}
+        }
+    }
+
+    pub(super) fn next_heartbeat(&self) -> Option<Duration> {
+        let next_ns = self.silence.as_ref()?.next_ns;
+        Some(Duration::from_nanos(next_ns.saturating_sub(self.clock.monotonic_ns())))
+    }
+
+    /// The outage goes on: one Bad reading a point for this heartbeat.
+    pub(super) async fn record_silence(&mut self) {
+        let now = self.clock.now();
+        self.record_silence_at(now).await;
+    }
+
+    async fn record_silence_at(&mut self, time: Timestamp) {
+        let heartbeat_ns = u64::try_from(self.heartbeat.as_nanos()).unwrap_or(u64::MAX);
+        let next_ns = self.clock.monotonic_ns().saturating_add(heartbeat_ns);
+        self.silence = Some(Silence { next_ns });
+        let status = Status::BAD_NOT_CONNECTED;
+        // Points of a poll group are told of by their polls.
+        let points = self.points.all().into_iter().filter(|point| point.info.group.is_none());
+        let bad = points.map(|point| Reading { point: point.id, time, status, value: None }).collect();
+        self.append(bad).await;
+    }
+}
+
+/// A transport that frames come from is down.
+pub(super) struct Silence {
+    /// When the next Bad readings are due, on the monotonic clock.
+    next_ns: u64,
+}
+
+/// What to do with frames after a failed call.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing speaks against these frames: try again when the wait is over.
+    Later,
+    /// Try once more.
+    Again,
+    /// It is about one of these frames.
+    Divide,
+}
+
+fn verdict(error: &CallError, failures: u32) -> Verdict {
+    match error {
+        CallError::Fault(fault) if fault.remedy == Remedy::Reject => Verdict::Divide,
+        CallError::Trapped { .. } | CallError::TimedOut { .. } if failures >= FRAME_TRIES => Verdict::Divide,
+        CallError::Trapped { .. } | CallError::TimedOut { .. } => Verdict::Again,
+        _ => Verdict::Later,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_sandbox::capability::Fault;
+
+    #[test]
+    fn only_crashes_and_rejections_are_blamed_on_a_frame() {
+        let fault = |remedy| CallError::Fault(Fault::new(remedy, "code", "message"));
+        let trap = CallError::Trapped { message: String::new(), rebuild_in: Duration::ZERO };
+        assert_eq!(verdict(&fault(Remedy::Reject), 1), Verdict::Divide);
+        for remedy in [Remedy::Retry, Remedy::Reconnect, Remedy::Reconfigure] {
+            assert_eq!(verdict(&fault(remedy), 9), Verdict::Later);
+        }
+        assert_eq!((verdict(&trap, 1), verdict(&trap, 2)), (Verdict::Again, Verdict::Divide));
+        assert_eq!(verdict(&CallError::CannotStart(String::new()), 9), Verdict::Later);
     }
 }

@@ -15,10 +15,12 @@ pub(crate) use actor::Request;
 use bulkhead_log::Log;
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Fault, Journal, Remedy};
-use bulkhead_sandbox::{PointTable, Role};
+use bulkhead_sandbox::{GuestCounters, PointTable, Role};
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use polling::Polling;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +32,8 @@ const FRAME_BATCHES_MAX: usize = 4;
 pub(crate) const REQUESTS_MAX: usize = 64;
 /// Longest wait for the first connect of a transport before the first poll.
 const FIRST_CONNECT_MAX: Duration = Duration::from_secs(5);
+/// Longest wait, when the engine stops, for the commit of the last frames and their acknowledgement.
+const LAST_ACKNOWLEDGEMENTS_MAX: Duration = Duration::from_secs(1);
 
 /// A connection of a running engine.
 pub(crate) struct ConnectionHandle {
@@ -39,6 +43,8 @@ pub(crate) struct ConnectionHandle {
     enabled: bool,
     /// Set once the parts are there.
     assembled: Mutex<Option<Assembled>>,
+    /// Whether the adapter has started: before that it has no points to write to.
+    started: AtomicBool,
 }
 
 /// What a handle knows of a connection that has its parts.
@@ -76,6 +82,7 @@ impl ConnectionHandle {
             adapter: config.adapter.clone(),
             enabled: config.enabled,
             assembled: Mutex::new(None),
+            started: AtomicBool::new(false),
         });
         if config.enabled {
             let run = Run { handle: handle.clone(), around: around.clone(), log: log.clone(), stop: stop.clone() };
@@ -91,7 +98,7 @@ impl ConnectionHandle {
 
     /// The connection's parts, or why it does not run.
     pub(crate) fn running(&self) -> Result<Assembled, EngineError> {
-        self.assembled().ok_or_else(|| {
+        self.assembled().filter(|_| self.started.load(Ordering::Acquire)).ok_or_else(|| {
             let phase = self.live.phase.lock().clone();
             let reason = phase.reason().map_or_else(|| phase.name().to_owned(), str::to_owned);
             EngineError::NotRunning { connection: self.name.clone(), reason }
@@ -119,6 +126,12 @@ impl ConnectionHandle {
 /// What a connection's transports lead to, for people.
 fn devices(links: &[NamedLink]) -> String {
     links.iter().map(|link| link.link.describe()).collect::<Vec<_>>().join(", ")
+}
+
+/// The waits between tries of a connection that fails.
+fn failures(config: &bulkhead_config::Connection) -> Backoff {
+    let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+    Backoff::new(ms(config.limits.restart_first_ms), ms(config.limits.restart_max_ms))
 }
 
 /// The task that brings a connection up and holds it.
@@ -185,37 +198,48 @@ impl Run {
             live: self.handle.live.clone(),
             stop: self.stop.clone(),
             polling: parts.adapter.has(Role::Poller).then(|| Polling::new(config)),
+            silence: None,
+            heartbeat: Duration::from_secs(u64::from(config.heartbeat_s)),
+            failures: failures(config),
+            published: GuestCounters::default(),
             uncommitted: std::collections::VecDeque::new(),
         };
         let second = match second_inbox {
             Some(inbox) => Some((self.second_actor(&parts, journal)?, inbox)),
             None => None,
         };
-        let limits = &config.limits;
-        let mut backoff = Backoff::new(
-            Duration::from_millis(u64::from(limits.restart_first_ms)),
-            Duration::from_millis(u64::from(limits.restart_max_ms)),
-        );
+        let mut backoff = failures(config);
         if !self.start_guest(&mut main, &mut backoff).await {
             return Ok(());
         }
-        // Loading the adapter and declaring points is over; what it took on the way is not needed again.
-        bulkhead_sandbox::give_memory_back();
         for link in &parts.links {
             link.link.start();
         }
+        let mut pumps = Vec::with_capacity(parts.sources.len());
         for (role, source) in parts.sources.drain(..) {
-            let max = limits.frames_per_call_max as usize;
+            let max = config.limits.frames_per_call_max as usize;
             let to = self.handle.assembled().expect("published above").main;
-            tasks.spawn(pump::pump(role, source, to, max, self.stop.clone()));
+            let link = parts.links.iter().find(|link| link.role == role).map(|link| link.link.clone());
+            pumps.push(tasks.spawn(pump::pump(role, source, link, to, max, self.stop.clone())));
         }
         if let Some((second, inbox)) = second {
             tasks.spawn(second.run(inbox));
         }
+        self.handle.started.store(true, Ordering::Release);
         self.handle.live.set_phase(Phase::Running);
-        tracing::info!(connection, adapter = self.handle.adapter, points = parts.points.len(), "connection runs");
+        let device = devices(&parts.links);
+        tracing::info!(
+            connection,
+            device,
+            adapter = self.handle.adapter,
+            points = parts.points.len(),
+            "connection runs"
+        );
         self.wait_for_links(&parts.links).await;
         main.run(main_inbox).await;
+        // Until its pump has acknowledged what is committed, a transport must not say good-bye: the source would send it
+        // again after the next start.
+        _ = tokio::time::timeout(LAST_ACKNOWLEDGEMENTS_MAX, join_all(pumps)).await;
         self.close(&parts.links).await;
         Ok(())
     }
@@ -246,6 +270,7 @@ impl Run {
     }
 
     fn second_actor(&self, parts: &Parts, journal: &Arc<dyn Journal>) -> Result<Actor, EngineError> {
+        let config = &self.around.config.connections[&self.handle.name];
         Ok(Actor {
             connection: self.handle.name.clone(),
             guest: parts.guest(&self.handle.name)?,
@@ -257,6 +282,10 @@ impl Run {
             live: self.handle.live.clone(),
             stop: self.stop.clone(),
             polling: None,
+            silence: None,
+            heartbeat: Duration::from_secs(u64::from(config.heartbeat_s)),
+            failures: failures(config),
+            published: GuestCounters::default(),
             uncommitted: std::collections::VecDeque::new(),
         })
     }

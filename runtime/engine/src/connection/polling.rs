@@ -6,7 +6,7 @@ use crate::schedule::Schedule;
 use crate::status::{Phase, add};
 use bulkhead_config::{Connection, DEFAULT_POLL_GROUP};
 use bulkhead_model::{Reading, Status};
-use bulkhead_sandbox::backoff::Backoff;
+use bulkhead_sandbox::backoff::random_u32;
 use bulkhead_sandbox::capability::Remedy;
 use bulkhead_sandbox::{CallError, Role};
 use std::collections::BTreeSet;
@@ -19,7 +19,6 @@ pub(super) struct Polling {
     pub(super) outage: Outage,
     /// How many points there were when the groups were last worked out.
     pub(super) points_seen: usize,
-    pub(super) failures: Backoff,
 }
 
 impl Polling {
@@ -29,10 +28,6 @@ impl Polling {
             schedule: Schedule::default(),
             outage: Outage::new(u64::from(config.heartbeat_s) * 1_000_000_000),
             points_seen: usize::MAX,
-            failures: Backoff::new(
-                Duration::from_millis(u64::from(config.limits.restart_first_ms)),
-                Duration::from_millis(u64::from(config.limits.restart_max_ms)),
-            ),
         }
     }
 }
@@ -84,14 +79,14 @@ impl Actor {
         if let Some(group) = due
             && let Err(error) = self.poll(&group).await
         {
-            self.after_failed_poll(&error).await;
+            self.after_failed_poll(&group, &error).await;
         }
     }
 
     pub(super) async fn poll_now(&mut self, group: &str) -> Result<(), CallError> {
         let outcome = self.poll(group).await;
         while let Some(pending) = self.uncommitted.pop_front() {
-            self.settle(pending).await;
+            self.settle(pending).await?;
         }
         outcome
     }
@@ -113,9 +108,9 @@ impl Actor {
             let before = polling.outage.left_out();
             polling.outage.filter(&mut readings, now);
             add(&self.live.counters.readings_left_out, polling.outage.left_out() - before);
-            if outcome.is_ok() {
-                polling.failures.succeeded();
-            }
+        }
+        if outcome.is_ok() {
+            self.failures.succeeded();
         }
         self.append(readings).await;
         if outcome.is_ok() {
@@ -135,12 +130,25 @@ impl Actor {
             .collect()
     }
 
-    async fn after_failed_poll(&mut self, error: &CallError) {
+    async fn after_failed_poll(&mut self, group: &str, error: &CallError) {
         self.live.set_phase(Phase::Waiting(error.to_string()));
         self.follow_remedy(error).await;
-        // A guest that is being rebuilt is not asked before it can be; polls in between would all fail alike.
-        if let Some(wait) = error.wait() {
-            self.pause(wait).await;
+        match (error, error.wait()) {
+            // The group rests as the adapter asks, and the others go on.
+            (CallError::Fault(fault), wait) => {
+                let is_hopeless = fault.remedy == Remedy::Reconfigure;
+                let wait = wait.or_else(|| is_hopeless.then(|| self.failures.next(random_u32())));
+                let now = self.clock.monotonic_ns();
+                if let (Some(wait), Some(polling)) = (wait, self.polling.as_mut()) {
+                    polling.schedule.postpone(group, now + u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX));
+                }
+            }
+            // A guest that is being rebuilt is not asked before it can be; polls in between would all fail alike.
+            (_, Some(wait)) => self.pause(wait).await,
+            (_, None) => {
+                let wait = self.failures.next(random_u32());
+                self.pause(wait).await;
+            }
         }
     }
 }

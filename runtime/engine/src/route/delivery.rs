@@ -14,6 +14,7 @@ use bulkhead_log::{DeadLetter, InFlight, Log, LogError, Row};
 use bulkhead_model::Seq;
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Clock, Fault, Remedy};
+use bulkhead_sandbox::limits::RETRY_AFTER_MAX;
 use bulkhead_sandbox::{CallError, Role, wit};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +27,11 @@ const READ_MAX_ROWS: usize = 5_000;
 /// The cursor of a route that selects nothing of what passes is stored this often, in seqs, so that a restart does not
 /// read it all again.
 const IDLE_CURSOR_STEP: u64 = 100_000;
+/// What a crash of the sink's adapter is called, and how many of them in a row halve the batch.
+const CRASH_CODES: [&str; 2] = ["trap", "deadline"];
+const CRASHES_MAX: u32 = 2;
+/// How long a delivery on its way may go on when the engine stops; then the batch goes again after the next start.
+const LAST_DELIVERY_MAX: Duration = Duration::from_secs(1);
 /// How long a route waits for a sink connection that has not started yet.
 const SINK_WAIT: Duration = Duration::from_millis(200);
 
@@ -55,6 +61,8 @@ pub(super) struct Delivery {
     read_to: Seq,
     waiting: Vec<Row>,
     waiting_since_ns: u64,
+    /// How often in a row the sink's adapter has crashed on the batch at hand.
+    crashes: u32,
 }
 
 /// Why the task ends or pauses.
@@ -100,6 +108,7 @@ impl Delivery {
             read_to: 0,
             waiting: Vec::new(),
             waiting_since_ns: 0,
+            crashes: 0,
         }
     }
 
@@ -289,6 +298,10 @@ impl Delivery {
             let outcome = self.deliver(batch).await?;
             let done = self.account(outcome, &mut count).await?;
             left -= done;
+            if done > 0 {
+                // After a batch that had to be halved the rest goes in larger pieces again.
+                count = count.saturating_mul(2);
+            }
         }
         Ok(())
     }
@@ -312,11 +325,13 @@ impl Delivery {
             return Ok(refused(Fault::new(Remedy::Reconfigure, "no-such-role", message)));
         }
         let (reply, outcome) = oneshot::channel();
-        let sent = sink.main.send(Request::Deliver(Box::new(batch), reply)).await;
-        let outcome = tokio::select! {
-            // A delivery on its way when the engine stops gets the time the engine leaves it; then it goes again.
-            outcome = outcome => outcome,
-            () = self.stop.cancelled() => return Err(Stop::Engine),
+        let delivery = async {
+            let sent = sink.main.send(Request::Deliver(Box::new(batch), reply)).await;
+            (sent, outcome.await)
+        };
+        let (sent, outcome) = tokio::select! {
+            delivered = delivery => delivered,
+            () = after(&self.stop, LAST_DELIVERY_MAX) => return Err(Stop::Engine),
         };
         Ok(match (sent, outcome) {
             (Ok(()), Ok(Ok(outcome))) => outcome,
@@ -346,7 +361,11 @@ impl Delivery {
             .map(|rejection| self.dead_letter(rejection.index as usize, &rejection.fault))
             .collect();
         let fault = outcome.rest.filter(|_| done < *count);
-        let is_rejected = fault.as_ref().is_some_and(|fault| fault.remedy == Remedy::Reject);
+        let has_crashed = fault.as_ref().is_some_and(|fault| CRASH_CODES.contains(&fault.code.as_str()));
+        self.crashes = if has_crashed { self.crashes + 1 } else { 0 };
+        // A batch that the sink crashes on again and again holds a reading that it cannot take.
+        let is_rejected =
+            self.crashes >= CRASHES_MAX || fault.as_ref().is_some_and(|fault| fault.remedy == Remedy::Reject);
         if done == 0 && is_rejected {
             if *count > 1 {
                 // The sink cannot say which reading it will not take: halves find it.
@@ -418,6 +437,7 @@ impl Delivery {
         let reason = format!("{}: {}", fault.code, fault.message);
         let wait = self.backoff.next(random_u32());
         let asked = fault.retry_after_ms.map_or(Duration::ZERO, |ms| Duration::from_millis(u64::from(ms)));
+        let asked = asked.min(RETRY_AFTER_MAX);
         tracing::warn!(
             route = self.handle.name,
             connection = self.sink.name,
@@ -439,6 +459,12 @@ impl Delivery {
             () = tokio::time::sleep(wait) => Ok(()),
         }
     }
+}
+
+/// Some time after the engine has begun to stop.
+async fn after(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
 }
 
 async fn sleep(duration: Option<Duration>) {
