@@ -3,8 +3,9 @@
 use crate::LogLevel;
 use bulkhead_model::transport::Transport;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The poll group of points that name no other; its interval is [`Connection::poll_interval_ms`].
 pub const DEFAULT_POLL_GROUP: &str = "default";
@@ -42,9 +43,46 @@ pub struct Connection {
     #[serde(default)]
     pub limits: Limits,
     /// What the adapter is told, as its own schema lays it out. Handed over as JSON.
-    #[serde(default = "default_settings")]
-    #[schemars(extend("type" = "object"))]
-    pub settings: serde_json::Value,
+    #[serde(default)]
+    #[schemars(with = "serde_json::Value", extend("type" = "object"))]
+    pub settings: AdapterSettings,
+}
+
+/// An adapter's settings as the JSON text it is handed. Text, because the settings of a large register map take ten times
+/// its length as a tree of values. Clones share it; equal settings have equal texts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AdapterSettings(Arc<str>);
+
+impl AdapterSettings {
+    /// The text of a JSON object.
+    #[must_use]
+    pub fn text(&self) -> Arc<str> {
+        self.0.clone()
+    }
+
+    /// It as a tree of values.
+    #[must_use]
+    pub fn to_value(&self) -> serde_json::Value {
+        serde_json::from_str(&self.0).expect("it was written as JSON")
+    }
+}
+
+impl From<&serde_json::Value> for AdapterSettings {
+    fn from(value: &serde_json::Value) -> Self {
+        Self(value.to_string().into())
+    }
+}
+
+impl Default for AdapterSettings {
+    fn default() -> Self {
+        Self("{}".into())
+    }
+}
+
+impl<'de> Deserialize<'de> for AdapterSettings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_json::Value::deserialize(deserializer).map(|value| Self::from(&value))
+    }
 }
 
 impl Connection {
@@ -74,15 +112,12 @@ pub struct Limits {
     /// Longest time the adapter may compute in one call, in milliseconds; waiting for a transport is not counted.
     #[schemars(range(min = 10, max = 60_000))]
     pub call_timeout_ms: u32,
-    /// Longest time one host call may take, in milliseconds, whatever its transport's own timeout says.
+    /// Longest time one host call may take, in milliseconds; raised where a transport's own timeout is longer.
     #[schemars(range(min = 10, max = 600_000))]
     pub host_call_timeout_ms: u32,
     /// Lines of the journal it may write in a second; the rest is counted and dropped.
     #[schemars(range(min = 1, max = 1000))]
     pub log_lines_per_s: u32,
-    /// Frames that may wait for the listener; then the transport stops reading.
-    #[schemars(range(min = 1, max = 100_000))]
-    pub frame_queue_max: u32,
     /// Most frames in one call of the listener.
     #[schemars(range(min = 1, max = 10_000))]
     pub frames_per_call_max: u32,
@@ -104,7 +139,6 @@ impl Default for Limits {
             call_timeout_ms: 2000,
             host_call_timeout_ms: 60_000,
             log_lines_per_s: 20,
-            frame_queue_max: 8192,
             frames_per_call_max: 1024,
             command_queue_max: 64,
             restart_first_ms: 500,
@@ -121,7 +155,4 @@ fn default_poll_interval_ms() -> u32 {
 }
 fn default_heartbeat_s() -> u32 {
     60
-}
-fn default_settings() -> serde_json::Value {
-    serde_json::Value::Object(serde_json::Map::new())
 }

@@ -24,10 +24,11 @@ mod schema;
 mod settings;
 mod tree;
 mod walk;
+mod wanted;
 
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
 pub use config::{Api, ApiRole, Config, Credential, Durability, Gateway, Log, LogFormat, LogLevel, Logging};
-pub use connection::{Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
+pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Edit, Section, diff};
 pub use route::{Convert, Rename, Route, RouteStart};

@@ -17,7 +17,9 @@ impl Diagnostics {
 
     fn picture(&self, handler: &GraphicalReportHandler, item: &Diagnostic) -> String {
         let mut picture = String::new();
-        let mut report = MietteDiagnostic::new(item.to_string()).with_severity(match item.severity {
+        // A file that cannot be read has no lines to show its name above.
+        let message = if item.line > 0 { item.to_string() } else { format!("{}: {item}", self.file) };
+        let mut report = MietteDiagnostic::new(message).with_severity(match item.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
         });

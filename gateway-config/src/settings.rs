@@ -1,9 +1,10 @@
-//! Adapters and their settings: is the component there, do the settings fit its schema, which files do they name.
+//! Adapters and their settings: is the component there, do the settings fit its schema, which files do they name; and do
+//! the transports fit the adapter.
 
 use crate::schema::is_name;
 use crate::tree::{Entry, KeyPath, Node};
 use crate::walk::{FileText, Outcome, did_you_mean, walk};
-use crate::{AdapterLookup, AdapterSchemas, Diagnostic, Gateway};
+use crate::{AdapterLookup, AdapterSchemas, Diagnostic, Gateway, wanted};
 use std::collections::HashMap;
 use std::io::Read as _;
 use std::path::Path;
@@ -20,7 +21,7 @@ pub(crate) struct Checked {
     pub(crate) contents: Vec<(KeyPath, String)>,
 }
 
-/// Looks up every connection's adapter and checks the settings against its schema.
+/// Looks up every connection's adapter and checks settings and transports against its schema.
 pub(crate) fn check(root: &Node, base_dir: &Path, schemas: &dyn AdapterSchemas) -> Checked {
     let adapters_dir = root.get("gateway").and_then(|gateway| gateway.text_of("adapters_dir"));
     let adapters_dir = base_dir.join(adapters_dir.map_or(Gateway::default().adapters_dir, Into::into));
@@ -33,7 +34,10 @@ pub(crate) fn check(root: &Node, base_dir: &Path, schemas: &dyn AdapterSchemas) 
         let lookup = known.entry(name).or_insert_with(|| schemas.look_up(&adapters_dir, name));
         let path = KeyPath::of(&["connections", &connection.key]);
         match lookup {
-            AdapterLookup::Found(Some(schema)) => check_one(schema, connection, &path, base_dir, &mut checked),
+            AdapterLookup::Found(Some(schema)) => {
+                check_one(schema, connection, &path, base_dir, &mut checked);
+                wanted::check(schema, name, connection, &path, &mut checked.outcome.diagnostics);
+            }
             AdapterLookup::Found(None) => {}
             AdapterLookup::Missing { searched, available } => {
                 let available: Vec<&str> = available.iter().map(String::as_str).collect();

@@ -1,9 +1,10 @@
 //! `examples/full.toml` says what it promises: it loads as it stands, its commented defaults are the defaults, it shows
-//! every key that there is, and the bounds beside a number are those that are enforced.
+//! every key that there is, and the bounds beside a number are those that are enforced. And every example of the project is
+//! good with the adapters of the project.
 
 use bulkhead_config::{AdapterLookup, AnyAdapter, Config, Loaded, json_schema, load, parse};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const FILE: &str = "examples/full.toml";
 
@@ -31,7 +32,7 @@ fn it_loads_as_it_stands_without_a_diagnostic() {
     let Loaded { config, warnings } = load(Path::new(FILE), &AnyAdapter).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(warnings.is_empty(), "{warnings}");
     assert_eq!(config.base_dir, Path::new("examples"));
-    assert_eq!(config.connections["boiler"].settings["points"][1]["name"], "pump");
+    assert_eq!(config.connections["boiler"].settings.to_value()["points"][1]["name"], "pump");
 }
 
 #[test]
@@ -110,18 +111,55 @@ fn bounds_beside_numbers_are_those_of_the_schema() {
     }
 }
 
-/// The schema that the adapter of the repository carries; none for one whose schema is not laid down as a file.
-fn laid_down(adapter: &str) -> Option<Value> {
-    let schema = std::fs::read_to_string(format!("../guest-adapters/{adapter}/settings.schema.json")).ok()?;
-    Some(serde_json::from_str(&schema).expect("a JSON Schema"))
+/// The adapter of the repository with the schema it carries.
+fn of_the_repository(_: &Path, adapter: &str) -> AdapterLookup {
+    let file = Path::new("../guest-adapters").join(adapter).join("settings.schema.json");
+    match std::fs::read_to_string(&file) {
+        Ok(schema) => AdapterLookup::Found(Some(serde_json::from_str(&schema).expect("a JSON Schema"))),
+        Err(_) => AdapterLookup::Missing { searched: file, available: Vec::new() },
+    }
 }
 
 #[test]
-fn its_settings_are_those_of_the_adapters() {
-    for adapter in ["modbus-registers", "mqtt-json", "serial-text"] {
-        assert!(laid_down(adapter).is_some(), "{adapter} has no schema");
-    }
-    let schemas = |_: &Path, adapter: &str| AdapterLookup::Found(laid_down(adapter));
-    let loaded = load(Path::new(FILE), &schemas).unwrap_or_else(|errors| panic!("{errors}"));
+fn its_settings_and_transports_are_those_of_the_adapters() {
+    let loaded = load(Path::new(FILE), &of_the_repository).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
+}
+
+/// The configs in a folder.
+fn configs(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let files = entries.map(|entry| entry.expect("a folder entry").path());
+    files.filter(|file| file.extension().is_some_and(|it| it == "toml")).collect()
+}
+
+#[test]
+fn every_example_is_good_with_the_adapters_of_the_repository() {
+    let files = [configs("examples"), configs("../docs/examples")].concat();
+    assert!(files.len() >= 5, "only {files:?}");
+    for file in files {
+        let loaded = load(&file, &of_the_repository).unwrap_or_else(|errors| panic!("{errors}"));
+        // What an example names as a secret is nowhere but on the gateway it is for.
+        for warning in &loaded.warnings.items {
+            assert!(warning.message.contains("no file now"), "{}: {warning}", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_adapter_of_the_repository_says_which_transports_it_wants() {
+    let adapters = ["http-json", "modbus-registers", "mqtt-json", "odata", "serial-text", "webhook-json"];
+    for adapter in adapters {
+        let AdapterLookup::Found(Some(schema)) = of_the_repository(Path::new(""), adapter) else {
+            panic!("{adapter} has no schema")
+        };
+        assert!(schema["x-bulkhead-transports"].is_object(), "{adapter}");
+        let text = format!(
+            "[connections.a]\nadapter = \"{adapter}\"\n[connections.a.transports.devise]\nkind = \"tcp\"\naddress = \"a:1\"\n"
+        );
+        let errors =
+            parse(&text, Path::new("gateway.toml"), &of_the_repository).expect_err("no adapter wants `devise`");
+        let refused = errors.items.iter().any(|item| item.key == "connections.a.transports.devise");
+        assert!(refused, "{adapter}: {errors}");
+    }
 }

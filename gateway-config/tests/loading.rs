@@ -37,7 +37,7 @@ fn a_whole_config_becomes_values() {
     let connection = &config.connections["a"];
     assert_eq!(connection.log_level, Some(LogLevel::Debug));
     assert_eq!((connection.interval_ms("fast"), connection.interval_ms("default")), (100, 1000));
-    assert_eq!(connection.settings, json!({ "when": "2026-01-31", "deep": [{ "f": 1.5 }] }));
+    assert_eq!(connection.settings.to_value(), json!({ "when": "2026-01-31", "deep": [{ "f": 1.5 }] }));
     assert!(matches!(config.api.credentials["bi"], Credential::Password { .. }));
     let Transport::Serial(serial) = &connection.transports["line"] else { panic!("{connection:?}") };
     assert_eq!((serial.line.baud, &serial.framing), (9600, &Framing::IdleGapMs(20)));
@@ -57,7 +57,7 @@ fn a_file_in_the_settings_is_handed_over_as_its_text() {
     std::fs::write(&path, "[connections.a]\nadapter = \"modbus-registers\"\nsettings.points_csv = \"points.csv\"\n")
         .expect("written");
     let loaded = load(&path, &adapters::look_up).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(loaded.config.connections["a"].settings, json!({ "points_csv": "name;unit\nä;°C\n" }));
+    assert_eq!(loaded.config.connections["a"].settings.to_value(), json!({ "points_csv": "name;unit\nä;°C\n" }));
     assert_eq!(loaded.config.data_dir(), folder.path().join("data"));
     assert_eq!(loaded.config.adapter_file("x"), folder.path().join("adapters/x.wasm"));
 
@@ -71,7 +71,8 @@ fn a_file_in_the_settings_is_handed_over_as_its_text() {
 fn a_config_that_cannot_be_read_is_a_diagnostic() {
     let errors = load(Path::new("nowhere/gateway.toml"), &AnyAdapter).expect_err("there is no such file");
     assert!(errors.plain().starts_with("nowhere/gateway.toml: error: the config cannot be read"), "{errors}");
-    assert!(errors.pretty(false).contains("cannot be read"));
+    let picture = errors.pretty(false);
+    assert!(picture.contains("nowhere/gateway.toml: the config cannot be read"), "{picture}");
 }
 
 #[test]

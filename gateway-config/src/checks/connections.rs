@@ -29,12 +29,24 @@ pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
                 ("restart_max_ms", default.restart_max_ms.into()),
                 out,
             );
-            limits.ordered(
-                ("frames_per_call_max", default.frames_per_call_max.into()),
-                ("frame_queue_max", default.frame_queue_max.into()),
-                out,
-            );
         }
+        writable_without_grant(&connection, out);
+    }
+}
+
+/// Points that can be written by the settings, on a Modbus device that nothing may be written to. Said once a connection.
+fn writable_without_grant(connection: &At<'_>, out: &mut Vec<Diagnostic>) {
+    let is_modbus = |at: &At<'_>| at.text_of("kind").is_some_and(|(_, kind)| kind.starts_with("modbus-"));
+    let devices: Vec<At<'_>> = connection.entries_of("transports").map(|(_, at)| at).filter(is_modbus).collect();
+    if devices.is_empty() || devices.iter().any(|device| device.items_of("allow_write").next().is_some()) {
+        return;
+    }
+    let points = connection.get("settings").into_iter().flat_map(|settings| settings.items_of("points"));
+    let mut writable = points.filter_map(|point| point.get("writable"));
+    if let Some(at) = writable.find(|at| matches!(at.node.value, Value::Boolean(true) | Value::Table(_))) {
+        let message =
+            "found a point that can be written, but its transport has no `allow_write`: every write is refused";
+        out.push(at.warning(message).hint("for example `allow_write = [\"holding-register:100-120\"]`"));
     }
 }
 

@@ -6,10 +6,14 @@ use crate::Diagnostic;
 use crate::tree::{Node, Value};
 use crate::walk::did_you_mean;
 use bulkhead_model::transport::Reconnect;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Port of Modbus over TCP.
 const MODBUS_PORT: u16 = 502;
+
+/// The units a device on a serial line can have (MODBUS over Serial Line 1.02 §2.2).
+const RTU_UNITS: RangeInclusive<i64> = 1..=247;
 
 /// Longest delimiter in bytes, as in the WIT.
 const DELIMITER_MAX_BYTES: usize = 16;
@@ -55,9 +59,14 @@ pub(super) fn check(root: &Node, base_dir: &Path, out: &mut Vec<Diagnostic>) {
 }
 
 fn unit(transport: &At<'_>, out: &mut Vec<Diagnostic>) {
-    if let (Some(0), Some(at)) = (transport.integer_of("unit_id"), transport.get("unit_id")) {
-        out.push(at.error("found 0, expected a unit from 1 to 255").hint("0 is for everybody: no device answers it"));
+    let (Some(unit), Some(at)) = (transport.integer_of("unit_id"), transport.get("unit_id")) else { return };
+    // What no unit id at all can be, the walker has refused.
+    if RTU_UNITS.contains(&unit) || u8::try_from(unit).is_err() {
+        return;
     }
+    let (first, last) = (RTU_UNITS.start(), RTU_UNITS.end());
+    let hint = if unit == 0 { "0 is for everybody: no device answers it" } else { "those above it are reserved" };
+    out.push(at.error(format!("found {unit}, expected {first} to {last} on a serial line")).hint(hint));
 }
 
 fn write_grants(transport: &At<'_>, out: &mut Vec<Diagnostic>) {
@@ -117,6 +126,11 @@ fn framing(transport: &At<'_>, out: &mut Vec<Diagnostic>) {
 fn http(transport: &At<'_>, out: &mut Vec<Diagnostic>) {
     let base = check_url(transport, "base_url", &["http", "https"], out);
     check_url(transport, "proxy", &["http", "https", "socks5", "socks5h"], out);
+    if let Some(at) = transport.get("tls").and_then(|tls| tls.get("server_name")) {
+        let message = "found a server name, expected none for the kind \"http\": the host of `base_url` is the name that the \
+                       certificate must carry";
+        out.push(at.error(message).hint("take it out, and have `base_url` name the server as its certificate does"));
+    }
     let auth = transport.get("auth");
     if let Some(auth) = &auth {
         check_url(auth, "token_url", &["http", "https"], out);

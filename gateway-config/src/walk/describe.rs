@@ -41,7 +41,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// `"a"`, or `"a" or "b"`, or `one of "a", "b", "c"`.
-pub(super) fn one_of(values: &[&Value]) -> String {
+pub(crate) fn one_of(values: &[&Value]) -> String {
     let shown: Vec<String> = values.iter().take(LISTED_MAX).map(ToString::to_string).collect();
     let more = if values.len() > LISTED_MAX { ", …" } else { "" };
     match shown.as_slice() {

@@ -18,6 +18,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use describe::one_of;
 pub(crate) use near::did_you_mean;
 pub use near::nearest;
 

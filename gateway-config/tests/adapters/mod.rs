@@ -76,14 +76,30 @@ struct Lines {
     range: Option<(f64, f64)>,
 }
 
+/// Settings of an adapter that says which transports it wants.
+#[derive(JsonSchema)]
+#[schemars(extend("x-bulkhead-transports" = {
+    "device": { "kinds": ["modbus-tcp", "modbus-rtu"], "required": true },
+    "printer": { "kinds": ["tcp"] },
+}))]
+struct Meter {}
+
+/// Settings of an adapter that wants none.
+#[derive(JsonSchema)]
+#[schemars(extend("x-bulkhead-transports" = {}))]
+struct Hooks {}
+
 /// The names of all.
-const NAMES: [&str; 5] = ["http-json", "modbus-registers", "mqtt-json", "odata", "serial-text"];
+const NAMES: [&str; 7] =
+    ["http-json", "meter", "modbus-registers", "mqtt-json", "odata", "serial-text", "webhook-json"];
 
 /// Looks one up, as the gateway does in its folder.
 pub(crate) fn look_up(adapters_dir: &Path, adapter: &str) -> AdapterLookup {
     match adapter {
         "modbus-registers" => AdapterLookup::Found(Some(schemars::schema_for!(Registers).to_value())),
         "serial-text" => AdapterLookup::Found(Some(schemars::schema_for!(Lines).to_value())),
+        "meter" => AdapterLookup::Found(Some(schemars::schema_for!(Meter).to_value())),
+        "webhook-json" => AdapterLookup::Found(Some(schemars::schema_for!(Hooks).to_value())),
         "http-json" | "mqtt-json" | "odata" => AdapterLookup::Found(None),
         "broken" => {
             AdapterLookup::Unusable { file: "adapters/broken.wasm".into(), reason: "it exports no role".into() }

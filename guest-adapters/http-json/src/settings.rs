@@ -11,6 +11,10 @@ pub const DEFAULT_READING_BODY: &str = "{{ reading }}";
 /// Settings of the adapter `http-json`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    schemars(extend("x-bulkhead-transports" = { "upstream": { "kinds": ["http"], "required": true } }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The method of the requests.

@@ -8,6 +8,10 @@ pub(crate) const TOPICS_MAX: usize = 1_000;
 /// Settings of the adapter `mqtt-json`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    schemars(extend("x-bulkhead-transports" = { "broker": { "kinds": ["mqtt"], "required": true } }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Which messages are read, and how. A message is read by every entry whose filter matches its topic.

@@ -12,6 +12,10 @@ use std::fmt;
 /// Settings of the adapter `serial-text`.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    schemars(extend("x-bulkhead-transports" = { "device": { "kinds": ["serial", "tcp"], "required": true } }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// How lines are read: the first pattern that matches a line makes readings of it. At least one.

@@ -8,6 +8,10 @@ pub(crate) const HOOKS_MAX: usize = 1_000;
 /// Settings of the adapter `webhook-json`.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    schemars(extend("x-bulkhead-transports" = {}))
+)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Which paths take payloads, and how they are read. A payload is read by every entry that matches its path.
