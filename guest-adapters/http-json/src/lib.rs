@@ -11,7 +11,7 @@ pub use settings::{CheckMethod, DEFAULT_BATCH_BODY, DEFAULT_READING_BODY, Method
 
 use bulkhead_sdk::http::{Incoming, Outgoing};
 use bulkhead_sdk::prelude::*;
-use bulkhead_upstream::{Progress, Verdict, Verdicts, excerpt, retry_fault};
+use bulkhead_upstream::{DeliveryTime, Progress, Verdict, Verdicts, excerpt, retry_fault};
 use minijinja::Value as TemplateValue;
 use template::Templates;
 
@@ -72,10 +72,14 @@ enum Sent {
 }
 
 impl HttpJson {
-    /// One request for each reading; the first that has to wait makes the rest wait.
+    /// One request for each reading; the first that has to wait makes the rest wait, and so does a delivery that lasts long.
     fn deliver_each(&self, batch: &Batch) -> Result<Outcome, Fault> {
+        let time = DeliveryTime::begin();
         let mut progress = Progress::default();
         for entry in &batch.entries {
+            if let Err(fault) = time.check(&progress) {
+                return progress.stopped(fault);
+            }
             let reading = context::reading(batch, entry);
             let context = context::alone(batch, reading);
             match self.send(&context, &format!("{}-{}", batch.key, entry.seq)) {
@@ -89,6 +93,7 @@ impl HttpJson {
 
     /// One request for the batch; one that is refused is sent again in halves, the first half first.
     fn deliver_whole(&self, batch: &Batch) -> Result<Outcome, Fault> {
+        let time = DeliveryTime::begin();
         let mut progress = Progress::default();
         // How many entries the next requests take: the last is the next one's.
         let mut counts = vec![batch.entries.len()];
@@ -97,6 +102,9 @@ impl HttpJson {
             if requests == REQUESTS_MAX {
                 let message = format!("{REQUESTS_MAX} requests were not enough to find the readings that are refused");
                 return progress.stopped(Fault::retry("batch-halving", message).after_ms(0));
+            }
+            if let Err(fault) = time.check(&progress) {
+                return progress.stopped(fault);
             }
             requests += 1;
             let first = progress.next();

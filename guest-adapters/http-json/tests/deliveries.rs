@@ -142,6 +142,28 @@ fn a_server_that_is_busy_is_asked_again_when_it_says() {
     assert_eq!(outcome.rest.expect("a reason").code, "status-429");
 }
 
+/// A server that takes everything, each request after this many seconds.
+fn slow(host: &Host, seconds: u64) {
+    let clock = host.clone();
+    let now = RefCell::new(0);
+    host.on_http(move |_, _| {
+        *now.borrow_mut() += seconds * 1_000_000_000;
+        clock.set_monotonic(*now.borrow());
+        answer(200, "")
+    });
+}
+
+#[test]
+fn a_delivery_to_a_slow_server_ends_in_time_and_says_how_far_it_came() {
+    let host = Host::install();
+    slow(&host, 25);
+    let outcome = start(json!({ "mode": "reading" })).deliver(&numbers(50)).expect("three were taken");
+    assert_eq!(outcome.accepted, 3, "after 25, 50 and 75 s");
+    let rest = outcome.rest.expect("a reason");
+    assert_eq!((rest.remedy, rest.code.as_str(), rest.retry_after_ms), (Remedy::Retry, "delivery-time", Some(0)));
+    assert_eq!(host.http_requests().len(), 3);
+}
+
 #[test]
 fn wrong_credentials_and_paths_lose_nothing() {
     let host = Host::install();

@@ -7,7 +7,7 @@ use crate::settings::{Send, Settings};
 use crate::{batch_json, multipart};
 use bulkhead_sdk::http::Incoming;
 use bulkhead_sdk::prelude::*;
-use bulkhead_upstream::{Progress, Verdict, Verdicts, retry_fault};
+use bulkhead_upstream::{DeliveryTime, Progress, Verdict, Verdicts, retry_fault};
 
 /// Delivers batches.
 #[derive(Debug)]
@@ -65,9 +65,13 @@ impl Delivery {
     /// # Errors
     /// A fault that came before anything was taken.
     pub(crate) fn deliver(&mut self, batch: &Batch) -> Result<Outcome, Fault> {
+        let time = DeliveryTime::begin();
         let mut progress = Progress::default();
         let most = if self.send == Send::Entity { 1 } else { self.batch_size };
         while let Some(entry) = batch.entries.get(progress.next()) {
+            if let Err(fault) = time.check(&progress) {
+                return progress.stopped(fault);
+            }
             let run = match self.prepare(batch, progress.next(), most) {
                 Ok(run) => run,
                 Err(fault) => {
@@ -77,9 +81,9 @@ impl Delivery {
                 }
             };
             let stop = if run.len() == 1 {
-                self.send_alone(batch, &run, &mut progress)
+                self.send_alone(batch, &run, time, &mut progress)
             } else {
-                self.send_run(batch, &run, &mut progress)
+                self.send_run(batch, &run, time, &mut progress)
             };
             if let Err(fault) = stop {
                 return progress.stopped(fault);
@@ -104,9 +108,16 @@ impl Delivery {
     /// Sends entities one by one.
     ///
     /// # Errors
-    /// The fault that makes this entity and all further ones wait.
-    fn send_alone(&mut self, batch: &Batch, run: &[Prepared<'_>], progress: &mut Progress) -> Result<(), Fault> {
+    /// The fault that makes this entity and all further ones wait; also that the delivery has lasted long enough.
+    fn send_alone(
+        &mut self,
+        batch: &Batch,
+        run: &[Prepared<'_>],
+        time: DeliveryTime,
+        progress: &mut Progress,
+    ) -> Result<(), Fault> {
         for (entry, change) in run {
+            time.check(progress)?;
             let answer = self.exchange.send_change(change, &format!("{}-{}", batch.key, entry.seq))?;
             let part = PartAnswer { id: None, status: answer.status, headers: answer.headers, body: answer.body };
             match self.judge(batch, entry, change, part) {
@@ -122,10 +133,16 @@ impl Delivery {
     ///
     /// # Errors
     /// The fault that makes the first entity that was not taken and all further ones wait.
-    fn send_run(&mut self, batch: &Batch, run: &[Prepared<'_>], progress: &mut Progress) -> Result<(), Fault> {
+    fn send_run(
+        &mut self,
+        batch: &Batch,
+        run: &[Prepared<'_>],
+        time: DeliveryTime,
+        progress: &mut Progress,
+    ) -> Result<(), Fault> {
         let answers = match self.send_batch(batch, run)? {
             Some(answers) => answers,
-            None => return self.send_alone(batch, run, progress),
+            None => return self.send_alone(batch, run, time, progress),
         };
         if !self.change_set {
             return self.judge_each(batch, run, answers, progress);
@@ -133,7 +150,7 @@ impl Delivery {
         match self.judge_change_set(batch, run, answers) {
             Sent::Taken => progress.taken(run.len()),
             Sent::Later(fault) => return Err(fault),
-            Sent::Refused(_) => return self.send_alone(batch, run, progress),
+            Sent::Refused(_) => return self.send_alone(batch, run, time, progress),
         }
         Ok(())
     }

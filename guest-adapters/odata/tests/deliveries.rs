@@ -59,6 +59,26 @@ fn header<'r>(request: &'r Outgoing, name: &str) -> Option<&'r str> {
     request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }
 
+#[test]
+fn a_delivery_to_a_slow_service_ends_in_time_and_says_how_far_it_came() {
+    // Entity by entity, and entity by entity after a `$batch` that is refused: that one takes 25 s too.
+    for (send, entities) in [("entity", 3), ("batch-json", 2)] {
+        let host = Host::install();
+        let clock = host.clone();
+        let seconds = RefCell::new(0);
+        host.on_http(move |_, request| {
+            *seconds.borrow_mut() += 25;
+            clock.set_monotonic(*seconds.borrow() * 1_000_000_000);
+            if request.path == "/$batch" { answer(400, &[], REFUSAL) } else { answer(201, &[], "") }
+        });
+        let outcome = start(settings(json!({ "send": send }))).deliver(&numbers(50)).expect("some were taken");
+        assert_eq!(outcome.accepted, entities, "{send}");
+        let rest = outcome.rest.expect("a reason");
+        assert_eq!((rest.remedy, rest.code.as_str(), rest.retry_after_ms), (Remedy::Retry, "delivery-time", Some(0)));
+        assert_eq!(host.http_requests().len(), 3, "{send}");
+    }
+}
+
 /// A service that refuses entities with these values and remembers the values it took.
 #[derive(Clone, Default)]
 struct Service {

@@ -38,7 +38,7 @@ pub(crate) async fn hook(state: Shared, request: Request) -> Result<Response, Pr
         headers: handed_on(&parts.headers),
         body: read_body(body, HOOK_BODY_MAX_BYTES).await?.into(),
     };
-    let reply = state.engine.respond(&connection, request).await?;
+    let reply = state.engine.respond(&connection, request).await.map_err(Problem::of_responder)?;
     answer(&connection, reply)
 }
 

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use bulkhead_engine::EngineError;
 use bulkhead_log::LogError;
 use bulkhead_sandbox::CallError;
+use bulkhead_sandbox::wit::Remedy;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
@@ -45,6 +46,22 @@ impl Problem {
     /// The server's own failure. The detail reaches the client: no internals.
     pub(crate) fn internal(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", detail)
+    }
+
+    /// Why a webhook was not answered. A fault of the responder says whose mistake it is (`wit/roles.wit`): the request's
+    /// (remedy reject) is 400; with any other remedy the same request may be answered later, and it is 503. What is not
+    /// the responder's fault is as anywhere else.
+    pub(crate) fn of_responder(error: EngineError) -> Self {
+        let detail = error.to_string();
+        let EngineError::Call { cause: CallError::Fault(fault), .. } = &error else { return error.into() };
+        let problem = match fault.remedy {
+            Remedy::Reject => Self::bad_request("refused", detail),
+            _ => {
+                let wait = fault.retry_after_ms.map(|wait_ms| Duration::from_millis(wait_ms.into()));
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-answered", detail).retry_after(wait)
+            }
+        };
+        problem.with("fault", fault.code.clone())
     }
 
     /// The same with one more member.
@@ -216,13 +233,31 @@ mod tests {
     use super::*;
 
     fn fault(code: &str) -> EngineError {
-        let fault = bulkhead_sandbox::wit::Fault {
-            remedy: bulkhead_sandbox::wit::Remedy::Reject,
-            code: code.into(),
-            message: "register 7".into(),
-            retry_after_ms: Some(1_500),
-        };
+        fault_with(Remedy::Reject, code, Some(1_500))
+    }
+
+    fn fault_with(remedy: Remedy, code: &str, retry_after_ms: Option<u32>) -> EngineError {
+        let message = "register 7".into();
+        let fault = bulkhead_sandbox::wit::Fault { remedy, code: code.into(), message, retry_after_ms };
         EngineError::Call { connection: "boiler".into(), cause: CallError::Fault(fault) }
+    }
+
+    #[test]
+    fn a_responders_fault_is_the_requests_mistake_or_says_when_to_come_again() {
+        let refused = Problem::of_responder(fault_with(Remedy::Reject, "bad-json", None));
+        assert_eq!((refused.status, refused.more["fault"].as_str()), (StatusCode::BAD_REQUEST, Some("bad-json")));
+        assert!(!refused.into_response().headers().contains_key(header::RETRY_AFTER));
+        for remedy in [Remedy::Retry, Remedy::Reconnect, Remedy::Reconfigure] {
+            for (given_ms, seconds) in [(Some(2_500), "3"), (None, "1")] {
+                // Also where the code is that of a device which does not answer: that is a gateway timeout for writes only.
+                let response = Problem::of_responder(fault_with(remedy, DEVICE_TIMEOUT, given_ms)).into_response();
+                assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{remedy:?}");
+                assert_eq!(response.headers()[header::RETRY_AFTER], seconds);
+            }
+        }
+        let trap = CallError::Trapped { message: "unreachable".into(), rebuild_in: Duration::from_secs(1) };
+        let crashed = Problem::of_responder(EngineError::Call { connection: "boiler".into(), cause: trap });
+        assert_eq!(crashed.status, StatusCode::BAD_GATEWAY, "no fault of the responder's own");
     }
 
     #[test]

@@ -13,7 +13,10 @@ mod lifecycle;
 mod line;
 mod modbus;
 mod mqtt;
+mod plain_text;
 mod queue;
+mod reopening;
+mod repeats;
 mod serial_port;
 mod tls;
 

@@ -170,6 +170,18 @@ async fn torn_and_over_long_frames_over_tcp() {
 }
 
 #[tokio::test]
+async fn a_peer_that_says_a_byte_and_hangs_up_is_met_more_and_more_seldom() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = tcp(&listener, json!({ "reconnect": { "first_ms": 40, "max_ms": 60_000 } }));
+    let opened = opened(settings, &Buses::new());
+    opened.link.start();
+    let took = hangs_up_on(&listener, 5, |mut stream| async move { stream.write_all(b"x").await.unwrap() }).await;
+    // Four waits that double, each at least half of its step: 20 + 40 + 80 + 160.
+    assert!(took >= Duration::from_millis(300), "5 connects in {took:?}");
+    assert!(down(&opened.link).await.contains("closed the connection"));
+}
+
+#[tokio::test]
 async fn what_is_down_refuses_at_once_and_says_why() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = tcp(&listener, json!({ "reconnect": { "first_ms": 60_000, "max_ms": 60_000 } }));

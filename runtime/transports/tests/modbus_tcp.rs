@@ -10,6 +10,8 @@ use bulkhead_transports::Buses;
 use serde_json::json;
 use std::time::Duration;
 use support::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 fn holding(address: u16, count: u16) -> Span {
     Span { table: Table::HoldingRegister, address, count }
@@ -172,6 +174,32 @@ async fn a_device_that_accepts_and_says_nothing_is_down_with_a_reason() {
     };
     patiently("an answer", answered).await;
     up(&opened.link).await;
+}
+
+#[tokio::test]
+async fn a_device_that_hangs_up_after_each_answer_is_read_and_met_once_a_first_wait() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = json!({
+        "kind": "modbus-tcp", "address": listener.local_addr().unwrap().to_string(), "timeout_ms": 5000,
+        "reconnect": { "first_ms": 100, "max_ms": 60_000 },
+    });
+    let opened = opened(settings, &Buses::new());
+    opened.link.start();
+    let modbus = modbus(&opened);
+    let device = tokio::spawn(async move {
+        hangs_up_on(&listener, 5, |mut stream| async move {
+            let mut request = [0; 12];
+            stream.read_exact(&mut request).await.unwrap();
+            let answer = [request[0], request[1], 0, 0, 0, 5, request[6], 3, 2, 0, 7];
+            stream.write_all(&answer).await.unwrap();
+        })
+        .await
+    });
+    for _ in 0..5 {
+        assert_eq!(values(&modbus.read(vec![holding(0, 1)]).await.unwrap()), [7]);
+    }
+    let took = patiently("the device", device).await.unwrap();
+    assert!(took >= Duration::from_millis(400), "5 connects in {took:?}");
 }
 
 #[tokio::test]

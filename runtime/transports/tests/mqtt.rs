@@ -6,10 +6,11 @@ mod support;
 
 use bulkhead_sandbox::capability::{Frame, FrameKind, LinkState, Message, Qos};
 use bulkhead_simulators::mqtt::{Broker, BrokerConfig, Flood, FloodConfig, QoS};
-use bulkhead_transports::{Buses, Opened};
+use bulkhead_transports::{Buses, Capability, Opened};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -233,6 +234,65 @@ async fn pings_go_on_while_a_slow_engine_lets_the_broker_wait() {
     frames_until(&mut source, "the flood goes on", 20_000, is_data).await;
     opened.link.stop().await;
     patiently("the hang-up", flood).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_us_in_and_hangs_up_is_met_more_and_more_seldom() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let reconnect = json!({ "reconnect": { "first_ms": 40, "max_ms": 60_000 } });
+    let opened = start(transport(listener.local_addr().unwrap(), "3.1.1", reconnect));
+    let took = hangs_up_on(&listener, 5, |mut stream| async move {
+        assert_eq!(packet(&mut stream).await, 0x10);
+        stream.write_all(&[0x20, 2, 0, 0]).await.unwrap();
+        assert_eq!(packet(&mut stream).await, 0x82);
+        stream.write_all(&[0x90, 3, 0, 1, 0]).await.unwrap();
+    })
+    .await;
+    // Four waits that double, each at least half of its step: 20 + 40 + 80 + 160.
+    assert!(took >= Duration::from_millis(300), "5 connects in {took:?}");
+    down(&opened.link).await;
+}
+
+#[tokio::test]
+async fn a_reconnect_voids_all_tickets_and_everything_comes_again() {
+    for version in VERSIONS {
+        let broker = Broker::start(BrokerConfig::default()).await.unwrap();
+        let opened = start(transport(broker.address(), version, json!({})));
+        up(&opened.link).await;
+        let mut source = opened.frames.unwrap();
+        for (text, qos) in [("1", QoS::AtLeastOnce), ("2", QoS::ExactlyOnce), ("3", QoS::AtLeastOnce)] {
+            broker.publish("plant/n", text, qos, false);
+        }
+        let mut void = Vec::new();
+        let mut taken = Vec::new();
+        while taken.len() < 3 {
+            let batch = patiently("messages", source.next(1)).await.unwrap();
+            taken.extend(batch.frames.iter().filter(|frame| is_data(frame)).map(text));
+            void.push(batch.ticket);
+        }
+        opened.link.reconnect().await;
+        for ticket in void {
+            source.acknowledge(ticket).await;
+        }
+        let (mut again, mut tickets) = (Vec::new(), Vec::new());
+        while again.len() < 3 {
+            let batch = patiently("the same messages", source.next(1)).await.unwrap();
+            again.extend(batch.frames.iter().filter(|frame| is_data(frame)).map(text));
+            tickets.push(batch.ticket);
+        }
+        taken.sort();
+        again.sort();
+        assert_eq!(again, taken, "MQTT {version}");
+        // A round trip on the same connection: acknowledgements would have been seen by now.
+        let publisher = opened.capability.clone();
+        let Capability::Mqtt(mqtt) = publisher else { panic!("no MQTT transport") };
+        mqtt.publish(message("commands/a/set", Qos::AtLeastOnce)).await.unwrap();
+        assert_eq!(broker.stats().acknowledged, 0, "the old tickets are void");
+        for ticket in tickets {
+            source.acknowledge(ticket).await;
+        }
+        patiently("acknowledgements", broker.wait_until(|stats| stats.acknowledged == 3)).await;
+    }
 }
 
 #[tokio::test]

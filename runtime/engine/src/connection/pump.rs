@@ -30,6 +30,8 @@ pub(super) async fn pump(
     stop: CancellationToken,
 ) {
     let mut on_the_way = FuturesOrdered::new();
+    // Batches of a connection that has been closed since: their tickets mean nothing any more.
+    let mut void = 0;
     let mut last_moment = None;
     loop {
         if stop.is_cancelled() && last_moment.is_none() {
@@ -42,9 +44,13 @@ pub(super) async fn pump(
         }
         tokio::select! {
             Some(settled) = on_the_way.next(), if !on_the_way.is_empty() => match settled {
+                _ if void > 0 => void -= 1,
                 Some(ticket) => source.acknowledge(ticket).await,
                 None if stop.is_cancelled() => {}
-                None => start_over(link.as_deref(), &stop).await,
+                None => {
+                    void = on_the_way.len();
+                    start_over(link.as_deref(), &stop).await;
+                }
             },
             batch = source.next(frames_max), if may_read => {
                 let Some(batch) = batch else { break };

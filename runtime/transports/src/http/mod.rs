@@ -7,6 +7,7 @@ mod url;
 
 use crate::address::Address;
 use crate::lifecycle::{Lifecycle, Signal, Task};
+use crate::plain_text::beginning;
 use crate::{Capability, Context, Opened, TransportError, tls};
 use async_trait::async_trait;
 use auth::Auth;
@@ -18,6 +19,7 @@ use headers::Refused;
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, Proxy, Response, StatusCode, Url};
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,6 +29,8 @@ use url::Base;
 
 /// Longest body to send, in bytes.
 const BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
+/// Most characters of a path, name or URL that a message repeats.
+const SHORTENED_CHARS_MAX: usize = 200;
 /// Idle connections kept for the next request.
 const IDLE_CONNECTIONS_MAX: usize = 4;
 /// Waiting times between looks whether a server that was not reached is there again.
@@ -65,7 +69,7 @@ pub(crate) fn open(settings: &Settings, context: Context) -> Result<Opened, Tran
             .and_then(|url| Some((url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?))),
     };
     let (host, port) = server.ok_or_else(|| context.setting_error("proxy", "(proxy)", "a URL with host and port"))?;
-    let life = Arc::new(Lifecycle::new(&context.connection, &context.role));
+    let life = Arc::new(Lifecycle::new(&context, format!("http {base}")));
     let probe = Probe { address: Address { host, port }, connect_timeout, life, wanted: Notify::new() };
     let transport = Arc::new(HttpTransport {
         who: format!("{} (http {base})", context.connection),
@@ -222,9 +226,9 @@ async fn send(
     request.send().await.map_err(of_reqwest)
 }
 
-/// At most the first 200 characters of what a guest or a server wrote.
-fn shortened(text: &str) -> String {
-    text.chars().take(200).map(|letter| if letter.is_control() { '\u{FFFD}' } else { letter }).collect()
+/// The beginning of what a guest or a server wrote.
+fn shortened(text: &str) -> Cow<'_, str> {
+    beginning(text, SHORTENED_CHARS_MAX)
 }
 
 #[async_trait]

@@ -8,13 +8,15 @@ use super::framing::{Framer, Piece, Rule};
 use super::port::{Place, Port};
 use crate::lifecycle::{Lifecycle, Signal, Signals};
 use crate::queue::{Filler, Weighed};
+use crate::reopening::Reopening;
+use crate::repeats::Kind;
 use crate::serial_port::LineMode;
 use bulkhead_model::transport::Reconnect;
-use bulkhead_sandbox::backoff::{Backoff, random_u32};
+use bulkhead_sandbox::backoff::random_u32;
 use bulkhead_sandbox::capability::{Clock, Frame, FrameKind, LinkState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Bytes asked of the line at once.
@@ -76,8 +78,6 @@ pub(crate) struct Driver {
     pub(crate) counters: Arc<Counters>,
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) frames: Filler<Frame>,
-    /// Counts reads, to tell a line that lives from one that only opens.
-    pub(crate) heard: AtomicU64,
 }
 
 impl Weighed for Frame {
@@ -90,53 +90,43 @@ impl Weighed for Frame {
 enum End {
     Stop,
     Reconnect,
-    /// Whether anything had come over it: then it is opened again at once.
-    Lost {
-        reason: String,
-        was_alive: bool,
-    },
+    Lost(String),
 }
 
 impl Driver {
     /// Opens the line and keeps it open until the transport stops.
     pub(crate) async fn keep(mut self) {
         let mut signals = self.life.signals();
-        let mut backoff = Backoff::new(
-            Duration::from_millis(self.reconnect.first_ms.into()),
-            Duration::from_millis(self.reconnect.max_ms.into()),
-        );
+        let mut reopening = Reopening::new(self.reconnect);
         loop {
             let place = self.place.clone();
             let opened = tokio::select! {
                 opened = place.open() => opened,
                 signal = signals.next() => if signal == Signal::Stop { return } else { continue },
             };
-            let reason = match opened {
+            let (state, wait) = match opened {
                 Ok(port) => {
                     self.counters.opens.fetch_add(1, Ordering::Relaxed);
                     self.life.set(LinkState::Up);
                     self.notice(FrameKind::Connected);
+                    let opened_at = Instant::now();
                     let end = self.session(port, &mut signals).await;
                     self.notice(FrameKind::Disconnected);
+                    let lived = opened_at.elapsed();
                     match end {
                         End::Stop => return,
-                        End::Reconnect => {
-                            self.life.set(LinkState::Connecting);
-                            continue;
-                        }
-                        End::Lost { was_alive: true, reason } => {
-                            self.life.warn(&reason);
-                            backoff.succeeded();
-                            self.life.set(LinkState::Connecting);
-                            continue;
-                        }
-                        End::Lost { was_alive: false, reason } => reason,
+                        End::Reconnect => (LinkState::Connecting, reopening.on_request(lived, random_u32())),
+                        End::Lost(reason) => (LinkState::Down { reason }, reopening.after_session(lived, random_u32())),
                     }
                 }
-                Err(reason) => reason,
+                Err(reason) => (LinkState::Down { reason }, reopening.after_failure(random_u32())),
             };
-            self.life.set(LinkState::Down { reason: reason.clone() });
-            if !self.refuse_for(backoff.next(random_u32()), &reason, &mut signals).await {
+            let reason = match &state {
+                LinkState::Down { reason } => reason.clone(),
+                _ => "it is opened anew on request".to_owned(),
+            };
+            self.life.set(state);
+            if !self.refuse_for(wait, &reason, &mut signals).await {
                 return;
             }
             self.life.set(LinkState::Connecting);
@@ -180,7 +170,6 @@ impl Driver {
     async fn session(&mut self, mut port: Port, signals: &mut Signals) -> End {
         let mut framer = Framer::new(self.rule.clone(), self.max_frame);
         let mut buffer = vec![0; READ_BYTES];
-        let heard_before = self.heard.load(Ordering::Relaxed);
         loop {
             let reads = self.place.cannot_wait() || self.frames.has_room();
             let silence = framer.waits_for_silence();
@@ -198,18 +187,14 @@ impl Driver {
                     self.give(piece);
                     Ok(())
                 }
-                Event::Read(read) => read.map(|count| {
-                    self.heard.fetch_add(1, Ordering::Relaxed);
-                    self.feed(&mut framer, &buffer[..count]);
-                }),
+                Event::Read(read) => read.map(|count| self.feed(&mut framer, &buffer[..count])),
                 Event::Command(command) => tokio::select! {
                     result = self.run(command, &mut port, &mut framer, &mut buffer) => result,
                     signal = signals.next() => return if signal == Signal::Stop { End::Stop } else { End::Reconnect },
                 },
             };
             if let Err(reason) = result {
-                let was_alive = self.heard.load(Ordering::Relaxed) != heard_before;
-                return End::Lost { reason, was_alive };
+                return End::Lost(reason);
             }
         }
     }
@@ -228,16 +213,13 @@ impl Driver {
             Some(Piece::TooLong(bytes)) => {
                 self.counters.too_long.fetch_add(1, Ordering::Relaxed);
                 let max = self.max_frame;
-                let place = &self.place;
-                self.life
-                    .warn(&format!("{place}: a frame of {bytes} bytes was dropped: at most {max} (max_frame_bytes)"));
+                let message = format!("a frame of {bytes} bytes was dropped: at most {max} (max_frame_bytes)");
+                self.life.warn_seldom(Kind::TooLong, &message);
             }
             Some(Piece::Frame(_)) if self.place.cannot_wait() && !self.frames.has_room() => {
                 let lost = self.counters.lost.fetch_add(1, Ordering::Relaxed) + 1;
-                if lost.is_power_of_two() {
-                    let place = &self.place;
-                    self.life.warn(&format!("{place}: {lost} frames dropped: they come faster than they are taken"));
-                }
+                let message = format!("{lost} frames dropped so far: they come faster than they are taken");
+                self.life.warn_seldom(Kind::Overrun, &message);
             }
             Some(Piece::Frame(payload)) => {
                 self.counters.frames.fetch_add(1, Ordering::Relaxed);
@@ -364,7 +346,6 @@ impl Driver {
                 read = port.read(buffer) => {
                     let count = read.map_err(LineError::Lost)?;
                     received += count;
-                    self.heard.fetch_add(1, Ordering::Relaxed);
                     framer.push(&buffer[..count]);
                 }
                 () = tokio::time::sleep(silence.unwrap_or_default()), if silence.is_some() => {

@@ -19,7 +19,7 @@ use framing::{FRAME_MAX, Rule};
 use parking_lot::Mutex;
 use port::Place;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -102,7 +102,7 @@ fn line(
         .map_err(|expected| context.setting_error("framing", format!("{:?}", settings.framing), expected))?;
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
     let (filler, taker) = queue();
-    let life = Arc::new(Lifecycle::new(&context.connection, &context.role));
+    let life = Arc::new(Lifecycle::new(context, place.to_string()));
     let counters = Arc::new(Counters::default());
     let driver = Driver {
         place: place.clone(),
@@ -115,7 +115,6 @@ fn line(
         counters: counters.clone(),
         commands: received,
         frames: filler,
-        heard: AtomicU64::new(0),
     };
     let line = Line {
         connection: context.connection.clone(),

@@ -27,8 +27,8 @@ pub(crate) fn open_tcp(settings: &ModbusTcp, context: &Context) -> Result<Opened
     let address = Address::parse(&settings.address, Some(DEFAULT_PORT))
         .ok_or_else(|| context.setting_error("address", &settings.address, "`host` or `host:port`"))?;
     let device = format!("modbus-tcp {address} unit {}", settings.modbus.unit_id);
-    let policy = policy(&settings.modbus, context, device)?;
-    let life = Arc::new(Lifecycle::new(&context.connection, &context.role));
+    let policy = policy(&settings.modbus, context, device.clone())?;
+    let life = Arc::new(Lifecycle::new(context, device));
     let wire = tcp::TcpWire::new(settings, address, context.clock.clone(), life.clone());
     Ok(opened(ModbusTransport::new(Wire::Tcp(Arc::new(wire)), policy, life, context)))
 }
@@ -42,9 +42,9 @@ pub(crate) fn open_rtu(settings: &ModbusRtu, context: &Context, buses: &Buses) -
         return Err(context.setting_error("unit_id", unit.to_string(), "1 to 247 on a serial line"));
     }
     let device = format!("modbus-rtu {} {mode} unit {unit}", settings.line.port.display());
-    let policy = policy(&settings.modbus, context, device)?;
+    let policy = policy(&settings.modbus, context, device.clone())?;
     let bus = buses.share(settings, context)?;
-    let life = Arc::new(Lifecycle::new(&context.connection, &context.role));
+    let life = Arc::new(Lifecycle::new(context, device));
     let wire = rtu::RtuWire::new(settings, bus, context.clock.clone(), life.clone());
     Ok(opened(ModbusTransport::new(Wire::Rtu(Arc::new(wire)), policy, life, context)))
 }

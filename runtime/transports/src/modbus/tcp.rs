@@ -1,15 +1,17 @@
 //! One Modbus TCP connection: opened and kept open by a task, used one request at a time under a fair lock.
 //!
 //! After a timeout or an answer that is none the connection is closed, so that a late answer never answers the next
-//! request. One that had answered before is opened again at once; one that never did waits with backoff, so that a
-//! device that accepts connections and says nothing is asked seldom.
+//! request. One that had answered is opened again when its first wait since it was opened is over, mostly at once, and
+//! requests wait for it; one that never did waits with backoff, so that a device that accepts connections and says
+//! nothing is asked seldom.
 
 use super::fault::WireError;
 use super::pacing::Pacing;
 use crate::address::Address;
 use crate::lifecycle::{Lifecycle, Signal};
+use crate::reopening::Reopening;
 use bulkhead_model::transport::{ModbusTcp, Reconnect};
-use bulkhead_sandbox::backoff::{Backoff, random_u32};
+use bulkhead_sandbox::backoff::random_u32;
 use bulkhead_sandbox::capability::{Clock, LinkState};
 use std::io;
 use std::io::ErrorKind;
@@ -17,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, watch};
@@ -170,53 +172,56 @@ impl TcpWire {
     pub(crate) async fn keep(self: Arc<Self>) {
         let mut signals = self.life.signals();
         let mut phase = self.phase.subscribe();
-        let mut backoff = Backoff::new(
-            Duration::from_millis(self.reconnect.first_ms.into()),
-            Duration::from_millis(self.reconnect.max_ms.into()),
-        );
+        let mut reopening = Reopening::new(self.reconnect);
         loop {
             self.phase.send_replace(Phase::Connecting);
             let connected = tokio::select! {
                 connected = self.connect() => connected,
                 signal = signals.next() => if signal == Signal::Stop { break } else { continue },
             };
-            match connected {
+            let (down, wait) = match connected {
                 Ok(closed) => {
+                    let connected_at = Instant::now();
                     let signal = tokio::select! {
                         _ = phase.wait_for(|phase| *phase != Phase::Connected) => None,
                         signal = signals.next() => Some(signal),
                     };
                     closed.cancel();
                     self.slot.lock().await.0 = None;
+                    let lived = connected_at.elapsed();
                     match signal {
                         Some(Signal::Stop) => break,
-                        Some(Signal::Reconnect) => {
-                            self.life.set(LinkState::Connecting);
-                            continue;
-                        }
-                        None if self.answered.load(Ordering::Relaxed) => {
-                            backoff.succeeded();
-                            self.life.set(LinkState::Connecting);
-                            continue;
-                        }
-                        None => {}
+                        Some(Signal::Reconnect) => (None, reopening.on_request(lived, random_u32())),
+                        None if self.answered.load(Ordering::Relaxed) => (None, reopening.after_answers(lived)),
+                        None => (Some(self.why_silent()), reopening.after_session(lived, random_u32())),
                     }
                 }
-                Err(reason) => self.life.set(LinkState::Down { reason }),
-            }
-            let wait = backoff.next(random_u32());
-            let reason = match self.life.state() {
-                LinkState::Down { reason } => reason,
-                _ => format!("{} closed the connection without an answer", self.address),
+                Err(reason) => (Some(reason), reopening.after_failure(random_u32())),
             };
-            self.life.set(LinkState::Down { reason: reason.clone() });
-            self.phase.send_replace(Phase::Waiting { reason });
+            match down {
+                Some(reason) => {
+                    self.life.set(LinkState::Down { reason: reason.clone() });
+                    self.phase.send_replace(Phase::Waiting { reason });
+                }
+                None => {
+                    self.life.set(LinkState::Connecting);
+                    self.phase.send_replace(Phase::Connecting);
+                }
+            }
             if !signals.pause(wait).await {
                 break;
             }
             self.life.set(LinkState::Connecting);
         }
         self.phase.send_replace(Phase::Waiting { reason: "stopped".into() });
+    }
+
+    /// Why a connection that brought no answer is down.
+    fn why_silent(&self) -> String {
+        match self.life.state() {
+            LinkState::Down { reason } => reason,
+            _ => format!("{} closed the connection without an answer", self.address),
+        }
     }
 
     async fn connect(&self) -> Result<CancellationToken, String> {

@@ -14,11 +14,13 @@ use super::stream::{Stream, Turn};
 use super::will::Will;
 use crate::lifecycle::{Lifecycle, Signal, Signals};
 use crate::queue::Filler;
-use bulkhead_sandbox::backoff::{Backoff, random_u32};
+use crate::reopening::Reopening;
+use crate::repeats::Kind;
+use bulkhead_sandbox::backoff::random_u32;
 use bulkhead_sandbox::capability::{Clock, Frame, FrameKind, LinkState};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// While this much waits to be written, no further messages of ours are taken.
@@ -47,42 +49,48 @@ pub(crate) struct Driver {
 
 enum End {
     Signal(Signal),
-    Lost { reason: String, was_alive: bool },
+    Lost(String),
 }
 
 impl Driver {
     /// Connects and stays connected until the transport stops.
     pub(crate) async fn keep(mut self) {
         let mut signals = self.life.signals();
-        let reconnect = self.options.reconnect;
-        let mut backoff = Backoff::new(
-            Duration::from_millis(reconnect.first_ms.into()),
-            Duration::from_millis(reconnect.max_ms.into()),
-        );
+        let mut reopening = Reopening::new(self.options.reconnect);
         loop {
             let connected = tokio::select! {
                 connected = self.connect() => connected,
-                signal = signals.next() => if signal == Signal::Stop { return } else { continue },
-            };
-            let reason = match connected {
-                Ok((stream, ack)) => match self.run(stream, &ack, &mut signals).await {
-                    End::Signal(Signal::Stop) => return,
-                    End::Signal(Signal::Reconnect) => {
-                        self.life.set(LinkState::Connecting);
-                        continue;
+                signal = signals.next() => {
+                    if signal == Signal::Stop {
+                        return;
                     }
-                    End::Lost { reason, was_alive } => {
-                        if was_alive {
-                            backoff.succeeded();
+                    self.void_tickets();
+                    continue;
+                }
+            };
+            let (lost, wait) = match connected {
+                Ok((stream, ack)) => {
+                    let connected_at = Instant::now();
+                    let end = self.run(stream, &ack, &mut signals).await;
+                    let lived = connected_at.elapsed();
+                    match end {
+                        End::Signal(Signal::Stop) => return,
+                        End::Signal(Signal::Reconnect) => {
+                            self.void_tickets();
+                            (None, reopening.on_request(lived, random_u32()))
                         }
-                        reason
+                        End::Lost(reason) => (Some(reason), reopening.after_session(lived, random_u32())),
                     }
-                },
-                Err(reason) => reason,
+                }
+                Err(reason) => (Some(reason), reopening.after_failure(random_u32())),
             };
+            let reason = lost.as_deref().unwrap_or("it is connected anew on request");
             let reason = format!("broker {}: {reason}", self.options.address);
-            self.life.set(LinkState::Down { reason: reason.clone() });
-            if !self.refuse_for(backoff.next(random_u32()), &reason, &mut signals).await {
+            self.life.set(match lost {
+                Some(_) => LinkState::Down { reason: reason.clone() },
+                None => LinkState::Connecting,
+            });
+            if !self.refuse_for(wait, &reason, &mut signals).await {
                 return;
             }
             self.life.set(LinkState::Connecting);
@@ -95,12 +103,22 @@ impl Driver {
         loop {
             tokio::select! {
                 () = &mut over => return true,
-                signal = signals.next() => return signal == Signal::Reconnect,
+                signal = signals.next() => {
+                    self.void_tickets();
+                    return signal == Signal::Reconnect;
+                }
                 Some(command) = self.commands.recv() => {
                     let _ = command.waiter.send(Err(PublishError::NotConnected(reason.to_owned())));
                 }
             }
         }
+    }
+
+    /// Whoever asks for a new connection will not acknowledge what came over the old ones: the broker sends it again,
+    /// and it is delivered again, QoS 2 too.
+    fn void_tickets(&mut self) {
+        self.session.forget_uncommitted();
+        self.acks.void(self.session.number());
     }
 
     /// From the socket to the broker's acceptance.
@@ -144,14 +162,12 @@ impl Driver {
     async fn run(&mut self, mut stream: Stream, ack: &ConnAck, signals: &mut Signals) -> End {
         self.counters.connects.fetch_add(1, Ordering::Relaxed);
         self.connection += 1;
-        self.acks.begin_connection(self.connection);
         let begun = self.begin(&mut stream, ack);
         if begun.is_ok() {
             self.frames.push_notice(self.notice(FrameKind::Connected));
         }
-        let mut was_alive = false;
         let end = match begun {
-            Ok(()) => self.serve(&mut stream, ack, signals, &mut was_alive).await,
+            Ok(()) => self.serve(&mut stream, ack, signals).await,
             Err(reason) => Err(reason),
         };
         self.frames.push_all(&mut self.batch);
@@ -161,7 +177,7 @@ impl Driver {
                 self.say_goodbye(&mut stream).await;
                 End::Signal(signal)
             }
-            Err(reason) => End::Lost { reason, was_alive },
+            Err(reason) => End::Lost(reason),
         }
     }
 
@@ -181,6 +197,7 @@ impl Driver {
     fn begin(&mut self, stream: &mut Stream, ack: &ConnAck) -> Result<(), String> {
         let codec = self.options.codec;
         let again = self.session.resume(ack.session_present, ack.receive_maximum, Waiter::is_closed);
+        self.acks.begin_connection(self.connection, self.session.number());
         for again in again {
             match again {
                 Again::Publish(publish) => codec.put_publish(&mut stream.out, &publish, ack.max_packet_bytes)?,
@@ -197,13 +214,7 @@ impl Driver {
         codec.put_subscribe(&mut stream.out, packet_id, &self.options.subscribe, self.options.qos)
     }
 
-    async fn serve(
-        &mut self,
-        stream: &mut Stream,
-        ack: &ConnAck,
-        signals: &mut Signals,
-        was_alive: &mut bool,
-    ) -> Result<Signal, String> {
+    async fn serve(&mut self, stream: &mut Stream, ack: &ConnAck, signals: &mut Signals) -> Result<Signal, String> {
         let keep_alive_s = ack.keep_alive_s.unwrap_or(self.options.keep_alive_s).max(2);
         let half = Duration::from_millis(u64::from(keep_alive_s) * 500);
         let mut ticks = tokio::time::interval(half);
@@ -230,7 +241,6 @@ impl Driver {
                         silent_ticks = 0;
                     }
                     if turn == Turn::Read {
-                        *was_alive = true;
                         self.take_in(stream)?;
                     }
                 }
@@ -314,8 +324,7 @@ impl Driver {
             if refused.len() == results.len() {
                 return Err(format!("the broker refuses the subscriptions: {refused_words}"));
             }
-            let address = &self.options.address;
-            self.life.warn(&format!("broker {address} refuses the subscriptions {refused_words}"));
+            self.life.warn_seldom(Kind::Refused, &format!("the broker refuses the subscriptions {refused_words}"));
         }
         self.subscribed = true;
         self.life.set(LinkState::Up);
@@ -333,9 +342,10 @@ impl Driver {
         if publish.payload.len() > self.options.max_message_bytes {
             self.counters.too_long.fetch_add(1, Ordering::Relaxed);
             let (bytes, max) = (publish.payload.len(), self.options.max_message_bytes);
-            self.life.warn(&format!(
-                "a message of {bytes} bytes on `{topic}` was dropped: at most {max} (max_message_bytes)"
-            ));
+            let message = format!(
+                "a message of {bytes} bytes was dropped: at most {max} (max_message_bytes); its topic: `{topic}`"
+            );
+            self.life.warn_seldom(Kind::TooLong, &message);
             dismiss(&publish, stream);
             return Ok(());
         }
@@ -374,7 +384,7 @@ impl Driver {
         put_disconnect(&mut stream.out);
         let sent = tokio::time::timeout(Duration::from_millis(GOODBYE_TIMEOUT_MS), stream.turn(false)).await;
         if !matches!(sent, Ok(Ok(Turn::Written))) {
-            tracing::debug!(broker = %self.options.address, "the good-bye was not sent");
+            self.life.debug("the good-bye was not sent");
         }
     }
 }

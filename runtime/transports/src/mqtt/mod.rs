@@ -57,6 +57,7 @@ struct MqttTransport {
     /// Taken by `start`.
     driver: Mutex<Option<Driver>>,
     will: Arc<Will>,
+    acks: Arc<Acks>,
     life: Arc<Lifecycle>,
     task: Task,
     counters: Arc<Counters>,
@@ -66,13 +67,13 @@ pub(crate) fn open(settings: &Settings, context: Context) -> Result<Opened, Tran
     let options = options(settings, &context)?;
     let (commands, received) = mpsc::channel(COMMANDS_MAX);
     let (filler, taker) = queue();
-    let life = Arc::new(Lifecycle::new(&context.connection, &context.role));
     let counters = Arc::new(Counters::default());
     let will = Arc::new(Will::new(settings.last_will.as_ref().map(will_of)));
     let acks = Arc::new(Acks::default());
     let version = if options.codec.is_v5 { "5" } else { "3.1.1" };
     let secured = if options.tls.is_some() { " with TLS" } else { "" };
     let description = format!("mqtt {} (MQTT {version}{secured})", options.address);
+    let life = Arc::new(Lifecycle::new(&context, description.clone()));
     let transport = Arc::new(MqttTransport {
         connection: context.connection.clone(),
         description,
@@ -94,6 +95,7 @@ pub(crate) fn open(settings: &Settings, context: Context) -> Result<Opened, Tran
             batch: Vec::new(),
         })),
         will,
+        acks: acks.clone(),
         life,
         task: Task::default(),
         counters,
@@ -263,6 +265,8 @@ impl Link for MqttTransport {
     }
 
     async fn reconnect(&self) {
+        // At once, not when the task hears of it: whatever is acknowledged from now on comes again.
+        self.acks.close();
         self.life.reconnect();
     }
 

@@ -68,7 +68,8 @@ impl<W> Session<W> {
         Self { number: 0, next_id: 1, limit: OUTGOING_MAX, outgoing: VecDeque::new(), incoming: BTreeMap::new() }
     }
 
-    /// Which session of the broker's this is; packet ids of another one mean nothing in it.
+    /// Which session of the broker's this is, or which part of it since uncommitted messages were last forgotten; what
+    /// is owed from another one means nothing in it.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
@@ -174,6 +175,13 @@ impl<W> Session<W> {
         }
     }
 
+    /// Nobody will commit the QoS 2 messages delivered so far: when the broker sends them again, they are delivered
+    /// again, and what comes late for their first delivery means nothing.
+    pub(crate) fn forget_uncommitted(&mut self) {
+        self.number += 1;
+        self.incoming.retain(|_, delivery| *delivery == Delivery::Committed);
+    }
+
     /// The broker has let go of a QoS 2 message: its id is free.
     pub(crate) fn released(&mut self, id: u16) {
         self.incoming.remove(&id);
@@ -245,6 +253,20 @@ mod tests {
         let _ = session.resume(false, 10, |()| false);
         assert_eq!(session.arrived(5), Arrival::Deliver, "another session's message");
         assert!(!session.committed(number, 5), "the ticket is of the old session");
+    }
+
+    #[test]
+    fn what_nobody_will_commit_is_delivered_again_and_what_is_committed_is_not() {
+        let mut session = Session::<()>::new();
+        let _ = session.resume(false, 10, |()| false);
+        let number = session.number();
+        assert_eq!([session.arrived(5), session.arrived(6)], [Arrival::Deliver, Arrival::Deliver]);
+        assert!(session.committed(number, 6));
+        session.forget_uncommitted();
+        let _ = session.resume(true, 10, |()| false);
+        assert_eq!([session.arrived(5), session.arrived(6)], [Arrival::Deliver, Arrival::Acknowledge]);
+        assert!(!session.committed(number, 5), "the first delivery's ticket is void");
+        assert!(session.committed(session.number(), 5));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Longest wait for anything in these tests.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -155,4 +156,18 @@ pub(crate) fn certificates(folder: &Path) {
             "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out {name}.pem -days 2 -extfile names"
         ));
     }
+}
+
+/// A peer that takes connections, plays its part on each and hangs up. How long the first `connects` of them took.
+pub(crate) async fn hangs_up_on<F: Future<Output = ()>>(
+    listener: &TcpListener,
+    connects: u32,
+    part: impl Fn(TcpStream) -> F,
+) -> Duration {
+    let begun = Instant::now();
+    for _ in 0..connects {
+        let (stream, _) = patiently("a connect", listener.accept()).await.unwrap();
+        part(stream).await;
+    }
+    begun.elapsed()
 }

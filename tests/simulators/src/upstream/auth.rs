@@ -115,7 +115,8 @@ impl Auth {
             return (400, json!({ "error": "unsupported_grant_type" }));
         }
         let in_body = field("client_id") == Some(client_id) && field("client_secret") == Some(client_secret);
-        if !in_body && !shows_basic(headers, client_id, client_secret) {
+        // RFC 6749 section 2.3.1: as user name and password both are form-encoded, which changes only unusual ones.
+        if !in_body && !shows_basic(headers, &form_encode(client_id), &form_encode(client_secret)) {
             return (401, json!({ "error": "invalid_client" }));
         }
         let token = tokens.give(*lifetime, now);
@@ -144,6 +145,16 @@ fn form(body: &[u8]) -> HashMap<String, String> {
     pairs
         .map(|(name, value)| (percent_decode(&name.replace('+', " ")), percent_decode(&value.replace('+', " "))))
         .collect()
+}
+
+/// A text as the value of an HTML form's field.
+fn form_encode(text: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'*' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
+        b' ' => "+".to_owned(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// Text without its percent escapes; a malformed one stays as it is.
