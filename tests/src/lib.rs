@@ -1,1 +1,41 @@
-//! Placeholder, replaced in the first slice.
+//! The harness of the end-to-end tests: the gateway's binary as a process, its API, and the foreign programs it meets.
+//!
+//! A [`Site`] is a config with its data folder on disk; [`Site::run`] makes a [`Gateway`] of it, which speaks HTTP and
+//! keeps its journal. [`Pymodbus`], [`Mosquitto`], [`SerialPair`] and [`mbpoll`] are software that others wrote.
+//! [`scenario`] runs the folders under `tests/scenarios`. Whatever waits does so for an event, with a bound, and says
+//! what was missing when the bound is reached.
+
+mod api;
+mod certificates;
+mod gateway;
+mod http_client;
+mod lines;
+mod mbpoll;
+mod mosquitto;
+mod number_stream;
+mod numbers;
+mod odata_service;
+mod openmetrics;
+mod programs;
+mod pymodbus;
+pub mod scenario;
+mod serial_pair;
+mod site;
+mod wait;
+
+pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Transport, Written};
+pub use certificates::Certificates;
+pub use gateway::Gateway;
+pub use http_client::http_client;
+pub use lines::Lines;
+pub use mbpoll::{mbpoll, mbpoll_registers};
+pub use mosquitto::{Mosquitto, MosquittoListener};
+pub use number_stream::NumberStream;
+pub use numbers::{NUMBERS, commit_numbers};
+pub use odata_service::ODataService;
+pub use openmetrics::parse_openmetrics;
+pub use programs::{adapters, gateway_binary, program};
+pub use pymodbus::Pymodbus;
+pub use serial_pair::SerialPair;
+pub use site::{CommandOutput, Site, run_command};
+pub use wait::{PATIENCE, until, within};

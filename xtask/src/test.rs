@@ -41,12 +41,13 @@ enum Step {
 }
 
 /// Debian packages that tests need, each with a program that shows it is there.
-const DEBIAN_NEEDS: [(&str, &str); 5] = [
+const DEBIAN_NEEDS: [(&str, &str); 6] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto-clients", "mosquitto_pub"),
     ("socat", "socat"),
     ("mbpoll", "mbpoll"),
     ("strace", "strace"),
+    ("openssl", "openssl"),
 ];
 
 /// The command.

@@ -172,7 +172,7 @@ impl Engine {
 async fn give_back_once_started(stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
-        () = tokio::time::sleep(STARTED_AFTER) => bulkhead_sandbox::give_memory_back(),
+        () = tokio::time::sleep(STARTED_AFTER) => bulkhead_sandbox::memory::give_back(),
     }
 }
 

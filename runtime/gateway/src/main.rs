@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
+    bulkhead_sandbox::memory::keep_little();
     let cli = Cli::parse();
     // Ring is the one TLS provider of the gateway; a second call would only mean that it is installed already.
     _ = rustls::crypto::ring::default_provider().install_default();

@@ -1,5 +1,4 @@
-//! The cache of compiled components on disk, and the one place of the workspace that loads machine code
-//! or calls into C by hand.
+//! The cache of compiled components on disk, and the one place of the workspace that loads machine code.
 //!
 //! A compiled component is stored under the SHA-256 of its component and the hash of everything in wasmtime that the code
 //! depends on (version, target, settings), so that neither a changed adapter nor an upgraded gateway ever meets an old one.
@@ -88,19 +87,6 @@ fn load_machine_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component
     // SAFETY: the bytes were made by `precompile_component`, just now or by this module in its private folder.
     unsafe { Component::deserialize(engine, code) }
 }
-
-/// Gives free memory back to the system. Compiling an adapter and reading a large config take tens of MB in small pieces,
-/// which the C library of GNU keeps for the thread that asked for them. Takes a millisecond or two: not for each reading.
-#[cfg(target_env = "gnu")]
-#[expect(unsafe_code, reason = "a call into the C library")]
-pub fn give_memory_back() {
-    // SAFETY: it takes no pointer, may be called at any time from any thread, and changes no memory in use.
-    unsafe { libc::malloc_trim(0) };
-}
-
-/// Gives free memory back to the system: other C libraries do by themselves.
-#[cfg(not(target_env = "gnu"))]
-pub fn give_memory_back() {}
 
 fn engine_hash(engine: &Engine) -> u64 {
     let mut hasher = DefaultHasher::new();

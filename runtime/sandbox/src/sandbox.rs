@@ -5,7 +5,7 @@ use crate::bindings::EveryRole;
 use crate::error::SandboxError;
 use crate::host::HostState;
 use crate::limits::{EPOCH_TICK, GUEST_STACK_BYTES};
-use crate::precompiled::{Cache, component_hash, give_memory_back};
+use crate::precompiled::{Cache, component_hash};
 use crate::schema::read_adapter_file;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -100,7 +100,7 @@ impl Sandbox {
             Some(cache) => cache.compile(engine, bytes, hash),
             None => Component::from_binary(engine, bytes),
         };
-        give_memory_back();
+        crate::memory::give_back();
         component
     }
 }
