@@ -34,7 +34,7 @@ struct Options {
     #[arg(long)]
     json: bool,
     /// Runs of each kind behind a ratio; the median counts.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=99))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=99))]
     rounds: u16,
     /// Measures only those whose names begin with one of these; all where none is named.
     #[arg(value_name = "NAME")]
