@@ -107,6 +107,12 @@ fn bracket(inside: &str) -> Result<(Step, &str), String> {
     }
 }
 
+/// Whether a name written bare would be read as something else.
+fn needs_quotes(name: &str, position: usize) -> bool {
+    let is_root = position == 0 && name.starts_with('$');
+    name.is_empty() || name == "*" || is_root || name.contains(['.', '[', ']'])
+}
+
 /// Without `$.` in front, as a point is named by it: `sensors[0].value`; `$` for the payload itself.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,7 +122,7 @@ impl fmt::Display for Path {
         for (position, step) in self.0.iter().enumerate() {
             match step {
                 Step::Item(item) => write!(f, "[{item}]")?,
-                Step::Field(name) if name.is_empty() || name.contains(['.', '[', ']']) => write!(f, "['{name}']")?,
+                Step::Field(name) if needs_quotes(name, position) => write!(f, "['{name}']")?,
                 Step::Field(name) if position == 0 => f.write_str(name)?,
                 Step::Field(name) => write!(f, ".{name}")?,
             }
@@ -142,7 +148,10 @@ mod tests {
         }
         assert_eq!(expected.to_string(), "sensors[0].value");
         assert_eq!(Path::parse("$"), Ok(Path::default()));
-        assert_eq!(Path::parse("['a.b']").expect("a path").to_string(), "['a.b']");
+        for quoted in ["['a.b']", "['$']", "['*']"] {
+            assert_eq!(Path::parse(quoted).expect("a path").to_string(), quoted);
+        }
+        assert_eq!(Path::parse(".$").expect("a path").to_string(), "['$']");
     }
 
     #[test]
@@ -167,7 +176,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_panics_and_what_parses_prints_as_itself(text in "\\PC{0,30}") {
-            if let Ok(path) = Path::parse(&text) && !path.to_string().contains('\'') {
+            // A name with both an apostrophe and a bracket cannot be written.
+            if let Ok(path) = Path::parse(&text) && !text.contains('\'') {
                 prop_assert_eq!(Path::parse(&path.to_string()), Ok(path));
             }
         }
