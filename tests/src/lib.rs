@@ -30,7 +30,7 @@ pub use http_client::http_client;
 pub use lines::Lines;
 pub use mbpoll::{mbpoll, mbpoll_registers};
 pub use mosquitto::{Mosquitto, MosquittoListener};
-pub use number_stream::{NumberStream, UNACKNOWLEDGED_MAX};
+pub use number_stream::NumberStream;
 pub use numbers::{NUMBERS, commit_numbers};
 pub use odata_service::ODataService;
 pub use openmetrics::parse_openmetrics;

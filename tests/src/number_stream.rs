@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Messages that wait for their acknowledgement; at a restart of the broker the stream sends them again.
-pub const UNACKNOWLEDGED_MAX: u16 = 100;
+const UNACKNOWLEDGED_MAX: u16 = 100;
 /// Messages that wait to be sent.
 const WAITING_MAX: usize = 10;
 /// Wait before the next connect while the broker is away.

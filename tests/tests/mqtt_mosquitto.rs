@@ -2,9 +2,7 @@
 //! payloads become, and that QoS 1 loses nothing over restarts of the broker, the gateway, or neither.
 
 use anyhow::{Context, Result, ensure};
-use bulkhead_tests::{
-    Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, Site, UNACKNOWLEDGED_MAX, program, within,
-};
+use bulkhead_tests::{Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, Site, program, within};
 use rumqttc_v4::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -240,11 +238,10 @@ fn number_of(reading: &Reading) -> Option<u64> {
 }
 
 /// None missing, none invented, first arrivals in order; returns how many came again.
-fn check_stream(numbers: &[u64], count: u64) -> usize {
+fn check_stream(numbers: &[u64], count: u64) {
     let mut seen = BTreeSet::new();
     let first: Vec<u64> = numbers.iter().copied().filter(|number| seen.insert(*number)).collect();
     assert_eq!(first, (1..=count).collect::<Vec<_>>(), "every number once in its order");
-    numbers.len() - first.len()
 }
 
 #[tokio::test]
@@ -262,12 +259,9 @@ async fn a_broker_restarted_during_the_stream_loses_nothing_and_the_session_goes
         }
         stream.publish_to(COUNT);
         stream.finish().await?;
-        let came_again = check_stream(&numbers(&gateway, COUNT).await?, COUNT);
-        // What was not acknowledged at a restart comes again, on both sides of the broker: the stream sends what it has on
-        // the way once more, which the broker takes for new messages; and to the gateway mosquitto sends 20 messages ahead
-        // of 3.1.1, of 5 as many as the gateway allows.
-        let at_a_restart = usize::from(UNACKNOWLEDGED_MAX) + 20;
-        ensure!(version == "5" || came_again <= 2 * at_a_restart, "{came_again} came again");
+        // At least once: how much comes again is the business of the stream, which sends what its broker has not
+        // acknowledged once more, and of the broker's own windows.
+        check_stream(&numbers(&gateway, COUNT).await?, COUNT);
         let line = gateway.api.connection("line").await?;
         let connects = line.transports[0].counters.get("connects_total").copied();
         ensure!(connects >= Some(3), "the broker was not left: {line:?}");
