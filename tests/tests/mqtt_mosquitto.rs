@@ -237,7 +237,7 @@ fn number_of(reading: &Reading) -> Option<u64> {
     reading.value.as_u64().filter(|_| reading.is_good() && reading.is_of("line/hall7.number"))
 }
 
-/// None missing, none invented, first arrivals in order; returns how many came again.
+/// None missing, none invented, first arrivals in order.
 fn check_stream(numbers: &[u64], count: u64) {
     let mut seen = BTreeSet::new();
     let first: Vec<u64> = numbers.iter().copied().filter(|number| seen.insert(*number)).collect();
