@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man => commands::generate::man_page(),
+        Command::CompileAdapter => bulkhead_sandbox::compile_adapter().map_err(Exit::Failed),
         asynchronous => runtime().and_then(|runtime| {
             let outcome = runtime.block_on(run(asynchronous));
             // A name that is still being looked up, or an adapter being compiled, does not hold the end up.
@@ -59,6 +60,6 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,
-        Command::Check(_) | Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Check(_) | Command::Completions { .. } | Command::Man | Command::CompileAdapter => Ok(()),
     }
 }
