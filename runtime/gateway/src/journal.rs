@@ -32,6 +32,8 @@ pub(crate) fn start(config: &Config) -> Result<(), Exit> {
                     "logging.format is \"journald\", but the systemd journal cannot be reached: {error}"
                 ))
             })?;
+            // `journalctl BULKHEAD_CONNECTION=boiler` shows one connection's lines.
+            let journald = journald.with_field_prefix(Some("BULKHEAD".to_owned()));
             Registry::default().with(journald.with_filter(levels)).try_init()
         }
     };
