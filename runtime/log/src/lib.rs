@@ -54,10 +54,13 @@
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
 mod batch;
+mod block;
 mod catalogue;
 mod clock;
+mod columns;
 mod config;
 mod delivery;
+mod directory;
 mod error;
 mod files;
 mod group;
@@ -70,8 +73,10 @@ mod query;
 mod reader;
 mod readings_table;
 mod retention;
+mod rows;
 mod scan;
 mod seal;
+mod sealed;
 mod sealer;
 mod segment;
 mod segment_set;
