@@ -154,7 +154,7 @@ impl Gateway {
 }
 
 /// The address in the line with which a gateway says that it runs.
-fn api_address(line: &str) -> Option<String> {
+pub(crate) fn api_address(line: &str) -> Option<String> {
     let (_, after) = line.split_once("its API is at http://")?;
     Some(after.split('/').next()?.to_owned())
 }

@@ -22,6 +22,7 @@ mod pymodbus;
 pub mod scenario;
 mod serial_pair;
 mod site;
+pub mod soak;
 mod wait;
 
 pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Transport, Written};

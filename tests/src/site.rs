@@ -123,8 +123,13 @@ pub async fn run_command<'a>(
 /// The gateway's program, to be given arguments. It ends with its handle.
 pub(crate) fn clean_command() -> Result<Command> {
     let mut command = Command::new(gateway_binary()?);
-    command.env_remove("BULKHEAD_CONFIG").env_remove("http_proxy").env("NO_COLOR", "1").kill_on_drop(true);
+    clean(&mut command);
     Ok(command)
+}
+
+/// Takes out of a command's environment what would change the gateway. It ends with its handle.
+pub(crate) fn clean(command: &mut Command) {
+    command.env_remove("BULKHEAD_CONFIG").env_remove("http_proxy").env("NO_COLOR", "1").kill_on_drop(true);
 }
 
 impl CommandOutput {
