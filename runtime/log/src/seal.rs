@@ -161,7 +161,7 @@ fn sum_up(connection: &Connection) -> rusqlite::Result<Option<Contents>> {
 }
 
 /// Puts a row behind the bytes that are to be summed.
-fn put_row(bytes: &mut Vec<u8>, seq: i64, point: u32, time: i64, status: u32, value: ValueRef<'_>) {
+pub(crate) fn put_row(bytes: &mut Vec<u8>, seq: i64, point: u32, time: i64, status: u32, value: ValueRef<'_>) {
     bytes.extend_from_slice(&seq.to_le_bytes());
     bytes.extend_from_slice(&point.to_le_bytes());
     bytes.extend_from_slice(&time.to_le_bytes());
