@@ -12,9 +12,12 @@ mod command;
 mod connection;
 mod engine;
 mod error;
+mod health;
 mod journal;
 pub mod outage;
 mod probe;
+mod process;
+mod recent;
 mod route;
 pub mod schedule;
 mod status;
@@ -25,7 +28,10 @@ pub use clock::SystemClock;
 pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
+pub use health::record_health;
 pub use probe::{Probe, ProbeReading};
+pub use process::{free_bytes, resident_bytes};
+pub use recent::RecentLines;
 pub use status::{
     ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,
 };
