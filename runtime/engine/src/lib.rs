@@ -7,6 +7,7 @@
 //! own: [`schedule`], [`outage`], `route::selection`, `route::batching`.
 
 mod assembly;
+mod backup;
 mod clock;
 mod command;
 mod connection;
@@ -24,6 +25,7 @@ mod status;
 mod stores;
 
 pub use assembly::{installed_adapters, schemas_in};
+pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups};
 pub use clock::SystemClock;
 pub use command::{Command, Written};
 pub use engine::Engine;

@@ -104,5 +104,6 @@ pub use error::LogError;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use log::{Log, LogId, Pending};
 pub use query::{Query, QueryRow, SqlValue};
+pub use sqlite::sqlite_version;
 pub use stats::LogStats;
 pub use stored::value_of;
