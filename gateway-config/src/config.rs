@@ -28,6 +28,9 @@ pub struct Config {
     /// The log of readings on disk.
     #[serde(default)]
     pub log: Log,
+    /// The gateway's own health as points.
+    #[serde(default)]
+    pub health: Health,
     /// Connections by name.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]
@@ -51,6 +54,12 @@ impl Config {
         self.resolve(&self.gateway.data_dir)
     }
 
+    /// The folder that a running gateway writes backups below: `backup_dir`, or `backups` in the data folder.
+    #[must_use]
+    pub fn backup_dir(&self) -> PathBuf {
+        self.gateway.backup_dir.as_ref().map_or_else(|| self.data_dir().join("backups"), |dir| self.resolve(dir))
+    }
+
     /// The component of a connection's adapter: `<adapters_dir>/<adapter>.wasm`.
     #[must_use]
     pub fn adapter_file(&self, adapter: &str) -> PathBuf {
@@ -69,11 +78,13 @@ pub struct Gateway {
     pub data_dir: PathBuf,
     /// Folder of the adapters' `.wasm` files, relative to the config file.
     pub adapters_dir: PathBuf,
+    /// Folder that backups are written below, relative to the config file. None: `backups` in the data folder.
+    pub backup_dir: Option<PathBuf>,
 }
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { name: "bulkhead".into(), data_dir: "data".into(), adapters_dir: "adapters".into() }
+        Self { name: "bulkhead".into(), data_dir: "data".into(), adapters_dir: "adapters".into(), backup_dir: None }
     }
 }
 
@@ -241,6 +252,24 @@ impl Default for Log {
             retention_max_age_s: 31_536_000,
             retention_max_bytes: 4 << 30,
         }
+    }
+}
+
+/// The connection under whose name the gateway's own health is recorded; no other can have it.
+pub const HEALTH_CONNECTION: &str = "gateway";
+
+/// The gateway's own health as points of the built-in connection [`HEALTH_CONNECTION`].
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Seconds from one set of readings to the next; 0: none are recorded.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub interval_s: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { interval_s: 60 }
     }
 }
 

@@ -18,6 +18,7 @@ mod diagnostic;
 mod diff;
 pub mod glob;
 mod redact;
+mod redacted;
 mod render;
 mod route;
 mod schema;
@@ -27,10 +28,13 @@ mod walk;
 mod wanted;
 
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
-pub use config::{Api, ApiRole, Config, Credential, Durability, Gateway, Log, LogFormat, LogLevel, Logging};
+pub use config::{
+    Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel, Logging,
+};
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Edit, Section, diff};
+pub use redacted::{Redacted, redacted};
 pub use route::{Convert, Rename, Route, RouteStart};
 pub use schema::json_schema;
 pub use walk::nearest;

@@ -9,6 +9,35 @@ const TELLTALES: [&str; 6] = ["passw", "pasw", "pwd", "token", "secret", "api_ke
 /// Unless its name ends so: then it says where something is.
 const HARMLESS_ENDS: [&str; 3] = ["_url", "_file", "_path"];
 
+/// Places of secrets that are found without knowing what the text is: values of telling keys and users in URLs.
+pub(crate) fn loose_secrets(text: &str) -> Vec<Range<usize>> {
+    telltale_values(text).into_iter().chain(user_infos(text)).collect()
+}
+
+/// The lines of a text, line ends included, and whether each is inside of a private key (PEM, RFC 7468).
+fn lines_of_keys(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut inside = false;
+    text.split_inclusive('\n').map(move |line| {
+        let marks = |what: &str| line.contains(what) && line.contains("PRIVATE KEY-----");
+        inside &= !marks("-----END ");
+        let is_key = inside;
+        inside |= marks("-----BEGIN ");
+        (line, is_key)
+    })
+}
+
+/// What stands inside of private keys in a text, line by line.
+pub(crate) fn key_lines(text: &str) -> impl Iterator<Item = &str> {
+    lines_of_keys(text).filter(|(_, is_key)| *is_key).map(|(line, _)| line.trim())
+}
+
+/// The text without private keys: between the lines that mark one only `*` is left.
+pub(crate) fn cover_keys(text: &str) -> String {
+    let cover = |character: char| if character.is_whitespace() { character } else { '*' };
+    let shown = |(line, is_key): (&str, bool)| if is_key { line.chars().map(cover).collect() } else { line.to_owned() };
+    lines_of_keys(text).map(shown).collect()
+}
+
 /// The text with the given places and the values of telling keys covered.
 pub(crate) fn cover(text: &str, secrets: &[Range<usize>]) -> String {
     let mut bytes = text.as_bytes().to_vec();

@@ -4,6 +4,7 @@ use crate::credential::Credentials;
 use crate::gate::Gate;
 use crate::limits::STREAMS_MAX;
 use crate::odata::GatewayService;
+use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
@@ -21,6 +22,7 @@ pub(crate) struct App {
     /// Event streams end with it.
     pub(crate) shutdown: CancellationToken,
     pub(crate) odata: Arc<GatewayService>,
+    pub(crate) operations: Operations,
 }
 
 /// The shared state as handlers take it.
@@ -32,10 +34,11 @@ impl App {
         credentials: Credentials,
         listen: SocketAddr,
         shutdown: CancellationToken,
+        operations: Operations,
     ) -> Self {
         let odata = Arc::new(GatewayService::new(engine.clone()));
         let gate = Gate { credentials, listen };
-        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata }
+        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata, operations }
     }
 
     /// Does what may wait for the disk, off the async threads.

@@ -14,6 +14,7 @@
 //! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
 //! | `/odata/v4/` | the log as an OData service |
+//! | `/api/v1/backup`, `/api/v1/journal` | a backup below the configured folder; the journal's last lines |
 //! | `/metrics`, `/healthz`, `/readyz` | for those who watch over it |
 //!
 //! What decides (credentials, origins, parameters, paths, the bounds of a page) are plain functions over values; the rest
@@ -21,6 +22,7 @@
 //! as its standard wants them.
 
 mod app;
+mod backup;
 mod connections;
 mod credential;
 mod error;
@@ -31,11 +33,13 @@ mod gate;
 mod health;
 mod history;
 mod hooks;
+mod journal;
 mod json;
 mod limits;
 mod metrics;
 mod moment;
 mod odata;
+mod operations;
 mod origin;
 mod page;
 mod parameters;
@@ -49,4 +53,5 @@ mod write;
 
 pub use credential::{Credentials, ServerConfig};
 pub use error::ApiError;
+pub use operations::{Operations, Turns};
 pub use server::Server;

@@ -44,3 +44,5 @@ pub(crate) const PARAMETERS_MAX: usize = 64;
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait for the log to take the append with which its health is tried.
 pub(crate) const HEALTH_MAX: Duration = Duration::from_secs(5);
+/// Longest time between two turns of the server's loop while it waits for clients.
+pub(crate) const TURN: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use axum::http::{Uri, header};
 use axum::response::IntoResponse;
-use bulkhead_engine::{ConnectionStatus, Engine, RouteStatus};
+use bulkhead_engine::{ConnectionStatus, Engine, RouteStatus, resident_bytes};
 use bulkhead_log::LogStats;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -165,27 +165,4 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
     let last_commit = Gauge::<f64, AtomicU64>::default();
     last_commit.set(stats.last_commit.as_secs_f64());
     registry.register_with_unit("log_last_commit", "How long the last commit took", Unit::Seconds, last_commit);
-}
-
-/// What the process has in RAM, as the kernel tells; none where it does not.
-fn resident_bytes() -> Option<u64> {
-    resident_of(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-/// The line `VmRSS:   1234 kB` of a process's status.
-fn resident_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resident_memory_is_read_in_bytes() {
-        assert_eq!(resident_of("Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2_097_152));
-        assert_eq!(resident_of("Name:\tx\n"), None);
-    }
 }

@@ -2,7 +2,10 @@
 
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
-use crate::{connections, events, front_page, gate, health, history, hooks, metrics, odata, points, routes, write};
+use crate::{
+    backup, connections, events, front_page, gate, health, history, hooks, journal, metrics, odata, points, routes,
+    write,
+};
 use axum::http::{StatusCode, Uri};
 use axum::routing::{any, get};
 use axum::{Router, middleware};
@@ -25,6 +28,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/routes", get(routes::all))
         .route("/api/v1/routes/{route}", get(routes::one))
         .route("/api/v1/routes/{route}/dead-letters", get(routes::dead_letters))
+        .route("/api/v1/backup", get(backup::newest).post(backup::begin))
+        .route("/api/v1/journal", get(journal::lines))
         .route("/hooks/{connection}", any(hooks::hook))
         .route("/hooks/{connection}/{*path}", any(hooks::hook))
         .route("/odata/v4", any(odata::answer))

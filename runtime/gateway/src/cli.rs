@@ -38,6 +38,27 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -- -3"
     )]
     Write(WriteArguments),
+    /// Make a backup of the log, the config and the adapters: through the running gateway where there is one, else directly.
+    ///
+    /// It is written below gateway.backup_dir, read back and compared before it gets its name. Secrets are not in it: files
+    /// that hold them stay where they are, those in the config itself are covered.
+    #[command(
+        after_help = "Examples:\n  bulkhead backup -c /etc/bulkhead/gateway.toml\n  bulkhead backup before-update --json | jq -r .dir"
+    )]
+    Backup(BackupArguments),
+    /// Check a backup and make a log of it in the data folder of a gateway that is stopped.
+    ///
+    /// The restored log has a new id, and numbers readings behind everything the original had reserved. Config and
+    /// adapters are in the backup as plain files; nothing of them is put anywhere.
+    #[command(
+        after_help = "Examples:\n  bulkhead restore /var/lib/bulkhead/backups/before-update --check\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead --replace"
+    )]
+    Restore(RestoreArguments),
+    /// Collect what somebody needs who is to help, without secrets and without readings, in one file.
+    #[command(
+        after_help = "Examples:\n  bulkhead support-bundle -c /etc/bulkhead/gateway.toml\n  bulkhead support-bundle -o /tmp/bundle.tar.gz"
+    )]
+    SupportBundle(SupportBundleArguments),
     /// Run simulated devices, an upstream and the gateway between them, with a live table of points.
     #[command(
         after_help = "Examples:\n  bulkhead demo --config gateway-config/examples/demo.toml --adapters target/adapters\n  bulkhead demo --once 100"
@@ -122,6 +143,51 @@ pub(crate) struct WriteArguments {
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    /// The backup's name below gateway.backup_dir; by default the gateway's name and the time.
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print what was made as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// The backup's folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) backup: PathBuf,
+    /// The data folder (gateway.data_dir) to put the log into.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, required_unless_present = "check")]
+    pub(crate) to: Option<PathBuf>,
+    /// Only check the backup; write nothing.
+    #[arg(long, conflicts_with_all = ["to", "replace", "continue_after"])]
+    pub(crate) check: bool,
+    /// Set a log that is in the data folder aside, under another name.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The highest seq that systems above have from the original; new readings are numbered behind it.
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) continue_after: Option<u64>,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `support-bundle`.
+#[derive(Debug, Args)]
+pub(crate) struct SupportBundleArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// The file to write; by default bulkhead-support-<time>.tar.gz in the working folder.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Arguments of `demo`.

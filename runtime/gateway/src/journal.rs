@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use bulkhead_config::{Config, LogFormat, LogLevel};
+use bulkhead_engine::RecentLines;
 use std::collections::BTreeMap;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
@@ -11,20 +12,29 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-/// Starts the journal as a config asks for it. Lines go to stderr, or to the systemd journal.
-pub(crate) fn start(config: &Config) -> Result<(), Exit> {
+/// Starts the journal as a config asks for it. Lines go to stderr, or to the systemd journal; the last ones are kept in
+/// memory as well.
+pub(crate) fn start(config: &Config) -> Result<RecentLines, Exit> {
     let levels = Levels::of(config);
+    let recent = RecentLines::default();
+    let kept = recent.clone();
+    let kept = tracing_subscriber::fmt::layer()
+        .with_writer(move || OneLine(Kept(kept.clone())))
+        .with_ansi(false)
+        .with_target(false)
+        .with_filter(levels.clone());
+    let registry = Registry::default().with(kept);
     let outcome = match config.logging.format {
         LogFormat::Plain => {
             let plain = tracing_subscriber::fmt::layer()
                 .with_writer(|| OneLine(std::io::stderr()))
                 .with_ansi(crate::console::stderr_is_coloured())
                 .with_target(false);
-            Registry::default().with(plain.with_filter(levels)).try_init()
+            registry.with(plain.with_filter(levels)).try_init()
         }
         LogFormat::Json => {
             let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
-            Registry::default().with(json.with_filter(levels)).try_init()
+            registry.with(json.with_filter(levels)).try_init()
         }
         LogFormat::Journald => {
             let journald = tracing_journald::layer().map_err(|error| {
@@ -34,10 +44,25 @@ pub(crate) fn start(config: &Config) -> Result<(), Exit> {
             })?;
             // `journalctl BULKHEAD_CONNECTION=boiler` shows one connection's lines.
             let journald = journald.with_field_prefix(Some("BULKHEAD".to_owned()));
-            Registry::default().with(journald.with_filter(levels)).try_init()
+            registry.with(journald.with_filter(levels)).try_init()
         }
     };
-    outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))
+    outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))?;
+    Ok(recent)
+}
+
+/// Puts each event into the lines that are kept.
+struct Kept(RecentLines);
+
+impl std::io::Write for Kept {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        self.0.push(&String::from_utf8_lossy(event));
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A quiet journal for commands that print their own results: warnings and errors on stderr.
@@ -75,6 +100,7 @@ impl<W: std::io::Write> std::io::Write for OneLine<W> {
 }
 
 /// The least important level of each connection's lines, and of all others.
+#[derive(Clone)]
 struct Levels {
     general: Level,
     connections: BTreeMap<String, Level>,

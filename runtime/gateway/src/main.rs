@@ -5,6 +5,8 @@ mod commands;
 mod console;
 mod exit;
 mod journal;
+mod notify;
+mod watchdog;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -60,6 +62,9 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,
+        Command::Backup(arguments) => commands::backup::backup(&arguments).await,
+        Command::Restore(arguments) => commands::restore::restore(&arguments).await,
+        Command::SupportBundle(arguments) => commands::support_bundle::support_bundle(&arguments).await,
         Command::Check(_) | Command::Completions { .. } | Command::Man | Command::CompileAdapter => Ok(()),
     }
 }

@@ -49,6 +49,14 @@ pub(crate) const QUERY_WAIT: Duration = Duration::from_secs(5);
 pub(crate) const QUERY_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Dead letters kept a route; beyond it the oldest goes.
 pub(crate) const DEAD_LETTERS_MAX_PER_ROUTE: u64 = 10_000;
+/// Bytes a backup copies and syncs at a time, so that a commit waits for no more than these on the medium.
+pub(crate) const BACKUP_PIECE_BYTES: usize = 256 * 1024;
+/// Most bytes a second a backup copies. It also leaves the medium alone for at least as long as it has used it.
+pub(crate) const BACKUP_MAX_BYTES_PER_S: u64 = 32 * 1024 * 1024;
+/// Rows a backup's check reads before it pauses for as long as they took.
+pub(crate) const BACKUP_CHECK_ROWS: u64 = 20_000;
+/// Longest manifest of a backup that is read.
+pub(crate) const BACKUP_MANIFEST_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Points of one connection; a connection that declares more gets [`LogError::TooManyPoints`].
 pub const POINTS_MAX_PER_CONNECTION: usize = 20_000;
 /// Keys in an adapter's memory.

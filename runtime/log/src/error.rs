@@ -149,6 +149,25 @@ pub enum LogError {
         /// The number.
         number: u64,
     },
+    /// There is something where a backup or a restored log is to go.
+    #[error("{} is there already and not empty: {hint}", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A backup is not what its manifest says.
+    #[error("the backup is damaged: {}: {what}", path.display())]
+    BackupDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        what: String,
+    },
+    /// Whoever asked for a backup has called it off; nothing of it is left.
+    #[error("the backup was called off")]
+    CalledOff,
     /// The log has been closed.
     #[error("the log is closed")]
     Closed,

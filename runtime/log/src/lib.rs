@@ -48,11 +48,17 @@
 //! otherwise it is sealed like every older open one, off the writer's thread. The latest readings are rebuilt from the
 //! newest segments backwards: the first few before [`LogConfig::open`] returns, the older ones behind its back.
 //!
+//! # Backup
+//!
+//! [`Log::backup_to`] copies the log while it is written to; [`restore`] makes a folder of a copy, under a new log id. See
+//! the module `backup` for what is in one and why it is consistent.
+//!
 //! # Threads
 //!
 //! One writer (group commit), one sealer (seals, applies retention). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
+mod backup;
 mod batch;
 mod block;
 mod catalogue;
@@ -88,6 +94,10 @@ mod stats;
 mod stored;
 mod writer;
 
+pub use backup::{
+    BackupProgress, BackupReport, BackupStage, Beside, BesideContent, OnProgress, Restore, Restored, restore,
+    verify_backup,
+};
 pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
@@ -99,5 +109,6 @@ pub use error::LogError;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use log::{Log, LogId, Pending};
 pub use query::{Query, QueryRow, SqlValue};
+pub use sqlite::sqlite_version;
 pub use stats::LogStats;
 pub use stored::value_of;

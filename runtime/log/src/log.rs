@@ -75,6 +75,11 @@ impl Log {
         Ok(Self { shared: opened.shared, queue: Arc::new(queue) })
     }
 
+    /// What the log's threads share, for the modules that work beside them.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// The log's identity; part of idempotency keys, delta links and event ids.
     #[must_use]
     pub fn id(&self) -> LogId {

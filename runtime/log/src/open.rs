@@ -92,7 +92,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
 }
 
 /// Takes the folder's lock.
-fn lock(dir: &Path) -> Result<File, LogError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, LogError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
     match file.try_lock() {
@@ -103,7 +103,7 @@ fn lock(dir: &Path) -> Result<File, LogError> {
 }
 
 /// A new log id: 128 random bits in hexadecimal digits.
-fn new_id() -> Result<String, LogError> {
+pub(crate) fn new_id() -> Result<String, LogError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         io_error("draw a log id for", Path::new("state.db"))(std::io::Error::other(error.to_string()))

@@ -35,6 +35,12 @@ pub(crate) fn assert_version() -> Result<(), LogError> {
     Ok(())
 }
 
+/// The version of the SQLite that is linked.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
+
 /// Makes a [`LogError::Sqlite`] of a SQLite error.
 pub(crate) fn sqlite_error(action: &'static str, path: &Path) -> impl Fn(rusqlite::Error) -> LogError + use<> {
     let path = path.to_owned();

@@ -65,7 +65,8 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
     Ok(record)
 }
 
-fn read_record(connection: &Connection) -> rusqlite::Result<LogRecord> {
+/// What a `state.db` says of its log.
+pub(crate) fn read_record(connection: &Connection) -> rusqlite::Result<LogRecord> {
     let mut select = connection.prepare("SELECT value FROM log WHERE key = ?1")?;
     Ok(LogRecord {
         format: select.query_row([key::FORMAT], |row| row.get(0))?,

@@ -1,8 +1,8 @@
 //! Which readings a route takes and what it makes of them: selection by glob, new names, linear conversion, units.
 //! A pure policy over the config and the catalogue.
 
-use bulkhead_config::Route;
 use bulkhead_config::glob::{Selector, expand};
+use bulkhead_config::{HEALTH_CONNECTION, Route};
 use bulkhead_log::{Catalogue, Row};
 use bulkhead_model::{Kind, PointId, Value};
 use bulkhead_sandbox::{kind_to_wit, value_to_wit, wit};
@@ -92,7 +92,11 @@ impl Selection {
     fn select_point(&self, id: PointId, catalogue: &Catalogue) -> Option<Selected> {
         let point = catalogue.by_id(id)?;
         let (connection, name) = (&*point.connection, point.info.name.as_str());
-        if connection == self.to || !self.select.iter().any(|selector| selector.matches(connection, name)) {
+        // A wildcard means the devices; the gateway's own health is taken by its name.
+        let takes = |selector: &Selector| {
+            selector.matches(connection, name) && (connection != HEALTH_CONNECTION || selector.is_of(connection))
+        };
+        if connection == self.to || !self.select.iter().any(takes) {
             return None;
         }
         let new_name = self.rename.iter().find_map(|(selector, template)| {
@@ -170,6 +174,20 @@ mod tests {
         let Some(wit::Value::Real(value)) = batch.entries[0].reading.value else { panic!("{batch:?}") };
         assert!((value - 26.85).abs() < 1e-9);
         assert_eq!((batch.entries[0].seq, batch.entries[0].reading.time), (7, Some(5)));
+    }
+
+    #[test]
+    fn the_gateways_own_health_is_taken_by_its_name_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = bulkhead_log::LogConfig::new(dir.path()).open().unwrap();
+        let id = log.declare(HEALTH_CONNECTION, &[PointInfo::new("log.bytes", Kind::Integer)]).unwrap()[0];
+        let catalogue = log.catalogue();
+        let reading = Reading { point: id, time: Timestamp(5), status: Status::GOOD, value: None };
+        let row = Row { seq: 1, reading };
+        for (select, expected) in [("*/*", false), ("*/log.*", false), ("gateway/*", true), ("gateway/log.*", true)] {
+            let mut selection = Selection::new(&route(&format!("select = [\"*/*\", {select:?}]")));
+            assert_eq!(selection.takes(&row, &catalogue), expected, "{select}");
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! One module a command, and what they share: loading a config and setting up the sandbox.
 
+pub(crate) mod backup;
 pub(crate) mod check;
+mod client;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod poll;
+pub(crate) mod restore;
 pub(crate) mod run;
+pub(crate) mod support_bundle;
 pub(crate) mod test;
 pub(crate) mod write;
 

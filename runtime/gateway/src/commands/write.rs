@@ -1,10 +1,10 @@
 //! `bulkhead write`: a value to a point, through the running gateway where there is one, else directly.
 
-use super::{load_config, open_probe, poll};
+use super::{client, load_config, open_probe, poll};
 use crate::cli::WriteArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
-use bulkhead_config::{ApiRole, Config, Credential};
+use bulkhead_config::Config;
 use bulkhead_engine::Command;
 use serde_json::Value as Json;
 use std::time::Duration;
@@ -40,7 +40,7 @@ async fn through_gateway(arguments: &WriteArguments, config: &Config) -> Result<
     ]);
     let client = reqwest::Client::builder().connect_timeout(CONNECT_MAX).timeout(ANSWER_MAX).no_proxy().build()?;
     let request = client.post(url).json(&serde_json::json!({ "text": arguments.value }));
-    let response = match with_credential(request, config)?.send().await {
+    let response = match client::with_credential(request, config)?.send().await {
         Ok(response) => response,
         Err(error) if error.is_connect() => return Ok(None),
         Err(error) => return Err(Exit::failed(format!("the gateway at {listen} did not answer: {error}"))),
@@ -54,20 +54,6 @@ async fn through_gateway(arguments: &WriteArguments, config: &Config) -> Result<
             Err(Exit::failed(format!("the gateway at {listen} refused ({}): {detail}", status.as_u16())))
         }
     }
-}
-
-/// Adds the first credential of the config that may write.
-fn with_credential(request: reqwest::RequestBuilder, config: &Config) -> Result<reqwest::RequestBuilder, Exit> {
-    let operator = config.api.credentials.iter().find(|(_, credential)| credential.role() == ApiRole::Operator);
-    let Some((name, credential)) = operator else { return Ok(request) };
-    let secret = credential
-        .secret()
-        .reveal(&config.base_dir)
-        .map_err(|reason| Exit::failed(format!("api.credentials.{name}: {reason}")))?;
-    Ok(match credential {
-        Credential::Token { .. } => request.bearer_auth(secret),
-        Credential::Password { username, .. } => request.basic_auth(username, Some(secret)),
-    })
 }
 
 /// Puts the connection up for this one command.
