@@ -42,7 +42,8 @@ pub(crate) async fn dead_letters(state: Shared, Name(name): Name, uri: Uri) -> R
 }
 
 fn unknown(engine: &Engine, name: &str) -> Problem {
-    let known: Vec<&str> = engine.config().routes.keys().map(String::as_str).collect();
+    let config = engine.config();
+    let known: Vec<&str> = config.routes.keys().map(String::as_str).collect();
     Problem::not_found("no-such-route", format!("there is no route `{name}`"))
         .near(bulkhead_config::nearest(name, &known))
 }

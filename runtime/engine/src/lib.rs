@@ -15,6 +15,7 @@ mod error;
 mod journal;
 pub mod outage;
 mod probe;
+mod reload;
 mod route;
 pub mod schedule;
 mod status;
@@ -26,6 +27,7 @@ pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use probe::{Probe, ProbeReading};
+pub use reload::{Fate, Reloaded, Told, needs_restart};
 pub use status::{
     ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,
 };
