@@ -79,10 +79,16 @@ pub fn data_dir_of(text: &str, path: &Path) -> PathBuf {
 /// # Errors
 /// Everything that is wrong with it, warnings included; a file that cannot be read is a diagnostic too.
 pub fn load(path: &Path, schemas: &dyn AdapterSchemas) -> Result<Loaded, Diagnostics> {
-    let text = tree::read_file(path).map_err(|error| {
-        Diagnostics::of_file(&path.to_string_lossy(), format!("the config cannot be read: {error}"))
-    })?;
-    parse(&text, path, schemas)
+    parse(&read_text(path)?, path, schemas)
+}
+
+/// Reads a config file without checking it.
+///
+/// # Errors
+/// One diagnostic: it cannot be read, is too long, or no text.
+pub fn read_text(path: &Path) -> Result<String, Diagnostics> {
+    tree::read_file(path)
+        .map_err(|error| Diagnostics::of_file(&path.to_string_lossy(), format!("the config cannot be read: {error}")))
 }
 
 /// Checks the text of a config file. `path` is where it stands or would stand: it names the file in diagnostics, and

@@ -91,10 +91,10 @@ mod tests {
         let loaded = parse(OWN, path(), &AnyAdapter).unwrap();
         let moved = loaded.shown().replace("credentials.a", "credentials.b").replace("@h/", "@other/");
         let refused = loaded.uncover(OWN, &moved, path()).unwrap_err();
-        assert_eq!(refused.items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>(), [
-            "api.credentials.b.token",
-            "connections.c.settings.url"
-        ]);
+        assert_eq!(
+            refused.items.iter().map(|item| item.key.as_str()).collect::<Vec<_>>(),
+            ["api.credentials.b.token", "connections.c.settings.url"]
+        );
         let renewed = loaded.shown().replace("\"*******\"", "\"letmein\"");
         assert!(loaded.uncover(OWN, &renewed, path()).unwrap().contains("letmein"));
     }

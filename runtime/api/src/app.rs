@@ -1,11 +1,11 @@
 //! What all requests share.
 
-use crate::credential::Credentials;
+use crate::credential::LiveCredentials;
 use crate::gate::Gate;
 use crate::limits::STREAMS_MAX;
 use crate::odata::GatewayService;
 use crate::problem::{Problem, task_failed};
-use bulkhead_engine::Engine;
+use bulkhead_engine::{Engine, LiveConfig};
 use bulkhead_log::Log;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +21,8 @@ pub(crate) struct App {
     /// Event streams end with it.
     pub(crate) shutdown: CancellationToken,
     pub(crate) odata: Arc<GatewayService>,
+    /// The config as it can be changed; none: it stands in no file.
+    pub(crate) live: Option<Arc<LiveConfig>>,
 }
 
 /// The shared state as handlers take it.
@@ -29,13 +31,14 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        credentials: Credentials,
+        credentials: LiveCredentials,
         listen: SocketAddr,
         shutdown: CancellationToken,
+        live: Option<Arc<LiveConfig>>,
     ) -> Self {
         let odata = Arc::new(GatewayService::new(engine.clone()));
         let gate = Gate { credentials, listen };
-        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata }
+        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata, live }
     }
 
     /// Does what may wait for the disk, off the async threads.

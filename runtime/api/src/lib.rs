@@ -12,6 +12,7 @@
 //! | `/api/v1/readings` | everything after a cursor: the resumable pull |
 //! | `/api/v1/events` | the same as server-sent events, resumable by `Last-Event-ID` |
 //! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
+//! | `/api/v1/config`, `…/status`, `…/check`, `…/reload`, `…/rollback` | the running config and the ways to another |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
 //! | `/odata/v4/` | the log as an OData service |
 //! | `/metrics`, `/healthz`, `/readyz` | for those who watch over it |
@@ -21,6 +22,7 @@
 //! as its standard wants them.
 
 mod app;
+mod config;
 mod connections;
 mod credential;
 mod error;

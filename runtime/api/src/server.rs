@@ -1,13 +1,13 @@
 //! The listener: accepts clients within bounds, serves each, and drains them at the end.
 
 use crate::app::App;
-use crate::credential::ServerConfig;
+use crate::credential::{FollowCredentials, LiveCredentials, ServerConfig};
 use crate::error::ApiError;
 use crate::limits::{CLIENTS_MAX, DRAIN_MAX, HEAD_MAX, HEAD_MAX_BYTES, HEADERS_MAX};
 use crate::paths::router;
 use axum::Router;
 use bulkhead_config::Config;
-use bulkhead_engine::Engine;
+use bulkhead_engine::{Engine, LiveConfig};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
@@ -27,6 +27,7 @@ pub struct Server {
     local_addr: SocketAddr,
     config: ServerConfig,
     engine: Engine,
+    live: Option<Arc<LiveConfig>>,
 }
 
 impl Server {
@@ -50,7 +51,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = TcpListener::from_std(listener).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, local_addr, config, engine })
+        Ok(Self { listener, local_addr, config, engine, live: None })
+    }
+
+    /// Lets clients see and change the config, and has the credentials follow it.
+    #[must_use]
+    pub fn with_config(self, live: Arc<LiveConfig>) -> Self {
+        Self { live: Some(live), ..self }
     }
 
     /// The address it listens on, with the port the system gave.
@@ -64,7 +71,12 @@ impl Server {
     /// # Errors
     /// None today; kept for what a listener may meet.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ApiError> {
-        let app = App::new(self.engine, self.config.credentials, self.local_addr, shutdown.clone());
+        let credentials = LiveCredentials::new(self.config.credentials);
+        if let Some(live) = &self.live {
+            let follower = FollowCredentials { credentials: credentials.clone(), listen: self.local_addr };
+            live.add_follower(Arc::new(follower));
+        }
+        let app = App::new(self.engine, credentials, self.local_addr, shutdown.clone(), self.live);
         let router = router(Arc::new(app));
         let clients = TaskTracker::new();
         let cut = CancellationToken::new();

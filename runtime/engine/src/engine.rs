@@ -5,8 +5,8 @@ use crate::clock::SystemClock;
 use crate::command::{self, Command, Written};
 use crate::connection::{ConnectionHandle, Request};
 use crate::error::EngineError;
-use crate::reload::{Fate, Reloaded, Told};
 use crate::reload::plan::{Plan, needs_restart};
+use crate::reload::{Fate, Reloaded, Told};
 use crate::route::RouteHandle;
 use crate::status::{ConnectionStatus, Phase, RouteStatus, WebhookReply, WebhookRequest};
 use bulkhead_config::Config;
@@ -405,10 +405,7 @@ impl Inner {
 }
 
 /// The running parts that a plan ends.
-fn ended<H>(
-    fates: &BTreeMap<String, Fate>,
-    running: &BTreeMap<String, Arc<Running<H>>>,
-) -> Vec<Arc<Running<H>>> {
+fn ended<H>(fates: &BTreeMap<String, Fate>, running: &BTreeMap<String, Arc<Running<H>>>) -> Vec<Arc<Running<H>>> {
     let ends = |name: &String| fates.get(name).is_some_and(Fate::ends_the_old);
     running.iter().filter(|(name, _)| ends(name)).map(|(_, one)| one.clone()).collect()
 }

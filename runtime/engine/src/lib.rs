@@ -13,6 +13,7 @@ mod connection;
 mod engine;
 mod error;
 mod journal;
+mod live;
 pub mod outage;
 mod probe;
 mod reload;
@@ -26,6 +27,7 @@ pub use clock::SystemClock;
 pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
+pub use live::{Applied, Current, Follower, History, KeptConfig, LiveConfig, Refusal, Trigger};
 pub use probe::{Probe, ProbeReading};
 pub use reload::{Fate, Reloaded, Told, needs_restart};
 pub use status::{

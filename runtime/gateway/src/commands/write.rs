@@ -57,7 +57,10 @@ async fn through_gateway(arguments: &WriteArguments, config: &Config) -> Result<
 }
 
 /// Adds the first credential of the config that may write.
-fn with_credential(request: reqwest::RequestBuilder, config: &Config) -> Result<reqwest::RequestBuilder, Exit> {
+pub(super) fn with_credential(
+    request: reqwest::RequestBuilder,
+    config: &Config,
+) -> Result<reqwest::RequestBuilder, Exit> {
     let operator = config.api.credentials.iter().find(|(_, credential)| credential.role() == ApiRole::Operator);
     let Some((name, credential)) = operator else { return Ok(request) };
     let secret = credential

@@ -23,10 +23,11 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> Result<(), Exit> {
     config.logging.level = bulkhead_config::LogLevel::Warn;
     let devices = Devices::start(&mut config).await?;
     free_api_address(&mut config);
-    journal::start(&config)?;
+    // The demo's config stands in no file: nothing changes its levels.
+    _ = journal::start(&config)?;
     console::note("loading the adapters (compiling them takes some seconds the first time)");
     let stop = stop_signal()?;
-    let gateway = RunningGateway::start(config).await?;
+    let gateway = RunningGateway::start(config, None).await?;
     console::note(&screen::addresses(&gateway, &devices));
     let outcome = match arguments.once {
         Some(readings) => once(readings, Duration::from_secs(arguments.once_timeout_s), &gateway, &devices).await,
