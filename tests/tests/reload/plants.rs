@@ -41,3 +41,9 @@ body = '''[{{% for reading in readings %}}{{"seq": {{{{ reading.seq }}}}, "n": {
         upstream.url()
     )
 }
+
+/// How many trials a test does: what `BULKHEAD_SOAK_TRIALS` says, else so many.
+pub(crate) fn trials(in_the_suite: u64) -> u64 {
+    let given = std::env::var("BULKHEAD_SOAK_TRIALS").ok();
+    given.and_then(|given| given.parse().ok()).unwrap_or(in_the_suite)
+}
