@@ -15,9 +15,14 @@ pub struct Route {
     /// Whether it runs. A route that is off keeps its cursor.
     #[serde(default = "default_true")]
     pub enabled: bool,
-    /// Where a route without a cursor begins.
+    /// Where a route without a cursor begins: `"oldest"`, `"now"`, or a seq.
     #[serde(default)]
     pub from: RouteStart,
+    /// The route's former name: a route without a cursor takes over that one's cursor, the batch it has on the way and its
+    /// dead letters. Harmless once that is done.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 64), regex(pattern = r"^[a-z0-9_-]+$"))]
+    pub renamed_from: Option<String>,
     /// Most readings in one batch.
     #[serde(default = "default_batch_max_readings")]
     #[schemars(range(min = 1, max = 10_000))]
@@ -52,15 +57,44 @@ impl Route {
     pub const RETRY_MAX_MS: u32 = 60_000;
 }
 
-/// Where a route without a cursor begins.
+/// Where a route without a cursor begins. A route with one goes on behind it, whatever this says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(from = "WrittenStart")]
+#[schemars(with = "WrittenStart")]
 pub enum RouteStart {
     /// At the oldest reading the log still has.
     #[default]
     Oldest,
     /// At the first reading after the route was made.
     Now,
+    /// At the reading of this seq, or the next there is.
+    Seq(u64),
+}
+
+/// [`RouteStart`] as the config writes it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum WrittenStart {
+    Place(StartPlace),
+    Seq(#[schemars(range(min = 1))] u64),
+}
+
+/// A start with a name.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum StartPlace {
+    Oldest,
+    Now,
+}
+
+impl From<WrittenStart> for RouteStart {
+    fn from(written: WrittenStart) -> Self {
+        match written {
+            WrittenStart::Place(StartPlace::Oldest) => RouteStart::Oldest,
+            WrittenStart::Place(StartPlace::Now) => RouteStart::Now,
+            WrittenStart::Seq(seq) => RouteStart::Seq(seq),
+        }
+    }
 }
 
 /// A new name for the points of a pattern.

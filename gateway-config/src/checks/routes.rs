@@ -10,6 +10,7 @@ pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
     let names: Vec<&str> = connections(root).map(|(entry, _)| entry.key.as_str()).collect();
     let off: Vec<&str> =
         connections(root).filter(|(_, at)| !at.is_enabled()).map(|(entry, _)| entry.key.as_str()).collect();
+    former_names(root, out);
     for (_, route) in At::root(root).entries_of("routes") {
         let selectors = select(&route, &names, out);
         health(root, &route, out);
@@ -22,6 +23,22 @@ pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
         }
         let defaults = (Route::RETRY_FIRST_MS.into(), Route::RETRY_MAX_MS.into());
         route.ordered(("retry_first_ms", defaults.0), ("retry_max_ms", defaults.1), out);
+    }
+}
+
+/// A former name is that of no route there is, and of one route only: two cannot go on behind the same cursor.
+fn former_names(root: &Node, out: &mut Vec<Diagnostic>) {
+    let routes: Vec<&str> = At::root(root).entries_of("routes").map(|(entry, _)| entry.key.as_str()).collect();
+    let mut taken: Vec<&str> = Vec::new();
+    for (_, route) in At::root(root).entries_of("routes") {
+        let Some((at, former)) = route.text_of("renamed_from") else { continue };
+        if routes.contains(&former) {
+            let message = format!("found {former:?}, which is still a route, expected the name of one that is gone");
+            out.push(at.error(message).hint("a second route with a start of its own says `from`"));
+        } else if taken.contains(&former) {
+            out.push(at.error(format!("found {former:?}, which another route has taken over already")));
+        }
+        taken.push(former);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What all requests share.
 
-use crate::credential::Credentials;
+use crate::credential::LiveCredentials;
 use crate::gate::Gate;
 use crate::limits::STREAMS_MAX;
 use crate::odata::GatewayService;
@@ -31,7 +31,7 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        credentials: Credentials,
+        credentials: LiveCredentials,
         listen: SocketAddr,
         shutdown: CancellationToken,
         operations: Operations,

@@ -12,6 +12,7 @@
 //! | `/api/v1/readings` | everything after a cursor: the resumable pull |
 //! | `/api/v1/events` | the same as server-sent events, resumable by `Last-Event-ID` |
 //! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
+//! | `/api/v1/config`, `…/status`, `…/check`, `…/reload`, `…/rollback` | the running config and the ways to another |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
 //! | `/odata/v4/` | the log as an OData service |
 //! | `/api/v1/backup`, `/api/v1/journal` | a backup below the configured folder; the journal's last lines |
@@ -23,6 +24,7 @@
 
 mod app;
 mod backup;
+mod config;
 mod connections;
 mod credential;
 mod error;

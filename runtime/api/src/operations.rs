@@ -1,6 +1,6 @@
 //! What the process around the engine offers to its operators, and how it sees that the server lives.
 
-use bulkhead_engine::{Backups, RecentLines};
+use bulkhead_engine::{Backups, LiveConfig, RecentLines};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +11,8 @@ pub struct Operations {
     pub journal: RecentLines,
     /// Makes backups; none: this process has no config file to put into one.
     pub backups: Option<Backups>,
+    /// The config as it can be changed, which the API's credentials then follow; none: it stands in no file.
+    pub config: Option<Arc<LiveConfig>>,
     /// Turns of the server's loop.
     pub turns: Turns,
 }

@@ -3,11 +3,11 @@
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
 use crate::{
-    backup, connections, events, front_page, gate, health, history, hooks, journal, metrics, odata, points, routes,
-    write,
+    backup, config, connections, events, front_page, gate, health, history, hooks, journal, metrics, odata, points,
+    routes, write,
 };
 use axum::http::{StatusCode, Uri};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
@@ -25,8 +25,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/latest", get(points::latest))
         .route("/api/v1/readings", get(history::pull))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/config", get(config::show).post(config::put))
+        .route("/api/v1/config/status", get(config::status))
+        .route("/api/v1/config/check", post(config::check))
+        .route("/api/v1/config/reload", post(config::reload))
+        .route("/api/v1/config/rollback", post(config::roll_back))
         .route("/api/v1/routes", get(routes::all))
-        .route("/api/v1/routes/{route}", get(routes::one))
+        .route("/api/v1/routes/{route}", get(routes::one).delete(routes::forget))
         .route("/api/v1/routes/{route}/dead-letters", get(routes::dead_letters))
         .route("/api/v1/backup", get(backup::newest).post(backup::begin))
         .route("/api/v1/journal", get(journal::lines))

@@ -169,6 +169,9 @@ impl From<EngineError> for Problem {
                 let problem = Self::not_found("no-such-point", detail);
                 near.map_or(problem.clone(), |near| problem.with("near", near))
             }
+            EngineError::NoSuchRoute { .. } => Self::not_found("no-such-route", detail),
+            EngineError::RouteInUse { .. } => Self::new(StatusCode::CONFLICT, "route-in-use", detail),
+            EngineError::Stopping => unavailable("stopping", None),
             EngineError::NotWritable { .. } => Self::new(StatusCode::CONFLICT, "not-writable", detail),
             EngineError::MissingRole { role, .. } => {
                 Self::new(StatusCode::CONFLICT, "missing-role", detail).with("role", role)

@@ -6,7 +6,7 @@ use crate::parameters::Parameters;
 use crate::path::Name;
 use crate::problem::Problem;
 use axum::Json;
-use axum::http::Uri;
+use axum::http::{StatusCode, Uri};
 use bulkhead_engine::{Engine, RouteStatus};
 use bulkhead_log::{Catalogue, DeadLetter};
 use serde_json::{Value, json};
@@ -15,7 +15,22 @@ use serde_json::{Value, json};
 pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let routes: Vec<Value> = state.engine.routes().iter().map(shown).collect();
-    Ok(Json(json!({ "routes": routes })))
+    let engine = state.engine.clone();
+    let removed = state.with_log(move |log| {
+        let removed = engine.removed_routes()?;
+        let newest = *log.committed().borrow();
+        let shown = |(name, cursor): (String, u64)| json!({ "name": name, "cursor": cursor, "backlog": newest.saturating_sub(cursor) });
+        Ok(removed.into_iter().map(shown).collect::<Vec<_>>())
+    });
+    Ok(Json(json!({ "routes": routes, "removed": removed.await? })))
+}
+
+/// Forgets what is kept for a route that the config no longer has.
+pub(crate) async fn forget(state: Shared, Name(name): Name, uri: Uri) -> Result<StatusCode, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let engine = state.engine.clone();
+    state.with_log(move |_| Ok(engine.forget_route(&name)?)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// One route.
@@ -42,7 +57,8 @@ pub(crate) async fn dead_letters(state: Shared, Name(name): Name, uri: Uri) -> R
 }
 
 fn unknown(engine: &Engine, name: &str) -> Problem {
-    let known: Vec<&str> = engine.config().routes.keys().map(String::as_str).collect();
+    let config = engine.config();
+    let known: Vec<&str> = config.routes.keys().map(String::as_str).collect();
     Problem::not_found("no-such-route", format!("there is no route `{name}`"))
         .near(bulkhead_config::nearest(name, &known))
 }

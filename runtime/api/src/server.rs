@@ -1,7 +1,7 @@
 //! The listener: accepts clients within bounds, serves each, and drains them at the end.
 
 use crate::app::App;
-use crate::credential::ServerConfig;
+use crate::credential::{FollowCredentials, LiveCredentials, ServerConfig};
 use crate::error::ApiError;
 use crate::limits::{CLIENTS_MAX, DRAIN_MAX, HEAD_MAX, HEAD_MAX_BYTES, HEADERS_MAX, TURN};
 use crate::operations::{Operations, Turns};
@@ -72,8 +72,13 @@ impl Server {
     /// # Errors
     /// None today; kept for what a listener may meet.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ApiError> {
-        let turns = self.operations.turns.clone();
-        let app = App::new(self.engine, self.config.credentials, self.local_addr, shutdown.clone(), self.operations);
+        let (turns, live) = (self.operations.turns.clone(), self.operations.config.clone());
+        let credentials = LiveCredentials::new(self.config.credentials);
+        if let Some(live) = live {
+            let follower = FollowCredentials { credentials: credentials.clone(), listen: self.local_addr };
+            live.add_follower(Arc::new(follower));
+        }
+        let app = App::new(self.engine, credentials, self.local_addr, shutdown.clone(), self.operations);
         let router = router(Arc::new(app));
         let clients = TaskTracker::new();
         let cut = CancellationToken::new();

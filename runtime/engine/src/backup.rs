@@ -142,7 +142,7 @@ impl Inner {
             path: self.config_file.clone(),
             source: Arc::new(source),
         };
-        let contents = BackupContents::of(self.engine.config(), &self.config_file).map_err(unreadable)?;
+        let contents = BackupContents::of(&self.engine.config(), &self.config_file).map_err(unreadable)?;
         let mut on_progress = |progress| self.note(BackupState::Running(Some(progress)));
         self.engine.log().backup_to(dir, &contents.files, &mut on_progress)
     }

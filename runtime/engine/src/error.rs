@@ -16,6 +16,23 @@ pub enum EngineError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// There is no route of that name, and nothing is kept for one.
+    #[error("nothing is kept for a removed route `{name}`; there is something for: {}", .known.join(", "))]
+    NoSuchRoute {
+        /// The name asked for.
+        name: String,
+        /// The removed routes there are.
+        known: Vec<String>,
+    },
+    /// A route of the config cannot be forgotten.
+    #[error("route {name} is in the config; remove it there first, then its cursor can be forgotten")]
+    RouteInUse {
+        /// The route.
+        name: String,
+    },
+    /// The gateway stops.
+    #[error("the gateway stops")]
+    Stopping,
     /// The connection is switched off or has failed.
     #[error("connection {connection} does not run: {reason}")]
     NotRunning {

@@ -15,10 +15,12 @@ mod engine;
 mod error;
 mod health;
 mod journal;
+mod live;
 pub mod outage;
 mod probe;
 mod process;
 mod recent;
+mod reload;
 mod route;
 pub mod schedule;
 mod status;
@@ -31,9 +33,11 @@ pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use health::record_health;
+pub use live::{Applied, Current, Follower, History, KeptConfig, LiveConfig, Refusal, Trigger};
 pub use probe::{Probe, ProbeReading};
 pub use process::{free_bytes, resident_bytes};
 pub use recent::RecentLines;
+pub use reload::{Fate, Reloaded, Told, needs_restart};
 pub use status::{
     ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,
 };

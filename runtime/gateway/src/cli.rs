@@ -25,6 +25,17 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead check -c gateway.toml\n  bulkhead check -c gateway.toml --json | jq '.diagnostics[].line'"
     )]
     Check(CheckArguments),
+    /// Have the running gateway read its config again, as SIGHUP does. Only what changed begins anew; a config with mistakes
+    /// is refused whole and the running one stays.
+    #[command(
+        after_help = "Examples:\n  bulkhead reload -c /etc/bulkhead/gateway.toml\n  bulkhead reload --json | jq '.restarted'"
+    )]
+    Reload(ChangeArguments),
+    /// Go back to the config before: through the running gateway where there is one, else in the file.
+    #[command(
+        after_help = "The file's content is replaced; what it held is kept in the data folder as config/undone.toml.\n\nExamples:\n  bulkhead rollback -c /etc/bulkhead/gateway.toml\n  bulkhead rollback --json"
+    )]
+    Rollback(ChangeArguments),
     /// Have one connection's adapter check its device or system, for real.
     #[command(after_help = "Example:\n  bulkhead test boiler -c gateway.toml")]
     Test(ConnectionArguments),
@@ -102,6 +113,16 @@ pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
     /// Print the mistakes as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `reload` and `rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }

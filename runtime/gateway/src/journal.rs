@@ -2,8 +2,10 @@
 
 use crate::exit::Exit;
 use bulkhead_config::{Config, LogFormat, LogLevel};
-use bulkhead_engine::RecentLines;
+use bulkhead_engine::{Follower, RecentLines};
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -12,14 +14,37 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
+/// A running journal.
+pub(crate) struct Journal {
+    /// Its last lines, which are kept in memory.
+    pub(crate) recent: RecentLines,
+    /// Its levels, which can follow the config.
+    pub(crate) levels: LiveLevels,
+}
+
+/// The levels of a running journal, which follow the config.
+pub(crate) struct LiveLevels(SharedLevels);
+
+impl Follower for LiveLevels {
+    fn check(&self, _: &Config) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn follow(&self, config: &Config) {
+        *self.0.0.write() = Levels::of(config);
+        // What each line's place remembers of its level, and the level beyond which nothing is looked at, are found anew.
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
 /// Starts the journal as a config asks for it. Lines go to stderr, or to the systemd journal; the last ones are kept in
 /// memory as well.
-pub(crate) fn start(config: &Config) -> Result<RecentLines, Exit> {
-    let levels = Levels::of(config);
+pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
+    let levels = SharedLevels(Arc::new(RwLock::new(Levels::of(config))));
     let recent = RecentLines::default();
-    let kept = recent.clone();
+    let journal = Journal { recent: recent.clone(), levels: LiveLevels(levels.clone()) };
     let kept = tracing_subscriber::fmt::layer()
-        .with_writer(move || OneLine(Kept(kept.clone())))
+        .with_writer(move || OneLine(Kept(recent.clone())))
         .with_ansi(false)
         .with_target(false)
         .with_filter(levels.clone());
@@ -48,7 +73,7 @@ pub(crate) fn start(config: &Config) -> Result<RecentLines, Exit> {
         }
     };
     outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))?;
-    Ok(recent)
+    Ok(journal)
 }
 
 /// Puts each event into the lines that are kept.
@@ -124,21 +149,25 @@ impl Levels {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Levels {
+/// Levels that can be replaced while lines are written.
+#[derive(Clone)]
+struct SharedLevels(Arc<RwLock<Levels>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for SharedLevels {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         let ours = metadata.target().starts_with("bulkhead");
         // Libraries have no connection, and their details are theirs.
-        *metadata.level() <= if ours { self.most } else { LevelFilter::WARN }
+        *metadata.level() <= if ours { self.0.read().most } else { LevelFilter::WARN }
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let mut connection = ConnectionField(None);
         event.record(&mut connection);
-        self.lets_through(*event.metadata().level(), connection.0.as_deref())
+        self.0.read().lets_through(*event.metadata().level(), connection.0.as_deref())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.most)
+        Some(self.0.read().most)
     }
 }
 

@@ -58,6 +58,8 @@ const THREAD_STACK_BYTES: usize = 1 << 20;
 async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Run(arguments) => commands::run::run(&arguments).await,
+        Command::Reload(arguments) => commands::config::reload(&arguments).await,
+        Command::Rollback(arguments) => commands::config::roll_back(&arguments).await,
         Command::Test(arguments) => commands::test::test(&arguments).await,
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,

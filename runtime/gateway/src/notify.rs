@@ -1,6 +1,7 @@
 //! What the gateway tells the service manager (systemd's notify protocol, sd_notify(3)): datagrams of `NAME=value` lines
 //! to the socket named in `NOTIFY_SOCKET`. Without one nothing is said.
 
+use nix::time::{ClockId, clock_gettime};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Arc;
@@ -56,7 +57,6 @@ impl Notifier {
     }
 
     /// The config is being read anew; [`Notifier::ready`] ends that. systemd wants the moment on the monotonic clock.
-    #[cfg_attr(not(test), expect(dead_code, reason = "there is no reload yet that could tell of itself"))]
     pub(crate) fn reloading(&self, monotonic: Duration) {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic.as_micros()));
     }
@@ -77,6 +77,12 @@ impl Notifier {
             tracing::debug!("the service manager was not told {lines:?}: {error}");
         }
     }
+}
+
+/// The moment on the monotonic clock that all processes share.
+pub(crate) fn monotonic() -> Duration {
+    // The kernel refuses only clocks that it does not know.
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
 }
 
 /// How long the service manager waits for a sign of life before it ends the process; none: it does not watch.

@@ -276,6 +276,23 @@ impl Log {
         self.shared.state.remove_cursor(name)
     }
 
+    /// Gives a route's cursor, its batch in flight and its dead letters to another name, in one transaction. Nothing happens,
+    /// and false is returned, where the old name has no cursor or the new one has one already. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn rename_route(&self, from: &str, to: &str) -> Result<bool, LogError> {
+        self.shared.state.rename_route(from, to)
+    }
+
+    /// Removes all that is kept for a route that is gone: its cursor, its batch in flight, its dead letters. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn forget_route(&self, route: &str) -> Result<(), LogError> {
+        self.shared.state.forget_route(route)
+    }
+
     /// The batch a route may have on the way. Blocks.
     ///
     /// # Errors

@@ -118,6 +118,40 @@ impl State {
         self.database.write(move |t| t.execute("DELETE FROM cursors WHERE name = ?1", [name]).map(drop))
     }
 
+    /// Moves a cursor with all that a route keeps beside it, if the old name has one and the new name none.
+    pub(crate) fn rename_route(&self, from: &str, to: &str) -> Result<bool, LogError> {
+        if self.cursor(from)?.is_none() || self.cursor(to)?.is_some() {
+            return Ok(false);
+        }
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.database.write(move |t| {
+            for statement in [
+                "UPDATE OR REPLACE cursors SET name = ?2 WHERE name = ?1",
+                "UPDATE OR REPLACE in_flight SET route = ?2 WHERE route = ?1",
+                "UPDATE dead_letters SET route = ?2 WHERE route = ?1",
+            ] {
+                t.execute(statement, (&from, &to))?;
+            }
+            Ok(())
+        })?;
+        Ok(true)
+    }
+
+    /// Removes a cursor with the batch in flight and the dead letters of its route.
+    pub(crate) fn forget_route(&self, route: &str) -> Result<(), LogError> {
+        let route = route.to_owned();
+        self.database.write(move |t| {
+            for statement in [
+                "DELETE FROM cursors WHERE name = ?1",
+                "DELETE FROM in_flight WHERE route = ?1",
+                "DELETE FROM dead_letters WHERE route = ?1",
+            ] {
+                t.execute(statement, [&route])?;
+            }
+            Ok(())
+        })
+    }
+
     pub(crate) fn in_flight(&self, route: &str) -> Result<Option<InFlight>, LogError> {
         self.database.read(|c| {
             c.prepare_cached("SELECT revision, first, last FROM in_flight WHERE route = ?1")?

@@ -152,3 +152,32 @@ async fn an_adapter_remembers_within_its_bounds() {
     log.state_set("a", "k7", b"w").unwrap();
     assert!(full(log.state_set("b", "", b"v")) && full(log.state_set("b", &"x".repeat(256), b"v")));
 }
+
+#[test]
+fn a_renamed_route_takes_all_it_has_along_and_a_forgotten_one_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = config(dir.path()).open().unwrap();
+    let letter = DeadLetter {
+        route: "old".into(),
+        seq: 3,
+        point: PointId(0),
+        code: "c".into(),
+        message: "m".into(),
+        time: Timestamp(1),
+    };
+    let batch = InFlight { revision: "r".into(), first: 6, last: 9 };
+    log.finish_batch("old", 5, &[letter]).unwrap();
+    log.begin_batch("old", batch.clone()).unwrap();
+    assert!(!log.rename_route("nobody", "new").unwrap(), "there is nothing to take over");
+    assert!(log.rename_route("old", "new").unwrap());
+    assert_eq!((log.cursor("old").unwrap(), log.cursor("new").unwrap()), (None, Some(5)));
+    assert_eq!((log.in_flight("old").unwrap(), log.in_flight("new").unwrap()), (None, Some(batch)));
+    assert_eq!((log.dead_letter_count("old").unwrap(), log.dead_letter_count("new").unwrap()), (0, 1));
+
+    log.set_cursor("old", 1).unwrap();
+    assert!(!log.rename_route("old", "new").unwrap(), "a route with a cursor goes on behind it");
+    assert_eq!(log.cursor("new").unwrap(), Some(5));
+    log.forget_route("new").unwrap();
+    assert_eq!((log.cursor("new").unwrap(), log.in_flight("new").unwrap()), (None, None));
+    assert_eq!(log.dead_letter_count("new").unwrap(), 0);
+}

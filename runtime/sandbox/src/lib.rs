@@ -34,4 +34,4 @@ pub use guest::{Guest, GuestCounters, Reply};
 pub use limits::Limits;
 pub use points::{Declared, PointTable};
 pub use sandbox::{Sandbox, SandboxConfig};
-pub use schema::{settings_schema, settings_schema_in};
+pub use schema::{adapter_hash, settings_schema, settings_schema_in};

@@ -8,6 +8,7 @@ mod pump;
 use crate::assembly::{NamedLink, Parts, Stores, Surroundings, assemble};
 use crate::error::EngineError;
 use crate::journal::ConnectionJournal;
+use crate::reload::inputs::Inputs;
 use crate::status::{ConnectionStatus, Live, Phase};
 use crate::stores::{LogCatalogue, LogState};
 use actor::Actor;
@@ -19,8 +20,8 @@ use bulkhead_sandbox::{GuestCounters, PointTable, Role};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use polling::Polling;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub(crate) struct ConnectionHandle {
     assembled: Mutex<Option<Assembled>>,
     /// Whether the adapter has started: before that it has no points to write to.
     started: AtomicBool,
+    /// What its files held when it was put together; a reload looks whether they still do.
+    pub(crate) inputs: OnceLock<Inputs>,
 }
 
 /// What a handle knows of a connection that has its parts.
@@ -83,6 +86,7 @@ impl ConnectionHandle {
             enabled: config.enabled,
             assembled: Mutex::new(None),
             started: AtomicBool::new(false),
+            inputs: OnceLock::new(),
         });
         if config.enabled {
             let run = Run { handle: handle.clone(), around: around.clone(), log: log.clone(), stop: stop.clone() };
@@ -154,6 +158,8 @@ impl Run {
                 return;
             }
         };
+        // Set once: this is the only task that puts the connection together.
+        _ = self.handle.inputs.set(parts.inputs.clone());
         journal.set_device(devices(&parts.links));
         let journal: Arc<dyn Journal> = journal;
         if let Err(error) = self.bring_up(parts, &journal, &tasks).await {
@@ -325,9 +331,9 @@ impl Run {
     }
 
     async fn close(&self, links: &[NamedLink]) {
-        for link in links {
-            link.link.stop().await;
-        }
+        join_all(links.iter().map(|link| link.link.stop())).await;
+        // Whoever comes after a reload finds ports and buses free: nothing holds on to them.
+        *self.handle.assembled.lock() = None;
         self.handle.live.set_phase(Phase::Stopped);
         tracing::info!(connection = self.handle.name, "connection stopped");
     }

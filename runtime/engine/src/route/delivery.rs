@@ -10,7 +10,7 @@ use super::selection::Selection;
 use crate::connection::{ConnectionHandle, Request};
 use crate::status::{Phase, add};
 use bulkhead_config::{Route, RouteStart};
-use bulkhead_log::{DeadLetter, InFlight, Log, LogError, Row};
+use bulkhead_log::{Catalogue, DeadLetter, InFlight, Log, LogError, Row};
 use bulkhead_model::Seq;
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Clock, Fault, Remedy};
@@ -47,7 +47,8 @@ pub(super) struct Delivery {
     handle: Arc<RouteHandle>,
     revision: String,
     selection: Selection,
-    points_seen: usize,
+    /// The catalogue that `selection` was worked out from.
+    catalogue_seen: Arc<Catalogue>,
     batching: Batching,
     backoff: Backoff,
     start: RouteStart,
@@ -90,7 +91,7 @@ impl Delivery {
             handle: handle.clone(),
             revision: revision(route),
             selection: Selection::new(route),
-            points_seen: 0,
+            catalogue_seen: handle.log.catalogue(),
             batching: Batching {
                 max_readings: route.batch_max_readings as usize,
                 max_age_ns: u64::from(route.batch_max_age_ms) * 1_000_000,
@@ -127,7 +128,18 @@ impl Delivery {
                 }
             }
         }
+        self.store_last_look().await;
         self.handle.set_phase(Phase::Stopped);
+    }
+
+    /// Stores how far the route has looked, so that one that begins anew under other rules does not look at it again.
+    async fn store_last_look(&mut self) {
+        if !self.waiting.is_empty() || self.read_to <= self.cursor {
+            return;
+        }
+        let (log, route, cursor) = (self.log.clone(), self.handle.name.clone(), self.read_to);
+        // Where the log refuses, the route reads that piece again.
+        _ = blocking(move || log.set_cursor(&route, cursor)).await;
     }
 
     async fn work(&mut self) -> Stop {
@@ -153,6 +165,7 @@ impl Delivery {
             (Some(cursor), _) => cursor,
             (None, RouteStart::Oldest) => 0,
             (None, RouteStart::Now) => *self.log.committed().borrow(),
+            (None, RouteStart::Seq(first)) => first.saturating_sub(1).min(*self.log.committed().borrow()),
         };
         if cursor.is_none() {
             let (log, route, cursor) = (self.log.clone(), self.handle.name.clone(), self.cursor);
@@ -220,9 +233,9 @@ impl Delivery {
             outcome => outcome?,
         };
         let catalogue = self.log.catalogue();
-        if catalogue.len() != self.points_seen {
+        if !Arc::ptr_eq(&catalogue, &self.catalogue_seen) {
             self.selection.forget();
-            self.points_seen = catalogue.len();
+            self.catalogue_seen = catalogue.clone();
         }
         let Some(last) = rows.last().map(|row| row.seq) else {
             // Numbers that were reserved and never used: there is nothing between here and the last commit.
@@ -286,6 +299,9 @@ impl Delivery {
         let mut count = count;
         let mut left = count;
         while left > 0 {
+            if self.stop.is_cancelled() {
+                return Err(Stop::Engine);
+            }
             count = count.clamp(1, left);
             let (first, last) = (self.waiting[0].seq, self.waiting[count - 1].seq);
             let (log, route) = (self.log.clone(), self.handle.name.clone());

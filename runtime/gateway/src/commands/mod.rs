@@ -3,6 +3,7 @@
 pub(crate) mod backup;
 pub(crate) mod check;
 mod client;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod poll;
@@ -24,22 +25,29 @@ use std::time::Duration;
 
 /// A checked config. What is wrong with it is printed, warnings too.
 fn load_config(path: &Path) -> Result<Config, Exit> {
-    checked(bulkhead_config::load(path, &bulkhead_engine::schemas_in()))
+    load_text(path).map(|(_, loaded)| loaded.config)
 }
 
-fn checked(outcome: Result<Loaded, Diagnostics>) -> Result<Config, Exit> {
-    match outcome {
-        Ok(loaded) => {
-            if !loaded.warnings.is_empty() {
-                console::note(&loaded.warnings.pretty(console::stderr_is_coloured()));
-            }
-            Ok(loaded.config)
-        }
-        Err(diagnostics) => {
-            console::note(&diagnostics.pretty(console::stderr_is_coloured()));
-            Err(Exit::Wrong)
-        }
+/// The text of a config file, and it checked. What is wrong with it is printed, warnings too.
+fn load_text(path: &Path) -> Result<(String, Loaded), Exit> {
+    let text = shown_if_wrong(bulkhead_config::read_text(path))?;
+    let loaded = checked(bulkhead_config::parse(&text, path, &bulkhead_engine::schemas_in()))?;
+    Ok((text, loaded))
+}
+
+fn checked(outcome: Result<Loaded, Diagnostics>) -> Result<Loaded, Exit> {
+    let loaded = shown_if_wrong(outcome)?;
+    if !loaded.warnings.is_empty() {
+        console::note(&loaded.warnings.pretty(console::stderr_is_coloured()));
     }
+    Ok(loaded)
+}
+
+fn shown_if_wrong<T>(outcome: Result<T, Diagnostics>) -> Result<T, Exit> {
+    outcome.map_err(|diagnostics| {
+        console::note(&diagnostics.pretty(console::stderr_is_coloured()));
+        Exit::Wrong
+    })
 }
 
 /// A checked config whose adapters lie in another folder than it says.
@@ -47,7 +55,7 @@ fn load_adapters_from(path: &Path, adapters: &Path) -> Result<Config, Exit> {
     let folder = std::path::absolute(adapters)?;
     let schemas = bulkhead_engine::schemas_in();
     let elsewhere = |_: &Path, adapter: &str| schemas.look_up(&folder, adapter);
-    let mut config = checked(bulkhead_config::load(path, &elsewhere))?;
+    let mut config = checked(bulkhead_config::load(path, &elsewhere))?.config;
     config.gateway.adapters_dir = folder.clone();
     Ok(config)
 }

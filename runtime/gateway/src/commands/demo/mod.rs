@@ -25,7 +25,8 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> Result<(), Exit> {
     config.health.interval_s = 0;
     let devices = Devices::start(&mut config).await?;
     free_api_address(&mut config);
-    let offers = Offers { journal: journal::start(&config)?, config_file: None };
+    // The demo's config stands in no file: nothing changes its levels, and there is nothing to make a backup of.
+    let offers = Offers { recent: journal::start(&config)?.recent, file: None };
     console::note("loading the adapters (compiling them takes some seconds the first time)");
     let stop = stop_signal()?;
     let gateway = RunningGateway::start(config, offers).await?;
