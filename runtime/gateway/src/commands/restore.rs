@@ -12,7 +12,10 @@ pub(crate) async fn restore(arguments: &RestoreArguments) -> Result<(), Exit> {
     journal::start_quiet();
     let backup = arguments.backup.clone();
     let Some(data_dir) = arguments.to.clone() else {
-        let check = move || verify_backup(&backup, &mut |progress| Teller::tell_progress(&mut Teller::new(), progress));
+        let check = move || {
+            let mut teller = Teller::new();
+            verify_backup(&backup, &mut |progress| teller.tell_progress(progress))
+        };
         let checked = tokio::task::spawn_blocking(check).await??;
         return print(arguments, &held(&checked), &[whole(&checked)]);
     };
