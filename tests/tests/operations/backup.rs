@@ -88,7 +88,10 @@ async fn a_stopped_gateway_is_backed_up_directly_and_a_flipped_bit_refuses_the_r
     site.write_file("reader.token", "hunter2-reader\n")?;
     let made = site.command(["backup", "cold"]).await?.expect_code(0)?;
     ensure!(made.stderr.contains("opening its log directly"), "{made}");
-    ensure!(made.stdout.contains("file reader.token") && made.stdout.contains("1 secrets that stand in"), "{made}");
+    ensure!(
+        made.stdout.contains("file reader.token") && made.stdout.contains("1 secret of the config itself"),
+        "{made}"
+    );
     let dir = site.path("data/backups/cold");
     secrets_stay_behind(&dir)?;
 
