@@ -67,6 +67,7 @@ pub fn redacted(text: &str, path: &Path, schemas: &dyn AdapterSchemas) -> Redact
     redact::find_telltales(&read.root, &mut spans);
     let mut found = Found { base_dir, secrets: BTreeSet::new(), references: BTreeSet::new() };
     spans.extend(redact::loose_secrets(text));
+    spans.retain(|span| !span.is_empty());
     spans.sort_by_key(|span| (span.start, span.end));
     spans.dedup();
     for span in &spans {
@@ -74,12 +75,23 @@ pub fn redacted(text: &str, path: &Path, schemas: &dyn AdapterSchemas) -> Redact
     }
     found.in_tree(&read.root, &spans);
     found.secrets.extend(redact::key_lines(text).map(str::to_owned));
-    let inline = spans.iter().filter(|span| text.get((*span).clone()).is_some_and(|text| !text.is_empty())).count();
+    let inline = apart(&spans);
     let mut secrets: Vec<String> =
         found.secrets.into_iter().filter(|secret| secret.len() >= SECRET_MIN_BYTES).collect();
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     let shown = redact::cover_keys(&redact::cover(text, &spans));
     Redacted { text: shown, inline, references: found.references.into_iter().collect(), secrets }
+}
+
+/// How many places there are among sorted ones, those that overlap taken as one.
+fn apart(spans: &[Range<usize>]) -> usize {
+    let mut end = 0;
+    let mut count = 0;
+    for span in spans {
+        count += usize::from(span.start >= end);
+        end = end.max(span.end);
+    }
+    count
 }
 
 /// The secrets of a config, and where it takes others from.

@@ -3,6 +3,7 @@
 use super::client::{GatewayClient, moment_for_names};
 use super::{load_config, log_config};
 use crate::cli::BackupArguments;
+use crate::console::counted;
 use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_config::Config;
@@ -128,21 +129,21 @@ fn sentences(made: &Json) -> String {
     let mut lines = vec![
         format!("{}: whole, read back and compared", text("dir")),
         format!(
-            "  {} readings up to seq {} in {} segments of log {}; {} in {} files",
-            number("readings"),
+            "  {} up to seq {} in {} of log {}; {} in {}",
+            counted(number("readings"), "reading"),
             number("last_seq"),
-            number("segments"),
+            counted(number("segments"), "segment"),
             text("log"),
             megabytes(number("bytes")),
-            number("files")
+            counted(number("files"), "file")
         ),
     ];
     for reference in made["secrets_elsewhere"].as_array().into_iter().flatten() {
         lines.push(format!("  not in it, keep it elsewhere: the secret in {}", reference.as_str().unwrap_or_default()));
     }
     if number("secrets_covered") > 0 {
-        let covered = number("secrets_covered");
-        lines.push(format!("  not in it: {covered} secrets that stand in the config itself; they are covered there"));
+        let covered = counted(number("secrets_covered"), "secret");
+        lines.push(format!("  not in it, covered in its copy of the config: {covered} of the config itself"));
     }
     lines.join("\n")
 }

@@ -2,6 +2,7 @@
 
 use super::backup::{Teller, megabytes, refuse_foreign_folder};
 use crate::cli::RestoreArguments;
+use crate::console::counted;
 use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_log::{BackupReport, Restore, Restored, verify_backup};
@@ -12,7 +13,10 @@ pub(crate) async fn restore(arguments: &RestoreArguments) -> Result<(), Exit> {
     journal::start_quiet();
     let backup = arguments.backup.clone();
     let Some(data_dir) = arguments.to.clone() else {
-        let check = move || verify_backup(&backup, &mut |progress| Teller::tell_progress(&mut Teller::new(), progress));
+        let check = move || {
+            let mut teller = Teller::new();
+            verify_backup(&backup, &mut |progress| teller.tell_progress(progress))
+        };
         let checked = tokio::task::spawn_blocking(check).await??;
         return print(arguments, &held(&checked), &[whole(&checked)]);
     };
@@ -41,15 +45,15 @@ fn print(arguments: &RestoreArguments, outcome: &Json, sentences: &[String]) -> 
 
 fn whole(backup: &BackupReport) -> String {
     format!(
-        "{}: whole: {} readings up to seq {} in {} segments of log {}, begun {}; {} in {} files",
+        "{}: whole: {} up to seq {} in {} of log {}, begun {}; {} in {}",
         backup.dir.display(),
-        backup.rows,
+        counted(backup.rows, "reading"),
         backup.last_seq,
-        backup.segments,
+        counted(backup.segments as u64, "segment"),
         backup.log_id,
         super::poll::time(backup.begun),
         megabytes(backup.bytes),
-        backup.files
+        counted(backup.files as u64, "file")
     )
 }
 

@@ -106,7 +106,8 @@ fn tell(output: &Path, source: &str, written: &[(String, usize)], inline: usize,
     console::say(&console::table(["in it", "length"], rows));
     console::say(&format!("{}: {source}", output.display()));
     console::say(&format!(
-        "covered: {inline} secrets in the config, and wherever they stood elsewhere, with those of {references} files and \
-         variables; readings are not in it. Look through it before you send it."
+        "covered: {} of the config itself and {references} from files or variables, wherever they stood; readings are \
+         not in it. Look through it before you send it.",
+        console::counted(inline as u64, "secret")
     ));
 }
