@@ -5,15 +5,23 @@
 //! A source with ids of its own sends to the gateway, which delivers to a sink: what the source got acknowledged must be
 //! at the sink, whole, in order, and repeated only as far as the fault explains.
 
+mod broker;
 mod dice;
+mod failpoints;
 mod ids;
 mod kill;
 mod line;
+mod memory;
 mod oracle;
 mod outcome;
 mod producer;
+mod publisher;
 mod sink;
+mod sink_down;
+mod sink_mayhem;
+mod strace;
 mod subject;
+mod syncs;
 
 pub use outcome::{Outcome, table};
 
@@ -33,8 +41,14 @@ pub struct Fault {
 }
 
 /// All faults.
-pub const FAULTS: [Fault; 1] =
-    [Fault { name: "kill", about: "SIGKILL at random instants under load", full: 200, short: 6 }];
+pub const FAULTS: [Fault; 6] = [
+    Fault { name: "kill", about: "SIGKILL at random instants under load", full: 200, short: 6 },
+    Fault { name: "failpoints", about: "SIGKILL at each of eight places of the log's work", full: 20, short: 1 },
+    Fault { name: "sink-down", about: "the sink is away for so many readings", full: 1_000_000, short: 50_000 },
+    Fault { name: "sink-mayhem", about: "the sink refuses, hangs, cuts and talks nonsense", full: 300, short: 15 },
+    Fault { name: "broker", about: "mosquitto restarts, with its sessions and without", full: 100, short: 2 },
+    Fault { name: "syncs", about: "commits, each of which must be synced", full: 5_000, short: 300 },
+];
 
 /// Brings a fault about so often, and says what it cost.
 ///
@@ -43,6 +57,11 @@ pub const FAULTS: [Fault; 1] =
 pub async fn run(name: &str, trials: u64) -> Result<Vec<Outcome>> {
     Ok(match name {
         "kill" => vec![kill::run(trials).await?],
+        "failpoints" => failpoints::run(trials).await?,
+        "sink-down" => vec![sink_down::run(trials).await?],
+        "sink-mayhem" => vec![sink_mayhem::run(trials).await?],
+        "broker" => broker::run(trials).await?,
+        "syncs" => vec![syncs::run(trials).await?],
         _ => bail!("no fault is named {name}"),
     })
 }
