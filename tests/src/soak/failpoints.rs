@@ -18,7 +18,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 const TRIES_A_KILL: u64 = 12;
 /// Readings before the first kill: the log is then as large as it may be, so that retention drops a segment for each new
 /// one.
-const FILLING: u64 = 18_000;
+const FILLING: u64 = 24_000;
 
 /// Texts of a kilobyte, so that a thousand rows are a megabyte, and the smallest quota holds few segments.
 const SETUP: Setup = Setup {

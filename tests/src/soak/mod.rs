@@ -8,6 +8,7 @@
 mod broker;
 mod dice;
 mod failpoints;
+mod faults;
 mod ids;
 mod kill;
 mod line;
@@ -23,37 +24,15 @@ mod strace;
 mod subject;
 mod syncs;
 
+pub use faults::{By, FAULTS, Fault};
 pub use outcome::{Outcome, table};
 
 use anyhow::{Result, bail};
 
-/// A fault that can be brought about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fault {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// What is done, in a line.
-    pub about: &'static str,
-    /// Trials of the full form, in the unit of `about`.
-    pub full: u64,
-    /// Trials of the short form.
-    pub short: u64,
-}
-
-/// All faults.
-pub const FAULTS: [Fault; 6] = [
-    Fault { name: "kill", about: "SIGKILL at random instants under load", full: 200, short: 6 },
-    Fault { name: "failpoints", about: "SIGKILL at each of eight places of the log's work", full: 20, short: 1 },
-    Fault { name: "sink-down", about: "the sink is away for so many readings", full: 1_000_000, short: 50_000 },
-    Fault { name: "sink-mayhem", about: "the sink refuses, hangs, cuts and talks nonsense", full: 300, short: 15 },
-    Fault { name: "broker", about: "mosquitto restarts, with its sessions and without", full: 100, short: 2 },
-    Fault { name: "syncs", about: "commits, each of which must be synced", full: 5_000, short: 300 },
-];
-
 /// Brings a fault about so often, and says what it cost.
 ///
 /// # Errors
-/// Where the trials cannot be carried out, or the gateway does not come back.
+/// Where the trials cannot be carried out, the gateway does not come back, or another test is to do it ([`By::Test`]).
 pub async fn run(name: &str, trials: u64) -> Result<Vec<Outcome>> {
     Ok(match name {
         "kill" => vec![kill::run(trials).await?],
@@ -62,6 +41,6 @@ pub async fn run(name: &str, trials: u64) -> Result<Vec<Outcome>> {
         "sink-mayhem" => vec![sink_mayhem::run(trials).await?],
         "broker" => broker::run(trials).await?,
         "syncs" => vec![syncs::run(trials).await?],
-        _ => bail!("no fault is named {name}"),
+        _ => bail!("this does not bring about {name}"),
     })
 }
