@@ -30,6 +30,8 @@ pub enum MosquittoListener {
 #[derive(Debug)]
 pub struct Mosquitto {
     listener: MosquittoListener,
+    /// Whether it keeps sessions on disk.
+    persists: bool,
     port: u16,
     folder: TempDir,
     certificates: Option<Certificates>,
@@ -44,13 +46,25 @@ impl Mosquitto {
     /// # Errors
     /// Where mosquitto is missing or does not start.
     pub async fn start(listener: MosquittoListener) -> Result<Self> {
+        Self::start_with(listener, true).await
+    }
+
+    /// The same, plain, and with every restart it forgets its sessions and what waits in them.
+    ///
+    /// # Errors
+    /// As [`Mosquitto::start`].
+    pub async fn start_forgetful() -> Result<Self> {
+        Self::start_with(MosquittoListener::Plain, false).await
+    }
+
+    async fn start_with(listener: MosquittoListener, persists: bool) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("bulkhead-broker-").tempdir()?;
         let certificates = match listener {
             MosquittoListener::Plain => None,
             MosquittoListener::TlsWithPassword => Some(Certificates::make().await?),
         };
         let (flows, _) = watch::channel(BrokerFlows::default());
-        let mut broker = Self { listener, port: 0, folder, certificates, child: None, lines: None, flows };
+        let mut broker = Self { listener, persists, port: 0, folder, certificates, child: None, lines: None, flows };
         if listener == MosquittoListener::TlsWithPassword {
             broker.write_passwords().await?;
         }
@@ -153,9 +167,10 @@ impl Mosquitto {
         let folder = self.folder.path();
         // By default mosquitto drops what goes beyond 1,000 waiting messages; what waits during a restart must not be.
         let mut config = format!(
-            "listener {} 127.0.0.1\npersistence true\npersistence_location {}/\nlog_dest stderr\nlog_type all\n\
+            "listener {} 127.0.0.1\npersistence {}\npersistence_location {}/\nlog_dest stderr\nlog_type all\n\
              max_queued_messages 0\n",
             self.port,
+            self.persists,
             folder.display()
         );
         match &self.certificates {

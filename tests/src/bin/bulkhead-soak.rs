@@ -1,7 +1,7 @@
 //! `cargo xtask soak`: brings faults about, as often as asked, and prints what they cost.
 
 use anyhow::{Result, bail};
-use bulkhead_tests::soak::{self, FAULTS, Fault, Outcome};
+use bulkhead_tests::soak::{self, By, FAULTS, Fault, Outcome};
 use clap::Parser;
 use std::io::Write;
 use std::process::ExitCode;
@@ -37,8 +37,9 @@ fn main() -> Result<ExitCode> {
 }
 
 fn find(name: &str) -> Result<&'static Fault> {
-    let Some(fault) = FAULTS.iter().find(|fault| fault.name == name) else {
-        let known: Vec<&str> = FAULTS.iter().map(|fault| fault.name).collect();
+    let own = FAULTS.iter().filter(|fault| fault.by == By::Soak);
+    let Some(fault) = own.clone().find(|fault| fault.name == name) else {
+        let known: Vec<&str> = own.map(|fault| fault.name).collect();
         bail!("no fault is named {name}; there are {}", known.join(", "));
     };
     Ok(fault)

@@ -16,7 +16,10 @@ impl Dice {
     pub(crate) fn new() -> Self {
         let given = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64);
-        let seed = given.unwrap_or_else(now);
+        Self::seeded(given.unwrap_or_else(now))
+    }
+
+    pub(crate) fn seeded(seed: u64) -> Self {
         Self { seed, state: seed }
     }
 
@@ -41,7 +44,7 @@ mod tests {
 
     #[test]
     fn numbers_are_below_the_end_and_reach_it() {
-        let mut dice = Dice { seed: 1, state: 1 };
+        let mut dice = Dice::seeded(1);
         let drawn: Vec<u64> = (0..1000).map(|_| dice.below(10)).collect();
         assert!((0..10).all(|number| drawn.contains(&number)) && drawn.iter().all(|number| *number < 10));
         assert_eq!(dice.below(0), 0);

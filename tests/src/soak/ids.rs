@@ -1,6 +1,7 @@
 //! Ids as values: what a source sends as its nth reading, so that whoever receives it knows which one it is, and whether
 //! it is whole.
 
+use super::dice::Dice;
 use serde_json::Value;
 
 /// Points of a source; each carries its own ids, from 1 upwards.
@@ -32,11 +33,13 @@ impl Ids {
         match self {
             Ids::Numbers => Value::from(id * STEP + lane as u64),
             Ids::Texts { bytes } => {
-                let head = format!("{lane}:{id}:");
-                // The filling differs from id to id, so that a mixture of two texts is neither.
-                let filling = (b'a' + (id % 26) as u8) as char;
-                let rest = bytes.saturating_sub(head.len());
-                Value::from(head + &filling.to_string().repeat(rest))
+                let mut text = format!("{lane}:{id}:");
+                // The filling differs from id to id, so that a mixture of two texts is neither, and does not compress.
+                let mut filling = Dice::seeded(id * STEP + lane as u64);
+                while text.len() < bytes {
+                    text.push((b'0' + filling.below(64) as u8) as char);
+                }
+                Value::from(text)
             }
         }
     }

@@ -39,7 +39,7 @@ pub(crate) async fn run(kills: u64) -> Result<Outcome> {
         line.recover(since).await?;
     }
     line.producer.wait_acknowledged(kills * ACKNOWLEDGED_A_KILL).await;
-    let (mut outcome, _) = line.finish("kill", kills, kills).await?;
+    let mut outcome = line.finish("kill", kills, kills).await?;
     outcome.notes.push(format!("{while_starting} of the kills while it started"));
     outcome.notes.push(dice.seed_note());
     Ok(outcome)

@@ -2,11 +2,12 @@
 //! oracle that compares the two.
 
 use super::ids::Ids;
-use super::oracle::{Allowance, Findings, Sent, judge};
+use super::oracle::{Allowance, Findings, judge};
 use super::outcome::{Outcome, millis};
 use super::producer::{Load, Producer};
 use super::sink::Sink;
 use super::subject::Subject;
+use crate::api::Api;
 use crate::wait::{until, within};
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
@@ -36,11 +37,7 @@ impl Setup {
     };
 
     fn config(&self, source: &str, sink: &str) -> String {
-        format!(
-            "[log]\n{}\n\n{source}\n{sink}\n[routes.up]\nselect = [\"source/*\"]\nto = \"sink\"\n\
-             batch_max_readings = {}\nbatch_max_age_ms = 5\nretry_first_ms = 10\nretry_max_ms = 200\n",
-            self.log, self.batch_max
-        )
+        format!("[log]\n{}\n\n{source}\n{sink}\n{}", self.log, route(self.batch_max))
     }
 }
 
@@ -90,25 +87,38 @@ impl Line {
     }
 
     /// Stops the source, waits until the sink has everything, and compares.
-    pub(crate) async fn finish(mut self, fault: &str, trials: u64, batches: u64) -> Result<(Outcome, Vec<Sent>)> {
+    pub(crate) async fn finish(&mut self, fault: &str, trials: u64, batches: u64) -> Result<Outcome> {
         let sent = self.producer.finish().await.with_context(|| self.subject.situation())?;
         self.drained().await?;
-        let allowance = Allowance { batches, batch_max: self.setup.batch_max, again: 0 };
+        let allowance = Allowance::batches(batches, self.setup.batch_max);
         let findings = judge(&sent, self.sink.collect());
         let mut outcome = outcome(fault, trials, &findings, &allowance);
         outcome.recovered(self.longest_recovery);
-        Ok((outcome, sent))
+        Ok(outcome)
     }
 
     /// Waits until the route has no backlog.
     pub(crate) async fn drained(&self) -> Result<()> {
         let api = self.subject.api()?;
-        let drained = until("the route to have no backlog", async || {
-            let route = api.route("up").await?;
-            Ok(if route.backlog == 0 { Ok(()) } else { Err(format!("{route:?}")) })
-        });
-        drained.await.with_context(|| self.subject.situation())
+        drained(&api).await.with_context(|| self.subject.situation())
     }
+}
+
+/// Waits until the route `up` has no backlog.
+pub(crate) async fn drained(api: &Api) -> Result<()> {
+    let look = async || {
+        let route = api.route("up").await?;
+        Ok(if route.backlog == 0 { Ok(()) } else { Err(format!("{route:?}")) })
+    };
+    until("the route to have no backlog", look).await
+}
+
+/// The route `up` from a connection `source` to the connection `sink`.
+pub(crate) fn route(batch_max: u64) -> String {
+    format!(
+        "[routes.up]\nselect = [\"source/*\"]\nto = \"sink\"\nbatch_max_readings = {batch_max}\n\
+         batch_max_age_ms = 5\nretry_first_ms = 10\nretry_max_ms = 200\n"
+    )
 }
 
 /// A row from what the oracle found.

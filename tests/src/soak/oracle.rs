@@ -24,8 +24,18 @@ pub(crate) struct Arrival {
     pub(crate) key: u32,
     /// Its number in the gateway's log.
     pub(crate) seq: u64,
-    /// What it is; none: no id, or a damaged one.
-    pub(crate) id: Option<(Lane, u64)>,
+    pub(crate) what: What,
+}
+
+/// What a reading says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// An id of a lane, whole.
+    Id(Lane, u64),
+    /// The gateway's own mark of an outage: a Bad status and no value.
+    Mark,
+    /// Neither: damaged.
+    Damaged,
 }
 
 /// How many repeats are explained by what was done to the gateway.
@@ -37,6 +47,15 @@ pub(crate) struct Allowance {
     pub(crate) batch_max: u64,
     /// Ids that a source may have sent again beyond those it counts itself: a broker's own repeats.
     pub(crate) again: u64,
+    /// Marks of outages.
+    pub(crate) marks: u64,
+}
+
+impl Allowance {
+    /// For so many batches.
+    pub(crate) fn batches(batches: u64, batch_max: u64) -> Self {
+        Self { batches, batch_max, again: 0, marks: 0 }
+    }
 }
 
 /// What the comparison comes to. Counts of readings, unless said otherwise.
@@ -61,6 +80,8 @@ pub(crate) struct Findings {
     pub(crate) keyed_lost: u64,
     /// Another seq with an id that was there already: the source sent it again.
     pub(crate) redelivered: u64,
+    /// The gateway's own marks of outages.
+    pub(crate) marks: u64,
     again: u64,
 }
 
@@ -87,9 +108,16 @@ pub(crate) fn judge(sent: &[Sent], arrivals: &[Arrival]) -> Findings {
             };
             let is_late = arrival.seq < last_seq;
             last_seq = last_seq.max(arrival.seq);
-            let Some((lane, id)) = arrival.id else {
-                findings.corrupt += 1;
-                continue;
+            let (lane, id) = match arrival.what {
+                What::Id(lane, id) => (lane, id),
+                What::Mark => {
+                    findings.marks += 1;
+                    continue;
+                }
+                What::Damaged => {
+                    findings.corrupt += 1;
+                    continue;
+                }
             };
             if !is_known_key {
                 keyed.note(lane, id);
@@ -165,6 +193,7 @@ impl Findings {
             (self.duplicate_batches, allowance.batches, "batches came again"),
             (self.duplicates, readings_max, "readings came again"),
             (self.redelivered, again_max, "readings have two seqs"),
+            (self.marks, allowance.marks, "readings say that there was an outage"),
         ];
         let broken = checks.iter().filter(|(found, most, _)| found > most);
         broken.map(|(found, most, what)| format!("{found} {what}; at most {most} may")).collect()
@@ -175,7 +204,7 @@ impl Findings {
 mod tests {
     use super::*;
 
-    const NONE: Allowance = Allowance { batches: 0, batch_max: 10, again: 0 };
+    const NONE: Allowance = Allowance { batches: 0, batch_max: 10, again: 0, marks: 0 };
 
     fn sent(acknowledged: u64) -> Vec<Sent> {
         vec![Sent { sent: acknowledged, acknowledged, again: 0 }]
@@ -183,7 +212,7 @@ mod tests {
 
     /// Arrivals of lane 0 as (key, seq, id).
     fn arrivals(of: &[(u32, u64, u64)]) -> Vec<Arrival> {
-        of.iter().map(|&(key, seq, id)| Arrival { key, seq, id: Some((0, id)) }).collect()
+        of.iter().map(|&(key, seq, id)| Arrival { key, seq, what: What::Id(0, id) }).collect()
     }
 
     fn broken(sent: &[Sent], of: &[(u32, u64, u64)], allowance: &Allowance) -> Vec<String> {
@@ -218,18 +247,26 @@ mod tests {
     fn another_order_is_found_by_id_and_by_seq() {
         assert!(is_about(&broken(&sent(2), &[(1, 10, 2), (1, 11, 1)], &NONE), "out of order"));
         let two = [Sent { sent: 1, acknowledged: 1, again: 0 }; 2];
-        let swapped = [Arrival { key: 1, seq: 11, id: Some((0, 1)) }, Arrival { key: 2, seq: 10, id: Some((1, 1)) }];
+        let swapped =
+            [Arrival { key: 1, seq: 11, what: What::Id(0, 1) }, Arrival { key: 2, seq: 10, what: What::Id(1, 1) }];
         assert!(is_about(&judge(&two, &swapped).broken(&NONE), "out of order"));
     }
 
     #[test]
+    fn marks_of_outages_are_no_damage_and_counted() {
+        let mark = [Arrival { key: 1, seq: 10, what: What::Mark }];
+        assert!(is_about(&judge(&sent(0), &mark).broken(&NONE), "1 readings say that there was an outage"));
+        assert!(judge(&sent(0), &mark).broken(&Allowance { marks: 1, ..NONE }).is_empty());
+    }
+
+    #[test]
     fn damage_and_invention_are_found() {
-        let damaged = [Arrival { key: 1, seq: 10, id: None }];
+        let damaged = [Arrival { key: 1, seq: 10, what: What::Damaged }];
         assert!(is_about(&judge(&sent(0), &damaged).broken(&NONE), "damaged"));
         for foreign in [0, 2] {
             assert!(is_about(&broken(&sent(1), &[(1, 10, 1), (1, 11, foreign)], &NONE), "never sent"), "{foreign}");
         }
-        let other_lane = [Arrival { key: 1, seq: 10, id: Some((1, 1)) }];
+        let other_lane = [Arrival { key: 1, seq: 10, what: What::Id(1, 1) }];
         assert!(is_about(&judge(&sent(0), &other_lane).broken(&NONE), "never sent"));
     }
 
@@ -239,7 +276,7 @@ mod tests {
         assert!(is_about(&broken(&sent(3), &again, &NONE), "1 batches came again"));
         let one = Allowance { batches: 1, ..NONE };
         assert_eq!(broken(&sent(3), &again, &one), Vec::<String>::new());
-        let large = Allowance { batches: 1, batch_max: 1, again: 0 };
+        let large = Allowance { batch_max: 1, ..one };
         assert!(is_about(&broken(&sent(3), &again, &large), "2 readings came again"));
         let findings = judge(&sent(3), &arrivals(&again));
         assert_eq!((findings.duplicates, findings.duplicate_batches, findings.keyless_duplicates), (2, 1, 0));
@@ -247,13 +284,13 @@ mod tests {
 
     #[test]
     fn a_reading_under_two_keys_is_found_however_many_repeats_are_allowed() {
-        let many = Allowance { batches: 9, batch_max: 9, again: 9 };
+        let many = Allowance { batches: 9, batch_max: 9, again: 9, marks: 9 };
         assert!(is_about(&broken(&sent(1), &[(1, 10, 1), (2, 10, 1)], &many), "two keys"));
     }
 
     #[test]
     fn a_key_used_for_other_readings_loses_them_at_a_sink_that_honours_it() {
-        let many = Allowance { batches: 9, batch_max: 9, again: 9 };
+        let many = Allowance { batches: 9, batch_max: 9, again: 9, marks: 9 };
         let broken = broken(&sent(2), &[(1, 10, 1), (2, 11, 1), (1, 12, 2)], &many);
         assert!(is_about(&broken, "lost at a sink that honours the key"), "{broken:?}");
     }

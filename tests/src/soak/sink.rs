@@ -1,7 +1,7 @@
 //! The sink: the simulators' upstream, and what it accepted as arrivals for the oracle.
 
 use super::ids::Ids;
-use super::oracle::Arrival;
+use super::oracle::{Arrival, What};
 use super::producer::Load;
 use anyhow::Result;
 use bulkhead_simulators::upstream::{Accepted, Upstream, UpstreamConfig};
@@ -26,13 +26,13 @@ impl Sink {
         Ok(Self { upstream, ids, keys: HashMap::new(), arrivals: Vec::new() })
     }
 
-    /// The connection `sink`, whose every reading is `[seq, point, value]`, with further keys of its transport.
+    /// The connection `sink`, whose every reading is `[seq, point, value, good]`, with further keys of its transport.
     pub(crate) fn connection(&self, transport: &str) -> String {
         format!(
             "[connections.sink]\nadapter = \"http-json\"\n\n[connections.sink.transports.upstream]\nkind = \"http\"\n\
              base_url = \"{}\"\n{transport}\n\n[connections.sink.settings]\npath = \"/ingest\"\n\
              body = '''[{{% for reading in readings %}}[{{{{ reading.seq }}}}, {{{{ reading.point }}}}, \
-             {{{{ reading.value }}}}]{{% if not loop.last %}},{{% endif %}}{{% endfor %}}]'''\n",
+             {{{{ reading.value }}}}, {{{{ reading.good }}}}]{{% if not loop.last %}},{{% endif %}}{{% endfor %}}]'''\n",
             self.upstream.url()
         )
     }
@@ -52,7 +52,9 @@ impl Sink {
         let key = *self.keys.entry(key).or_insert(keys);
         let (seq, point, value) = (&accepted.body[0], accepted.body[1].as_str(), &accepted.body[2]);
         let lane = point.and_then(Load::lane);
-        let id = lane.and_then(|lane| Some((lane, self.ids.id(lane, value)?)));
-        Arrival { key, seq: seq.as_u64().unwrap_or_default(), id }
+        let id = lane.and_then(|lane| Some(What::Id(lane, self.ids.id(lane, value)?)));
+        let is_mark = value.is_null() && accepted.body[3] == false;
+        let what = id.unwrap_or(if is_mark { What::Mark } else { What::Damaged });
+        Arrival { key, seq: seq.as_u64().unwrap_or_default(), what }
     }
 }

@@ -77,6 +77,7 @@ impl Subject {
         while began.elapsed() < PATIENCE {
             let life = self.life.as_mut().context("just started")?;
             if life.child.try_wait()?.is_some() {
+                self.url.send_replace(None);
                 return Ok(Start::Died);
             }
             if self.url.borrow().is_none()
