@@ -27,7 +27,7 @@ mod walk;
 mod wanted;
 
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
-pub use config::{Api, ApiRole, Config, Credential, Durability, Gateway, Log, LogFormat, LogLevel, Logging};
+pub use config::{Api, ApiRole, Config, Credential, Durability, Gateway, Log, LogFormat, LogLevel, Logging, WhenFull};
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Edit, Section, diff};

@@ -53,6 +53,8 @@
 //! One writer (group commit), one sealer (seals, applies retention). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
+mod appender;
+mod appending;
 mod batch;
 mod catalogue;
 mod clock;
@@ -70,6 +72,7 @@ mod pushdown;
 mod query;
 mod reader;
 mod readings_table;
+mod reserve;
 mod retention;
 mod scan;
 mod seal;
@@ -77,13 +80,16 @@ mod sealer;
 mod segment;
 mod segment_set;
 mod shared;
+mod space;
 mod sqlite;
 mod state;
 mod state_schema;
 mod stats;
 mod stored;
 mod writer;
+mod writer_recovery;
 
+pub use appender::{Appender, Pending, Refused, WhenFull};
 pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
@@ -94,7 +100,7 @@ pub use delivery::{DeadLetter, InFlight};
 pub use error::LogError;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use gaps::{Gap, GapReason};
-pub use log::{Log, LogId, Pending};
+pub use log::{Log, LogId};
 pub use query::{Query, QueryRow, SqlValue};
 pub use stats::LogStats;
 pub use stored::value_of;

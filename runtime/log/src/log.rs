@@ -1,14 +1,16 @@
 //! The log as its users see it: one handle, cheap to clone.
 
+use crate::appender::Place;
 use crate::batch::{rows_after, weight_of};
 use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
 use crate::shared::Shared;
 use crate::state::stored_seq;
-use crate::writer::{Command, Room};
+use crate::writer::{Append, Command, Room};
 use crate::{
-    Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LogConfig, LogError, LogStats, Point, Row,
+    Appender, Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LogConfig, LogError, LogStats,
+    Pending, Point, Refused, Row, WhenFull,
 };
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
@@ -50,20 +52,6 @@ struct Queue {
     /// One permit a byte; every command holds at least [`COMMAND_MIN_BYTES`], so the channel never overflows.
     room: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// An append that has been queued. Await it for its commit.
-#[derive(Debug)]
-pub struct Pending(oneshot::Receiver<Result<Committed, LogError>>);
-
-impl Pending {
-    /// Waits for the commit.
-    ///
-    /// # Errors
-    /// What the commit met, or [`LogError::Closed`]. Nothing of the batch was stored then.
-    pub async fn committed(self) -> Result<Committed, LogError> {
-        self.0.await.unwrap_or(Err(LogError::Closed))
-    }
 }
 
 impl Log {
@@ -140,14 +128,35 @@ impl Log {
     /// # Errors
     /// As [`Log::append`], except for what the commit meets.
     pub async fn submit(&self, readings: Vec<Reading>) -> Result<Pending, LogError> {
-        self.shared.check(&readings)?;
+        let when_full = self.shared.config.when_full;
+        self.submit_at(readings, None, when_full).await.map_err(|refused| refused.error)
+    }
+
+    /// A way into the log with an order of its own. Whoever chooses [`WhenFull::Refuse`] is refused when there is no room;
+    /// [`WhenFull::DropOldest`] does what the log was opened with.
+    #[must_use]
+    pub fn appender(&self, when_full: WhenFull) -> Appender {
+        let when_full = if when_full == WhenFull::Refuse { when_full } else { self.shared.config.when_full };
+        Appender::new(self.clone(), when_full)
+    }
+
+    pub(crate) async fn submit_at(
+        &self,
+        readings: Vec<Reading>,
+        place: Option<Place>,
+        when_full: WhenFull,
+    ) -> Result<Pending, Refused> {
         let weight = weight_of(&readings);
-        if weight > BATCH_MAX_BYTES {
-            return Err(LogError::BatchTooLarge { bytes: weight, max: BATCH_MAX_BYTES });
+        if let Err(error) = self.shared.check(&readings).and_then(|()| weight_is_taken(weight)) {
+            return Err(Refused { error, readings });
         }
-        let room = self.queue.reserve(weight).await?;
+        let room = match self.queue.reserve(weight).await {
+            Ok(room) => room,
+            Err(error) => return Err(Refused { error, readings }),
+        };
         let (reply, pending) = oneshot::channel();
-        self.queue.send(Command::Append { readings, weight, reply, room })?;
+        let append = Append { readings, weight, place, when_full, reply, room };
+        self.queue.send(Command::Append(append)).map_err(|error| Refused { error, readings: Vec::new() })?;
         Ok(Pending(pending))
     }
 
@@ -437,6 +446,11 @@ impl Drop for Queue {
             let _ = writer.join();
         }
     }
+}
+
+fn weight_is_taken(bytes: usize) -> Result<(), LogError> {
+    let max = BATCH_MAX_BYTES;
+    if bytes > max { Err(LogError::BatchTooLarge { bytes, max }) } else { Ok(()) }
 }
 
 /// The point a declaration stands for, and whether it differs from what the catalogue has.

@@ -19,9 +19,6 @@ const READ_CACHE_KIB: u32 = 192;
 const SEAL_CACHE_KIB: u32 = 2048;
 /// Page cache of `state.db`.
 const STATE_CACHE_KIB: u32 = 256;
-/// Pages of the WAL after which its content is moved into the database: 4 MiB. A larger WAL would save no writing (a
-/// page is full long before), only make the pause of a checkpoint on slow flash longer.
-const WAL_CHECKPOINT_PAGES: u32 = 1024;
 /// A WAL that grew beyond this is cut back after its checkpoint.
 const WAL_MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// How long one connection waits for another's lock in `state.db`.
@@ -48,7 +45,8 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     set(&connection, "synchronous = FULL")?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
     set(&connection, &format!("cache_size = -{STATE_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(&connection, "wal_autocheckpoint = 0")?;
     set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
     Ok(connection)
 }
@@ -59,7 +57,8 @@ pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connectio
     set(&connection, "journal_mode = WAL")?;
     set(&connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
     set(&connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(&connection, "wal_autocheckpoint = 0")?;
     set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
     Ok(connection)
 }
