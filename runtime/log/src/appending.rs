@@ -31,9 +31,18 @@ pub(crate) fn start_segment(shared: &Shared, start: Seq) -> Result<Appending, Lo
     let full = shared.config.durability == Durability::Full;
     // A try before this one may have left its half behind.
     remove_database(&*shared.files, &segment.path)?;
-    let connection = segment::create(&segment.path, full, shared.id.as_str(), start)?;
-    shared.files.sync_dir(dir).map_err(io_error("sync", dir))?;
-    Ok(Appending { connection, segment, rows: 0, first_commit: None })
+    let made = segment::create(&segment.path, full, shared.id.as_str(), start).and_then(|connection| {
+        shared.files.sync_dir(dir).map_err(io_error("sync", dir))?;
+        Ok(connection)
+    });
+    match made {
+        Ok(connection) => Ok(Appending { connection, segment, rows: 0, first_commit: None }),
+        Err(error) => {
+            // Where it stays, the next open removes it: it has no rows.
+            let _ = remove_database(&*shared.files, &segment.path);
+            Err(error)
+        }
+    }
 }
 
 impl Appending {

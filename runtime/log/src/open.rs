@@ -177,7 +177,8 @@ fn remove_orphans(files: &dyn FileOps, dir: &Path, entries: &[FileEntry]) -> Res
     Ok(())
 }
 
-/// Removes open segments whose making was interrupted: their tables come in one transaction, before any row.
+/// Removes open segments without rows: their making was interrupted or failed, and the segment before them may have gone on
+/// beyond their start.
 fn remove_unborn(
     files: &dyn FileOps,
     dir: &Path,
@@ -186,8 +187,8 @@ fn remove_unborn(
     let mut born = Vec::new();
     for (file, entry) in found {
         let path = dir.join(&entry.name);
-        if matches!(file, SegmentFile::Open { .. }) && !has_tables(&path).map_err(sqlite_error("open", &path))? {
-            tracing::info!(segment = %path.display(), "a segment whose making was interrupted is removed");
+        if matches!(file, SegmentFile::Open { .. }) && !has_rows(&path).map_err(sqlite_error("open", &path))? {
+            tracing::info!(segment = %path.display(), "a segment without rows is removed");
             remove_database(files, &path)?;
         } else {
             born.push((file, entry));
@@ -196,8 +197,13 @@ fn remove_unborn(
     Ok(born)
 }
 
-fn has_tables(path: &Path) -> rusqlite::Result<bool> {
-    open_append(path, true)?.query_row("SELECT count(*) > 0 FROM sqlite_schema", [], |row| row.get(0))
+fn has_rows(path: &Path) -> rusqlite::Result<bool> {
+    let connection = open_append(path, true)?;
+    let has_table = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'readings'";
+    if !connection.query_row(has_table, [], |row| row.get(0))? {
+        return Ok(false);
+    }
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM readings)", [], |row| row.get(0))
 }
 
 /// The last seq in the segments; 0 when they are empty. Checks on the way that the open ones belong to this log.
