@@ -32,6 +32,7 @@ pub(crate) fn start_segment(shared: &Shared, start: Seq) -> Result<Appending, Lo
     // A try before this one may have left its half behind.
     remove_database(&*shared.files, &segment.path)?;
     let made = segment::create(&segment.path, full, shared.id.as_str(), start).and_then(|connection| {
+        shared.files.sync_file(&segment.path).map_err(io_error("sync", &segment.path))?;
         shared.files.sync_dir(dir).map_err(io_error("sync", dir))?;
         Ok(connection)
     });

@@ -21,7 +21,7 @@ use crate::state_schema::LogRecord;
 use crate::stats::Counters;
 use crate::writer::{Command, Sealer, Writer};
 use crate::writer_recovery::Revival;
-use crate::{Catalogue, Durability, FileOps, Gap, GapReason, LogConfig, LogError, clock};
+use crate::{Catalogue, Durability, FileOps, Gap, GapReason, LogConfig, LogError, WhenFull, clock};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
@@ -94,6 +94,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         retaining: Mutex::new(()),
         dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
         reserve,
+        may_drop_ahead: AtomicBool::new(config.when_full == WhenFull::DropOldest),
         largest_open: AtomicU64::new(0),
         skipped_at_open: place.skipped,
         _lock: lock,

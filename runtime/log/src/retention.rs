@@ -7,7 +7,7 @@ use crate::segment::{Knowledge, Segment};
 use crate::shared::Shared;
 use crate::space::{Usage, copy_of, segment_max_bytes};
 use crate::state_schema::key;
-use crate::{Gap, GapReason, LogError, WhenFull};
+use crate::{Gap, GapReason, LogError};
 use bulkhead_model::{Seq, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,6 +30,8 @@ fn is_too_much(usage: &Usage, max_bytes: Option<u64>, reserve_bytes: u64, larges
 /// Drops what must go at a moment. Returns how many segments were dropped.
 pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> {
     let mut dropped = 0;
+    // Whoever would rather be refused must not make the log drop, not even ahead of need.
+    let may_drop = shared.may_drop_ahead.swap(false, Ordering::Relaxed);
     let usage = shared.usage()?;
     shared.largest_open.fetch_max(usage.unsealed_max, Ordering::Relaxed);
     loop {
@@ -38,7 +40,7 @@ pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> 
         let Some(summary) = shared.summary(&segment)? else { break };
         let reason = if is_too_old(shared.config.retention_max_age_s, summary.last_commit, now) {
             GapReason::Retention
-        } else if shared.config.when_full == WhenFull::DropOldest && must_make_room(shared)? {
+        } else if may_drop && must_make_room(shared)? {
             GapReason::DroppedWhenFull
         } else {
             break;

@@ -18,7 +18,7 @@ use crate::{Catalogue, FileOps, Gap, LogConfig, LogError, LogStats, Row};
 use bulkhead_model::{PointId, Reading, Seq, Status, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) retaining: Mutex<()>,
     pub(crate) dropped_to: AtomicU64,
     pub(crate) reserve: Arc<Reserve>,
+    /// Somebody appends who wants the oldest segment to make room, so that it may be dropped ahead of need.
+    pub(crate) may_drop_ahead: AtomicBool,
     /// Bytes of the largest segment seen before it was sealed.
     pub(crate) largest_open: AtomicU64,
     pub(crate) skipped_at_open: Option<(Seq, Seq)>,

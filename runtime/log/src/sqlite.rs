@@ -55,12 +55,25 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     set(&connection, "journal_mode = WAL")?;
-    set(&connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
-    set(&connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
-    // Whoever writes does it, and hears when it fails.
-    set(&connection, "wal_autocheckpoint = 0")?;
-    set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
+    prepare_to_append(&connection, full)?;
     Ok(connection)
+}
+
+/// A segment that is being made: nothing is synced until it is whole, because it counts only then.
+pub(crate) fn open_unborn(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    set(&connection, "synchronous = OFF")?;
+    set(&connection, "journal_mode = WAL")?;
+    Ok(connection)
+}
+
+/// Has the commits of a connection synced in full, or left to the operating system.
+pub(crate) fn prepare_to_append(connection: &Connection, full: bool) -> rusqlite::Result<()> {
+    set(connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
+    set(connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(connection, "wal_autocheckpoint = 0")?;
+    set(connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))
 }
 
 /// An open segment to read while it is appended to.

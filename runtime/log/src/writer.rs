@@ -199,6 +199,9 @@ impl Writer {
             return Ok(());
         }
         let bytes = member.batch.weight as u64 + COMMIT_BYTES;
+        if member.when_full == WhenFull::DropOldest {
+            self.shared.may_drop_ahead.store(true, Ordering::Relaxed);
+        }
         self.make_room(bytes, member.when_full)?;
         self.space.add(bytes);
         Ok(())

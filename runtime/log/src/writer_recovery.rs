@@ -171,6 +171,7 @@ impl Writer {
     fn drop_one(&mut self) -> Result<bool, LogError> {
         let started = clock::monotonic();
         let dropped = drop_oldest(&self.shared);
+
         self.shared.counters.note_pause(started.elapsed());
         dropped
     }

@@ -3,6 +3,11 @@
 //!
 //! strace comes with `cargo xtask test`; where it is missing or may not trace, these tests fail.
 #![allow(clippy::unwrap_used, reason = "a failure of a test's own step is to end it")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures for people, and the child's words for its parent"
+)]
 
 mod harness;
 
