@@ -236,9 +236,14 @@ pub struct Log {
     /// Readings older than this many seconds are deleted, a segment at a time.
     #[schemars(range(min = 60, max = 3_153_600_000_u64))]
     pub retention_max_age_s: u64,
-    /// The oldest segments are deleted when all of them take more bytes than this.
+    /// The quota: most bytes of all files of the log.
     #[schemars(range(min = 16_777_216, max = 1_125_899_906_842_624_u64))]
-    pub retention_max_bytes: u64,
+    pub max_bytes: u64,
+    /// Bytes kept on the disk so that routes still move on when it is full; at most a quarter of the quota.
+    #[schemars(range(min = 1_048_576, max = 67_108_864))]
+    pub reserve_bytes: u64,
+    /// What happens when the quota is used up or the disk is full.
+    pub when_full: WhenFull,
 }
 
 impl Default for Log {
@@ -250,7 +255,9 @@ impl Default for Log {
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,
             retention_max_age_s: 31_536_000,
-            retention_max_bytes: 4 << 30,
+            max_bytes: 4 << 30,
+            reserve_bytes: 4 << 20,
+            when_full: WhenFull::DropOldest,
         }
     }
 }
@@ -271,6 +278,17 @@ impl Default for Health {
     fn default() -> Self {
         Self { interval_s: 60 }
     }
+}
+
+/// What happens to readings for which the log has no room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The oldest readings are dropped, a segment at a time.
+    #[default]
+    DropOldest,
+    /// They are refused: polls pause, brokers and callers are not answered and keep them.
+    Refuse,
 }
 
 /// What a commit of the log survives.

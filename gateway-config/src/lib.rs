@@ -30,7 +30,8 @@ mod wanted;
 
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
 pub use config::{
-    Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel, Logging,
+    Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel,
+    Logging, WhenFull,
 };
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

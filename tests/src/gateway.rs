@@ -61,9 +61,12 @@ impl Gateway {
     }
 
     /// Its process.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.child.id()
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pid(&self) -> Result<Pid> {
+        let pid = self.child.id().context("the gateway has ended already")?;
+        Ok(Pid::from_raw(i32::try_from(pid)?))
     }
 
     /// The site it runs.
@@ -139,11 +142,6 @@ impl Gateway {
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes * 1024)
-    }
-
-    fn pid(&self) -> Result<Pid> {
-        let pid = self.child.id().context("the gateway has ended already")?;
-        Ok(Pid::from_raw(i32::try_from(pid)?))
     }
 
     /// Ends it as systemd would. It must exit with 0 within 5 seconds; the site can run again.

@@ -196,7 +196,7 @@ fn look(engine: &Engine, now: Timestamp) -> Result<Sample, LogError> {
         connections: connections.collect(),
         log: log.stats(),
         readings_per_s: 0.0,
-        quota_bytes: config.log.retention_max_bytes,
+        quota_bytes: config.log.max_bytes,
         free_bytes: free_bytes(&config.data_dir()),
         resident_bytes: resident_bytes(),
         uptime_s: 0,

@@ -25,7 +25,7 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, adapters' memory |
+//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, gaps, adapters' memory |
 //! | `seg-<start>.open.db` | a segment that is appended to, or waits to be sealed: rows by `seq`, no index, WAL |
 //! | `seg-<start>-<last>.db` | a sealed segment: never changed, indexed by (point, time), read as immutable |
 //! | `….tmp` | a segment being sealed; a leftover is removed at open |
@@ -58,6 +58,8 @@
 //! One writer (group commit), one sealer (seals, applies retention). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
+mod appender;
+mod appending;
 mod backup;
 mod batch;
 mod block;
@@ -69,6 +71,7 @@ mod delivery;
 mod directory;
 mod error;
 mod files;
+mod gaps;
 mod group;
 mod latest;
 mod log;
@@ -78,6 +81,7 @@ mod pushdown;
 mod query;
 mod reader;
 mod readings_table;
+mod reserve;
 mod retention;
 mod rows;
 mod scan;
@@ -87,13 +91,16 @@ mod sealer;
 mod segment;
 mod segment_set;
 mod shared;
+mod space;
 mod sqlite;
 mod state;
 mod state_schema;
 mod stats;
 mod stored;
 mod writer;
+mod writer_recovery;
 
+pub use appender::{Appender, Pending, Refused, WhenFull};
 pub use backup::{
     BackupProgress, BackupReport, BackupStage, Beside, BesideContent, OnProgress, Restore, Restored, restore,
     verify_backup,
@@ -101,13 +108,14 @@ pub use backup::{
 pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
-    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, LogConfig,
-    POINTS_MAX_PER_CONNECTION,
+    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, GAP_ROUTES_MAX,
+    LogConfig, POINTS_MAX_PER_CONNECTION,
 };
 pub use delivery::{DeadLetter, InFlight};
 pub use error::LogError;
 pub use files::{FileEntry, FileOps, SystemFiles};
-pub use log::{Log, LogId, Pending};
+pub use gaps::{Gap, GapReason};
+pub use log::{Log, LogId};
 pub use query::{Query, QueryRow, SqlValue};
 pub use sqlite::sqlite_version;
 pub use stats::LogStats;

@@ -1,13 +1,17 @@
 //! The log as its users see it: one handle, cheap to clone.
 
+use crate::appender::Place;
 use crate::batch::{rows_after, weight_of};
 use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
 use crate::shared::Shared;
 use crate::state::stored_seq;
-use crate::writer::{Command, Room};
-use crate::{Catalogue, Committed, DeadLetter, FileOps, InFlight, LogConfig, LogError, LogStats, Point, Row};
+use crate::writer::{Append, Command, Room};
+use crate::{
+    Appender, Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LogConfig, LogError, LogStats,
+    Pending, Point, Refused, Row, WhenFull,
+};
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
 use std::fmt;
@@ -48,20 +52,6 @@ struct Queue {
     /// One permit a byte; every command holds at least [`COMMAND_MIN_BYTES`], so the channel never overflows.
     room: Arc<Semaphore>,
     writer: Mutex<Option<JoinHandle<()>>>,
-}
-
-/// An append that has been queued. Await it for its commit.
-#[derive(Debug)]
-pub struct Pending(oneshot::Receiver<Result<Committed, LogError>>);
-
-impl Pending {
-    /// Waits for the commit.
-    ///
-    /// # Errors
-    /// What the commit met, or [`LogError::Closed`]. Nothing of the batch was stored then.
-    pub async fn committed(self) -> Result<Committed, LogError> {
-        self.0.await.unwrap_or(Err(LogError::Closed))
-    }
 }
 
 impl Log {
@@ -143,14 +133,35 @@ impl Log {
     /// # Errors
     /// As [`Log::append`], except for what the commit meets.
     pub async fn submit(&self, readings: Vec<Reading>) -> Result<Pending, LogError> {
-        self.shared.check(&readings)?;
+        let when_full = self.shared.config.when_full;
+        self.submit_at(readings, None, when_full).await.map_err(|refused| refused.error)
+    }
+
+    /// A way into the log with an order of its own. Whoever chooses [`WhenFull::Refuse`] is refused when there is no room;
+    /// [`WhenFull::DropOldest`] does what the log was opened with.
+    #[must_use]
+    pub fn appender(&self, when_full: WhenFull) -> Appender {
+        let when_full = if when_full == WhenFull::Refuse { when_full } else { self.shared.config.when_full };
+        Appender::new(self.clone(), when_full)
+    }
+
+    pub(crate) async fn submit_at(
+        &self,
+        readings: Vec<Reading>,
+        place: Option<Place>,
+        when_full: WhenFull,
+    ) -> Result<Pending, Refused> {
         let weight = weight_of(&readings);
-        if weight > BATCH_MAX_BYTES {
-            return Err(LogError::BatchTooLarge { bytes: weight, max: BATCH_MAX_BYTES });
+        if let Err(error) = self.shared.check(&readings).and_then(|()| weight_is_taken(weight)) {
+            return Err(Refused { error, readings });
         }
-        let room = self.queue.reserve(weight).await?;
+        let room = match self.queue.reserve(weight).await {
+            Ok(room) => room,
+            Err(error) => return Err(Refused { error, readings }),
+        };
         let (reply, pending) = oneshot::channel();
-        self.queue.send(Command::Append { readings, weight, reply, room })?;
+        let append = Append { readings, weight, place, when_full, reply, room };
+        self.queue.send(Command::Append(append)).map_err(|error| Refused { error, readings: Vec::new() })?;
         Ok(Pending(pending))
     }
 
@@ -358,6 +369,25 @@ impl Log {
         self.shared.state.adapter_remove(connection, key)
     }
 
+    /// What is missing from the log and why: gaps behind a number, by rising number, at most `limit`; 0 for the first page.
+    /// The newest 10,000 are kept. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn gaps(&self, after_id: u64, limit: usize) -> Result<Vec<Gap>, LogError> {
+        self.shared.state.gaps(after_id, limit)
+    }
+
+    /// Records that readings of a connection were given up before they had a seq; durable when it returns. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn note_gap(&self, connection: &str, rows: u64, reason: GapReason) -> Result<(), LogError> {
+        let at = *self.shared.committed.borrow();
+        let gap = Gap { rows: Some(rows), connection: Some(connection.to_owned()), ..Gap::now(at, at, reason) };
+        self.shared.note_gaps(vec![gap])
+    }
+
     /// Numbers about the log now. Lists the folder, so it blocks a little.
     #[must_use]
     pub fn stats(&self) -> LogStats {
@@ -438,6 +468,11 @@ impl Drop for Queue {
             let _ = writer.join();
         }
     }
+}
+
+fn weight_is_taken(bytes: usize) -> Result<(), LogError> {
+    let max = BATCH_MAX_BYTES;
+    if bytes > max { Err(LogError::BatchTooLarge { bytes, max }) } else { Ok(()) }
 }
 
 /// The point a declaration stands for, and whether it differs from what the catalogue has.

@@ -19,9 +19,6 @@ const READ_CACHE_KIB: u32 = 192;
 const SEAL_CACHE_KIB: u32 = 256;
 /// Page cache of `state.db`.
 const STATE_CACHE_KIB: u32 = 256;
-/// Pages of the WAL after which its content is moved into the database: 4 MiB. A larger WAL would save no writing (a
-/// page is full long before), only make the pause of a checkpoint on slow flash longer.
-const WAL_CHECKPOINT_PAGES: u32 = 1024;
 /// A WAL that grew beyond this is cut back after its checkpoint.
 const WAL_MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// How long one connection waits for another's lock in `state.db`.
@@ -54,7 +51,8 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     set(&connection, "synchronous = FULL")?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
     set(&connection, &format!("cache_size = -{STATE_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(&connection, "wal_autocheckpoint = 0")?;
     set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
     Ok(connection)
 }
@@ -63,11 +61,25 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     set(&connection, "journal_mode = WAL")?;
-    set(&connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
-    set(&connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
-    set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
+    prepare_to_append(&connection, full)?;
     Ok(connection)
+}
+
+/// A segment that is being made: nothing is synced until it is whole, because it counts only then.
+pub(crate) fn open_unborn(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    set(&connection, "synchronous = OFF")?;
+    set(&connection, "journal_mode = WAL")?;
+    Ok(connection)
+}
+
+/// Has the commits of a connection synced in full, or left to the operating system.
+pub(crate) fn prepare_to_append(connection: &Connection, full: bool) -> rusqlite::Result<()> {
+    set(connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
+    set(connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(connection, "wal_autocheckpoint = 0")?;
+    set(connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))
 }
 
 /// An open segment to read while it is appended to.

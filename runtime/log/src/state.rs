@@ -4,6 +4,7 @@ use crate::config::{
     ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, DEAD_LETTERS_MAX_PER_ROUTE,
 };
 use crate::group::GroupedDatabase;
+use crate::reserve::Reserve;
 use crate::sqlite::{open_state, sqlite_error};
 use crate::state_schema::{FORMAT, LogRecord, key, read_or_create};
 use crate::{DeadLetter, InFlight, LogError, Point};
@@ -33,7 +34,7 @@ pub(crate) fn loaded_seq(stored: i64) -> Seq {
 
 impl State {
     /// Opens it, or creates it with a new log id.
-    pub(crate) fn open(path: &Path, new_id: &str) -> Result<(Self, LogRecord), LogError> {
+    pub(crate) fn open(path: &Path, new_id: &str, reserve: Arc<Reserve>) -> Result<(Self, LogRecord), LogError> {
         let wrong = sqlite_error("open", path);
         let mut connection = open_state(path).map_err(&wrong)?;
         let record = read_or_create(&mut connection, new_id).map_err(&wrong)?;
@@ -41,8 +42,24 @@ impl State {
             let what = format!("format {} was found, {FORMAT} expected", record.format);
             return Err(LogError::Format { path: path.to_owned(), what });
         }
-        let database = GroupedDatabase::new(path.to_owned(), connection);
+        let database = GroupedDatabase::new(path.to_owned(), connection, open_state, reserve);
         Ok((Self { database, adapter_state: Mutex::new(()) }, record))
+    }
+
+    /// Changes `state.db` in one transaction; durable when it returns.
+    pub(crate) fn write(
+        &self,
+        write: impl Fn(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), LogError> {
+        self.database.write(write)
+    }
+
+    /// Reads `state.db`.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LogError> {
+        self.database.read(read)
     }
 
     /// Reserves the seqs up to one; the log counts as open from then on.
@@ -58,12 +75,6 @@ impl State {
     pub(crate) fn closed_at(&self, seq: Seq) -> Result<(), LogError> {
         let seq = stored_seq(seq)?;
         self.database.write(move |t| t.execute(UPSERT_LOG, (key::CLOSED_AT, seq)).map(drop))
-    }
-
-    /// Records that retention has dropped everything up to a seq.
-    pub(crate) fn dropped_to(&self, seq: Seq) -> Result<(), LogError> {
-        let seq = stored_seq(seq)?;
-        self.database.write(move |t| t.execute(UPSERT_LOG, (key::DROPPED_TO, seq)).map(drop))
     }
 
     /// All points; true: the one its name stands for.
@@ -110,12 +121,12 @@ impl State {
 
     pub(crate) fn set_cursor(&self, name: &str, seq: Seq) -> Result<(), LogError> {
         let (name, seq) = (name.to_owned(), stored_seq(seq)?);
-        self.database.write(move |t| t.prepare_cached(UPSERT_CURSOR)?.execute((name, seq)).map(drop))
+        self.database.write(move |t| t.prepare_cached(UPSERT_CURSOR)?.execute((&name, seq)).map(drop))
     }
 
     pub(crate) fn remove_cursor(&self, name: &str) -> Result<(), LogError> {
         let name = name.to_owned();
-        self.database.write(move |t| t.execute("DELETE FROM cursors WHERE name = ?1", [name]).map(drop))
+        self.database.write(move |t| t.execute("DELETE FROM cursors WHERE name = ?1", [&name]).map(drop))
     }
 
     /// Moves a cursor with all that a route keeps beside it, if the old name has one and the new name none.
@@ -170,7 +181,7 @@ impl State {
         let (route, first, last) = (route.to_owned(), stored_seq(batch.first)?, stored_seq(batch.last)?);
         self.database.write(move |t| {
             t.prepare_cached("INSERT OR REPLACE INTO in_flight(route, revision, first, last) VALUES (?1, ?2, ?3, ?4)")?
-                .execute((route, batch.revision, first, last))
+                .execute((&route, &batch.revision, first, last))
                 .map(drop)
         })
     }
@@ -227,7 +238,7 @@ impl State {
         let (connection, name, value) = (connection.to_owned(), name.to_owned(), value.to_owned());
         self.database.write(move |t| {
             t.prepare_cached("INSERT OR REPLACE INTO adapter_state(connection, key, value) VALUES (?1, ?2, ?3)")?
-                .execute((connection, name, value))
+                .execute((&connection, &name, &value))
                 .map(drop)
         })
     }
@@ -236,7 +247,7 @@ impl State {
         let _alone = self.adapter_state.lock();
         let (connection, name) = (connection.to_owned(), name.to_owned());
         self.database.write(move |t| {
-            t.execute("DELETE FROM adapter_state WHERE connection = ?1 AND key = ?2", (connection, name)).map(drop)
+            t.execute("DELETE FROM adapter_state WHERE connection = ?1 AND key = ?2", (&connection, &name)).map(drop)
         })
     }
 }

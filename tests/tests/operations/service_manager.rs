@@ -78,7 +78,7 @@ async fn a_service_manager_hears_that_it_is_up_that_it_lives_that_its_disk_hangs
     ensure!((-1.0..60.0).contains(&apart_s), "{since_boot_us} µs is not now: {uptime}");
     manager.until("that it has read it", |said| said == "READY=1").await?;
 
-    let pid = gateway.pid().context("it has ended")?.to_string();
+    let pid = gateway.pid()?.to_string();
     let inject = format!("inject=fsync,fdatasync:delay_enter={HANG_USEC}");
     let mut disk = Command::new(program("strace")?);
     disk.args(["-f", "-p", &pid, "-e", "trace=fsync,fdatasync", "-e", &inject, "-o", "/dev/null"]);

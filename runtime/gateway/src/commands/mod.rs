@@ -17,7 +17,7 @@ use crate::console;
 use crate::exit::Exit;
 use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded};
 use bulkhead_engine::Probe;
-use bulkhead_log::{Durability, LogConfig};
+use bulkhead_log::{Durability, LogConfig, WhenFull};
 use bulkhead_model::transport::Transport;
 use bulkhead_sandbox::{Compiler, Sandbox, SandboxConfig};
 use std::path::Path;
@@ -109,7 +109,12 @@ fn log_config(config: &Config) -> LogConfig {
         segment_max_rows: given.segment_max_rows,
         segment_max_age_s: given.segment_max_age_s,
         retention_max_age_s: Some(given.retention_max_age_s),
-        retention_max_bytes: Some(given.retention_max_bytes),
+        max_bytes: Some(given.max_bytes),
+        reserve_bytes: given.reserve_bytes,
+        when_full: match given.when_full {
+            bulkhead_config::WhenFull::DropOldest => WhenFull::DropOldest,
+            bulkhead_config::WhenFull::Refuse => WhenFull::Refuse,
+        },
         ..LogConfig::new(config.data_dir().join("log"))
     }
 }
