@@ -23,6 +23,7 @@
 mod app;
 mod connections;
 mod credential;
+mod dead_letters;
 mod error;
 mod events;
 mod feed;

@@ -2,9 +2,11 @@
 
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
-use crate::{connections, events, front_page, gate, health, history, hooks, metrics, odata, points, routes, write};
+use crate::{
+    connections, dead_letters, events, front_page, gate, health, history, hooks, metrics, odata, points, routes, write,
+};
 use axum::http::{StatusCode, Uri};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
@@ -24,7 +26,11 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/events", get(events::events))
         .route("/api/v1/routes", get(routes::all))
         .route("/api/v1/routes/{route}", get(routes::one))
-        .route("/api/v1/routes/{route}/dead-letters", get(routes::dead_letters))
+        .route("/api/v1/routes/{route}/dead-letters", get(dead_letters::of_route))
+        .route("/api/v1/dead-letters", get(dead_letters::all).delete(dead_letters::discard_all))
+        .route("/api/v1/dead-letters/replay", post(dead_letters::replay_all))
+        .route("/api/v1/dead-letters/{letter}", get(dead_letters::one).delete(dead_letters::discard))
+        .route("/api/v1/dead-letters/{letter}/replay", post(dead_letters::replay))
         .route("/hooks/{connection}", any(hooks::hook))
         .route("/hooks/{connection}/{*path}", any(hooks::hook))
         .route("/odata/v4", any(odata::answer))

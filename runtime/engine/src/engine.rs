@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::command::{self, Command, Written};
 use crate::connection::{ConnectionHandle, Request};
 use crate::error::EngineError;
+use crate::letters::Replaying;
 use crate::route::RouteHandle;
 use crate::status::{ConnectionStatus, RouteStatus, WebhookReply, WebhookRequest};
 use bulkhead_config::Config;
@@ -39,6 +40,7 @@ struct Inner {
     sources: Stage,
     routes_stage: Stage,
     sinks: Stage,
+    replaying: Replaying,
 }
 
 /// Tasks that stop together.
@@ -77,7 +79,8 @@ impl Engine {
         }
         sources.tasks.spawn(give_back_once_started(sources.stop.clone()));
         sources.tasks.spawn(keep_retention(log.clone(), clock, sources.stop.clone()));
-        let inner = Inner { config, log, connections, routes, sources, routes_stage, sinks };
+        let replaying = Replaying::default();
+        let inner = Inner { config, log, connections, routes, sources, routes_stage, sinks, replaying };
         Self { inner: Arc::new(inner) }
     }
 
@@ -160,7 +163,16 @@ impl Engine {
         }
     }
 
-    fn find(&self, connection: &str) -> Result<&ConnectionHandle, EngineError> {
+    /// Dead letters that are being replayed.
+    pub(crate) fn replaying(&self) -> &Replaying {
+        &self.inner.replaying
+    }
+
+    pub(crate) fn route_handle(&self, name: &str) -> Option<&RouteHandle> {
+        self.inner.routes.get(name).map(Arc::as_ref)
+    }
+
+    pub(crate) fn find(&self, connection: &str) -> Result<&ConnectionHandle, EngineError> {
         self.inner.connections.get(connection).map(Arc::as_ref).ok_or_else(|| EngineError::NoSuchConnection {
             name: connection.to_owned(),
             known: self.inner.connections.keys().cloned().collect(),

@@ -7,12 +7,15 @@
 //! own: [`schedule`], [`outage`], `route::selection`, `route::batching`.
 
 mod assembly;
+mod blocking;
 mod clock;
 mod command;
 mod connection;
 mod engine;
 mod error;
 mod journal;
+mod letter_counts;
+mod letters;
 pub mod outage;
 mod probe;
 mod route;
@@ -25,6 +28,7 @@ pub use clock::SystemClock;
 pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
+pub use letters::{LetterOwner, Replayed};
 pub use probe::{Probe, ProbeReading};
 pub use status::{
     ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,

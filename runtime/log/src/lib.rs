@@ -62,6 +62,7 @@ mod error;
 mod files;
 mod group;
 mod latest;
+mod letters;
 mod log;
 mod memory_tables;
 mod open;
@@ -86,10 +87,10 @@ mod writer;
 pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
-    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, LogConfig,
-    POINTS_MAX_PER_CONNECTION,
+    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, LETTER_PAYLOAD_MAX_BYTES,
+    LogConfig, POINTS_MAX_PER_CONNECTION,
 };
-pub use delivery::{DeadLetter, InFlight};
+pub use delivery::{DeadLetter, InFlight, LetterCount, LetterError, LetterItem, LostFrame, Origin, Refused};
 pub use error::LogError;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use log::{Log, LogId, Pending};

@@ -5,7 +5,7 @@
 //! it, collects the point's seqs from the index and picks these rows. Segments that cannot hold a match are not opened.
 
 use crate::LogError;
-use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_ROWS, SCAN_MAX_SEQS};
+use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_BYTES, SCAN_MAX_ROWS, SCAN_MAX_SEQS};
 use crate::reader::{Reader, Readers};
 use crate::segment::Segment;
 use crate::shared::{Snapshot, may_hold};
@@ -212,17 +212,21 @@ impl Visit {
                 let parameters =
                     rusqlite::params![*after, *up_to, filter.time_from, filter.time_to, limit, filter.point];
                 let mut found = select.query(parameters)?;
-                let mut count = 0;
-                while let Some(row) = found.next()? {
-                    into.push_back(stored(row, path)?);
+                let (mut count, mut bytes) = (0, 0);
+                while bytes < SCAN_MAX_BYTES
+                    && let Some(row) = found.next()?
+                {
+                    let row = stored(row, path)?;
                     count += 1;
+                    bytes += heap_bytes(&row.value);
+                    into.push_back(row);
                 }
                 match into.back() {
                     Some(last) if filter.descending => *up_to = last.seq - 1,
                     Some(last) => *after = last.seq,
                     None => {}
                 }
-                Ok(count == rows)
+                Ok(count == rows || bytes >= SCAN_MAX_BYTES)
             }
         }
     }
@@ -260,6 +264,15 @@ pub(crate) fn last_rows(reader: &Reader) -> Result<Vec<StoredRow>, LogError> {
         select.query_map([], |row| stored(row, &path))?.collect()
     };
     read().map_err(sqlite_error("read", &reader.segment.path))
+}
+
+/// The bytes a value holds beside its own size.
+fn heap_bytes(value: &SqlValue) -> usize {
+    match value {
+        SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) => 0,
+        SqlValue::Text(text) => text.len(),
+        SqlValue::Blob(bytes) => bytes.len(),
+    }
 }
 
 fn stored(row: &Row<'_>, path: &Arc<Path>) -> rusqlite::Result<StoredRow> {
