@@ -58,6 +58,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Test(arguments) => commands::test::test(&arguments).await,
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
+        Command::DeadLetters(command) => commands::dead_letters::dead_letters(&command).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,
         Command::Check(_) | Command::Completions { .. } | Command::Man => Ok(()),
     }

@@ -1,10 +1,12 @@
 //! One module a command, and what they share: loading a config and setting up the sandbox.
 
 pub(crate) mod check;
+pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod poll;
 pub(crate) mod run;
+mod running;
 pub(crate) mod test;
 pub(crate) mod write;
 
