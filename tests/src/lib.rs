@@ -7,6 +7,7 @@
 
 mod api;
 mod certificates;
+mod fragile_adapter;
 mod gateway;
 mod http_client;
 mod lines;
@@ -25,6 +26,7 @@ mod wait;
 
 pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Transport, Written};
 pub use certificates::Certificates;
+pub use fragile_adapter::{Fragility, fragile_adapter};
 pub use gateway::Gateway;
 pub use http_client::http_client;
 pub use lines::Lines;
