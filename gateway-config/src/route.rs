@@ -39,6 +39,15 @@ pub struct Route {
     #[serde(default = "default_retry_max_ms")]
     #[schemars(range(min = 10, max = 3_600_000))]
     pub retry_max_ms: u32,
+    /// How often a reading that the upstream refuses for good is tried before it becomes a dead letter. What follows waits
+    /// for these tries, so more than one is for upstreams whose refusals pass by.
+    #[serde(default = "default_reject_tries")]
+    #[schemars(range(min = 1, max = 10))]
+    pub reject_tries: u32,
+    /// Most readings sent in a second; it bounds how fast a backlog drains.
+    #[serde(default = "default_drain_max_per_s")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub drain_max_per_s: u32,
     /// New names for points. The first rule that matches counts.
     #[serde(default)]
     #[schemars(length(max = 1000))]
@@ -55,6 +64,12 @@ impl Route {
 
     /// [`Route::retry_max_ms`] where the config does not say it.
     pub const RETRY_MAX_MS: u32 = 60_000;
+
+    /// [`Route::reject_tries`] where the config does not say it: an upstream that refuses for good is taken at its word.
+    pub const REJECT_TRIES: u32 = 1;
+
+    /// [`Route::drain_max_per_s`] where the config does not say it: more than a small machine reads.
+    pub const DRAIN_MAX_PER_S: u32 = 100_000;
 }
 
 /// Where a route without a cursor begins. A route with one goes on behind it, whatever this says.
@@ -140,6 +155,12 @@ fn default_retry_first_ms() -> u32 {
 }
 fn default_retry_max_ms() -> u32 {
     Route::RETRY_MAX_MS
+}
+fn default_reject_tries() -> u32 {
+    Route::REJECT_TRIES
+}
+fn default_drain_max_per_s() -> u32 {
+    Route::DRAIN_MAX_PER_S
 }
 fn default_scale() -> f64 {
     1.0

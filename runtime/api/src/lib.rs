@@ -27,6 +27,7 @@ mod backup;
 mod config;
 mod connections;
 mod credential;
+mod dead_letters;
 mod error;
 mod events;
 mod feed;

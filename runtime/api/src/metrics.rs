@@ -84,6 +84,8 @@ fn put_connections(registry: &mut Registry, connections: &[ConnectionStatus]) {
     let state = gauges(registry, "connection_state", "1 for the state the connection is in");
     let points = gauges(registry, "connection_points", "Points the connection has declared");
     let events = counters(registry, "connection_events", "What the connection has done, by event");
+    let letters = gauges(registry, "connection_dead_letters", "Frames kept as dead letters");
+    let dropped = counters(registry, "connection_dead_letters_dropped", "Dead letters dropped for newer ones");
     let faults = counters(registry, "connection_faults", "Faults of the connection, by code");
     let up = gauges(registry, "transport_up", "1 while the transport is up");
     let transports = counters(registry, "transport_events", "What the transport has done, by event");
@@ -91,6 +93,8 @@ fn put_connections(registry: &mut Registry, connections: &[ConnectionStatus]) {
         let named = || vec![("connection", connection.name.clone())];
         set(&state, with(named(), "state", connection.phase.name()), 1);
         set(&points, named(), connection.points as u64);
+        set(&letters, named(), connection.dead_letters);
+        count(&dropped, named(), connection.dead_letters_dropped);
         for (event, value) in connection.counters.named() {
             count(&events, with(named(), "event", event), value);
         }
@@ -120,17 +124,23 @@ fn put_routes(registry: &mut Registry, routes: &[RouteStatus]) {
     let rejected = counters(registry, "route_rejected", "Readings the upstream refused for good");
     let batches = counters(registry, "route_batches", "Batches sent, tries included");
     let retries = counters(registry, "route_retries", "Tries that failed");
+    let resent = counters(registry, "route_resent", "Readings sent again because nobody knew whether they had arrived");
+    let letters = gauges(registry, "route_dead_letters", "Dead letters kept");
+    let dropped = counters(registry, "route_dead_letters_dropped", "Dead letters dropped for newer ones");
     let gap = counters(registry, "route_gap", "Seqs that retention deleted before the route had read them");
     for route in routes {
         let named = || vec![("route", route.name.clone())];
         set(&state, with(named(), "state", route.phase.name()), 1);
         set(&backlog, named(), route.backlog);
         set(&cursor, named(), route.cursor);
+        set(&letters, named(), route.dead_letters);
         for (family, value) in [
             (&accepted, route.accepted),
             (&rejected, route.rejected),
             (&batches, route.batches),
             (&retries, route.retries),
+            (&resent, route.resent),
+            (&dropped, route.dead_letters_dropped),
             (&gap, route.gap),
         ] {
             count(family, named(), value);

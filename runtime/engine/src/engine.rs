@@ -5,6 +5,7 @@ use crate::clock::SystemClock;
 use crate::command::{self, Command, Written};
 use crate::connection::{ConnectionHandle, Request};
 use crate::error::EngineError;
+use crate::letters::Replaying;
 use crate::reload::plan::{Plan, needs_restart};
 use crate::reload::{Fate, Reloaded, Told};
 use crate::route::RouteHandle;
@@ -56,6 +57,7 @@ struct Inner {
     /// Set when the engine stops; a reload then waits for nothing any more.
     stopping: CancellationToken,
     upkeep: Work,
+    replaying: Replaying,
 }
 
 /// Everything that runs, and the config it comes from.
@@ -114,6 +116,7 @@ impl Engine {
             changing: Mutex::new(()),
             stopping: CancellationToken::new(),
             upkeep: Work::default(),
+            replaying: Replaying::default(),
         });
         let everything = Plan::of(&nothing(&config), &config, &BTreeMap::new());
         inner.begin(&everything, &config);
@@ -257,7 +260,16 @@ impl Engine {
         tell_overdue("sinks", end_all(sinks.iter().map(|one| &one.work), STAGE_STOP_MAX).await, again);
     }
 
-    fn find(&self, connection: &str) -> Result<Arc<ConnectionHandle>, EngineError> {
+    /// Dead letters that are being replayed.
+    pub(crate) fn replaying(&self) -> &Replaying {
+        &self.inner.replaying
+    }
+
+    pub(crate) fn route_handle(&self, name: &str) -> Option<Arc<RouteHandle>> {
+        self.inner.plant.read().routes.get(name).map(|running| running.handle.clone())
+    }
+
+    pub(crate) fn find(&self, connection: &str) -> Result<Arc<ConnectionHandle>, EngineError> {
         let plant = self.inner.plant.read();
         let found = plant.connections.get(connection).map(|running| running.handle.clone());
         found.ok_or_else(|| EngineError::NoSuchConnection {

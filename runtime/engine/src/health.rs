@@ -6,6 +6,7 @@
 //! A route takes them only when a pattern names `gateway` itself: who asks for `*/*` means the devices. What a route
 //! sends of them adds a handful of readings an interval to every backlog, its own included; it does not grow by itself.
 
+use crate::blocking::blocking;
 use crate::clock::SystemClock;
 use crate::engine::Engine;
 use crate::process::{free_bytes, resident_bytes};
@@ -153,8 +154,7 @@ impl Recorder {
     async fn record(&mut self) -> Result<(), LogError> {
         let (engine, now) = (self.engine.clone(), self.clock.now());
         // Looking at the disk and declaring points may wait for the disk.
-        let blocking = tokio::task::spawn_blocking(move || look(&engine, now));
-        let mut sample = blocking.await.unwrap_or(Err(LogError::Closed))?;
+        let mut sample = blocking(move || look(&engine, now)).await?;
         let now_ns = self.clock.monotonic_ns();
         let rows = sample.log.rows_committed;
         if let Some((then_ns, before)) = self.last.replace((now_ns, rows)) {
@@ -162,8 +162,7 @@ impl Recorder {
         }
         sample.uptime_s = now_ns / 1_000_000_000;
         let log = self.engine.log().clone();
-        let blocking = tokio::task::spawn_blocking(move || readings(&log, &sample, now));
-        let readings = blocking.await.unwrap_or(Err(LogError::Closed))?;
+        let readings = blocking(move || readings(&log, &sample, now)).await?;
         self.engine.log().append(readings).await.map(drop)
     }
 }

@@ -8,6 +8,7 @@
 
 mod assembly;
 mod backup;
+mod blocking;
 mod clock;
 mod command;
 mod connection;
@@ -15,6 +16,8 @@ mod engine;
 mod error;
 mod health;
 mod journal;
+mod letter_counts;
+mod letters;
 mod live;
 pub mod outage;
 mod probe;
@@ -33,6 +36,7 @@ pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
 pub use health::record_health;
+pub use letters::{LetterOwner, Replayed};
 pub use live::{Applied, Current, Follower, History, KeptConfig, LiveConfig, Refusal, Trigger};
 pub use probe::{Probe, ProbeReading};
 pub use process::{free_bytes, resident_bytes};

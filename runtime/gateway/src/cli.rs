@@ -49,6 +49,13 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -- -3"
     )]
     Write(WriteArguments),
+    /// Look at what could not be delivered, in the running gateway: readings that an upstream refused, frames that an adapter
+    /// failed on. Try them again, or discard them.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bulkhead dead-letters list --route to-erp\n  bulkhead dead-letters show 17\n  bulkhead dead-letters replay 17\n  bulkhead dead-letters replay --route to-erp\n  bulkhead dead-letters discard 17 18"
+    )]
+    DeadLetters(DeadLettersCommand),
     /// Make a backup of the log, the config and the adapters: through the running gateway where there is one, else directly.
     ///
     /// It is written below gateway.backup_dir, read back and compared before it gets its name. Secrets are not in it: files
@@ -159,6 +166,85 @@ pub(crate) struct WriteArguments {
     /// The value, as the point's kind has it: 62.5, on, "some text".
     #[arg(allow_negative_numbers = true)]
     pub(crate) value: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// List dead letters, the newest first.
+    #[command(
+        after_help = "Examples:\n  bulkhead dead-letters list\n  bulkhead dead-letters list --connection line --json | jq '.[].topic'"
+    )]
+    List(ListLettersArguments),
+    /// Show one dead letter whole: a reading's value, a frame's bytes.
+    #[command(after_help = "Example:\n  bulkhead dead-letters show 17")]
+    Show(ShowLetterArguments),
+    /// Try dead letters again: a reading goes to its route's sink, a frame to its connection's adapter. What is taken is
+    /// removed.
+    #[command(
+        after_help = "Examples:\n  bulkhead dead-letters replay 17 18\n  bulkhead dead-letters replay --route to-erp\n\nExit code 1 when one was not taken."
+    )]
+    Replay(LettersArguments),
+    /// Remove dead letters for good.
+    #[command(
+        after_help = "Examples:\n  bulkhead dead-letters discard 17\n  bulkhead dead-letters discard --connection line"
+    )]
+    Discard(LettersArguments),
+}
+
+/// Arguments of `dead-letters list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListLettersArguments {
+    /// Only readings of this route.
+    #[arg(long, value_name = "ROUTE", conflicts_with = "connection")]
+    pub(crate) route: Option<String>,
+    /// Only frames of this connection.
+    #[arg(long, value_name = "CONNECTION")]
+    pub(crate) connection: Option<String>,
+    /// Most letters listed.
+    #[arg(long, value_name = "LETTERS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) limit: u16,
+    /// Only letters with lower numbers: the next page.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) before: Option<u64>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the letters as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `dead-letters show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowLetterArguments {
+    /// The letter's number.
+    #[arg(value_name = "NUMBER")]
+    pub(crate) letter: u64,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the letter as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `dead-letters replay` and `discard`.
+#[derive(Debug, Args)]
+#[group(id = "which", required = true, multiple = false, args = ["letters", "route", "connection"])]
+pub(crate) struct LettersArguments {
+    /// The letters' numbers.
+    #[arg(value_name = "NUMBER")]
+    pub(crate) letters: Vec<u64>,
+    /// All readings of this route.
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) route: Option<String>,
+    /// All frames of this connection.
+    #[arg(long, value_name = "CONNECTION")]
+    pub(crate) connection: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
     /// Print the outcome as JSON.

@@ -63,6 +63,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Test(arguments) => commands::test::test(&arguments).await,
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
+        Command::DeadLetters(command) => commands::dead_letters::dead_letters(&command).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,
         Command::Backup(arguments) => commands::backup::backup(&arguments).await,
         Command::Restore(arguments) => commands::restore::restore(&arguments).await,

@@ -33,6 +33,8 @@ pub(crate) const IDLE_READERS_MAX: usize = 6;
 pub(crate) const SCAN_FIRST_ROWS: usize = 64;
 /// Most rows a scan fetches at a time.
 pub(crate) const SCAN_MAX_ROWS: usize = 1024;
+/// A scan fetches no further rows once those at hand have values of this many bytes.
+pub(crate) const SCAN_MAX_BYTES: usize = 1024 * 1024;
 /// Rows of a sealed segment that are sorted together: what sealing, and a reader, holds in memory at a time.
 pub(crate) const SLICE_MAX_ROWS: usize = 131_072;
 /// Texts and blobs of a slice, in bytes, behind which it ends; the value that reaches it is still in it.
@@ -47,8 +49,12 @@ pub(crate) const QUERIES_MAX: usize = 4;
 pub(crate) const QUERY_WAIT: Duration = Duration::from_secs(5);
 /// How long one statement of a query may run unless the query says otherwise.
 pub(crate) const QUERY_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Dead letters kept a route; beyond it the oldest goes.
-pub(crate) const DEAD_LETTERS_MAX_PER_ROUTE: u64 = 10_000;
+/// Dead letters kept of one route or one connection; beyond it the oldest go and are counted.
+pub(crate) const DEAD_LETTERS_MAX_PER_ORIGIN: u64 = 10_000;
+/// Bytes of the dead letters of one route or one connection; beyond it the oldest go and are counted.
+pub(crate) const DEAD_LETTERS_MAX_BYTES: i64 = 32 * 1024 * 1024;
+/// Bytes kept of a frame that an adapter failed on; of a longer one its beginning and its length.
+pub const LETTER_PAYLOAD_MAX_BYTES: usize = 64 * 1024;
 /// Bytes a backup copies and syncs at a time, so that a commit waits for no more than these on the medium.
 pub(crate) const BACKUP_PIECE_BYTES: usize = 256 * 1024;
 /// Most bytes a second a backup copies. It also leaves the medium alone for at least as long as it has used it.

@@ -74,6 +74,7 @@ mod files;
 mod gaps;
 mod group;
 mod latest;
+mod letters;
 mod log;
 mod memory_tables;
 mod open;
@@ -109,9 +110,9 @@ pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
     ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, GAP_ROUTES_MAX,
-    LogConfig, POINTS_MAX_PER_CONNECTION,
+    LETTER_PAYLOAD_MAX_BYTES, LogConfig, POINTS_MAX_PER_CONNECTION,
 };
-pub use delivery::{DeadLetter, InFlight};
+pub use delivery::{DeadLetter, InFlight, LetterCount, LetterError, LetterItem, LostFrame, Origin, RefusedReading};
 pub use error::LogError;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use gaps::{Gap, GapReason};

@@ -3,14 +3,15 @@
 use crate::appender::Place;
 use crate::batch::{rows_after, weight_of};
 use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
+use crate::letters::Listing;
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
 use crate::shared::Shared;
 use crate::state::stored_seq;
 use crate::writer::{Append, Command, Room};
 use crate::{
-    Appender, Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LogConfig, LogError, LogStats,
-    Pending, Point, Refused, Row, WhenFull,
+    Appender, Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LetterCount, LetterError, LogConfig,
+    LogError, LogStats, LostFrame, Origin, Pending, Point, Refused, RefusedReading, Row, WhenFull,
 };
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
@@ -177,16 +178,24 @@ impl Log {
     /// # Errors
     /// [`LogError::Gone`] when rows behind `after` were dropped by retention; or what reading met.
     pub fn read(&self, after: Seq, limit: usize) -> Result<Vec<Row>, LogError> {
+        self.read_within(after, limit, usize::MAX)
+    }
+
+    /// As [`Log::read`], but ending with the row that reaches `max_bytes` in memory.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_within(&self, after: Seq, limit: usize, max_bytes: usize) -> Result<Vec<Row>, LogError> {
         let dropped_to = self.shared.dropped_to();
         if after < dropped_to {
             return Err(LogError::Gone { after, first_available: dropped_to + 1 });
         }
         let newest = self.shared.ring.read().after(after);
         if let Some(batches) = newest {
-            return Ok(rows_after(&batches, after, limit));
+            return Ok(rows_after(&batches, after, limit, max_bytes));
         }
         let filter = RowFilter { after: stored_seq(after)?, ..RowFilter::default() };
-        let rows = self.rows(filter, limit)?;
+        let rows = self.rows(filter, limit, max_bytes)?;
         // Retention may have dropped a segment between the first look and the scan.
         let dropped_to = self.shared.dropped_to();
         if after < dropped_to {
@@ -218,17 +227,19 @@ impl Log {
             Some(Some(last)) => filter.time_to = last,
             None => {}
         }
-        self.rows(filter, limit)
+        self.rows(filter, limit, usize::MAX)
     }
 
-    fn rows(&self, filter: RowFilter, limit: usize) -> Result<Vec<Row>, LogError> {
+    fn rows(&self, filter: RowFilter, limit: usize, max_bytes: usize) -> Result<Vec<Row>, LogError> {
         let snapshot = self.shared.snapshot();
         let mut scan = Scan::new(&snapshot, filter, Arc::clone(&self.shared.readers));
         scan.expect(limit);
-        let mut rows = Vec::new();
-        while rows.len() < limit {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while rows.len() < limit && bytes < max_bytes {
             let Some(stored) = scan.next()? else { break };
-            rows.push(snapshot.row(stored)?);
+            let row: Row = snapshot.row(stored)?;
+            bytes += row.weight_bytes();
+            rows.push(row);
         }
         Ok(rows)
     }
@@ -321,28 +332,84 @@ impl Log {
     }
 
     /// Ends a route's batch in one transaction: the cursor named as the route moves, the batch is no longer in flight,
-    /// dead letters are stored under the route (its newest 10,000 are kept). Blocks.
+    /// what was refused is kept as dead letters of the route (the newest 10,000, at most 32 MiB). Blocks.
     ///
     /// # Errors
     /// As [`Log::set_cursor`].
-    pub fn finish_batch(&self, route: &str, cursor: Seq, dead_letters: &[DeadLetter]) -> Result<(), LogError> {
-        self.shared.state.finish_batch(route, cursor, dead_letters)
+    pub fn finish_batch(&self, route: &str, cursor: Seq, refused: Vec<RefusedReading>) -> Result<(), LogError> {
+        self.shared.state.finish_batch(route, cursor, refused)
     }
 
-    /// Dead letters of a route or of all, the newest first. Blocks.
+    /// Keeps frames that a connection's adapter failed on as dead letters (as many as of a route); durable when it
+    /// returns, so that the frames can be acknowledged. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn keep_frames(&self, connection: &str, lost: Vec<(LostFrame, LetterError)>) -> Result<(), LogError> {
+        self.shared.state.keep_frames(connection, lost)
+    }
+
+    /// Dead letters of an origin or of all, the newest first: those with a number below `before`, at most `limit`, ending
+    /// with the one that reaches `max_bytes`. Blocks.
     ///
     /// # Errors
     /// As [`Log::cursor`].
-    pub fn dead_letters(&self, route: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, LogError> {
-        self.shared.state.dead_letters(route, limit)
+    pub fn dead_letters(
+        &self,
+        origin: Option<Origin<'_>>,
+        before: Option<u64>,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<DeadLetter>, LogError> {
+        self.shared.state.dead_letters(Listing { origin, before, limit, max_bytes })
     }
 
-    /// How many dead letters of a route are kept. Blocks.
+    /// The dead letter of a number; none when it was never given, or is replayed, discarded or dropped. Blocks.
     ///
     /// # Errors
     /// As [`Log::cursor`].
-    pub fn dead_letter_count(&self, route: &str) -> Result<u64, LogError> {
-        self.shared.state.dead_letter_count(route)
+    pub fn dead_letter(&self, id: u64) -> Result<Option<DeadLetter>, LogError> {
+        self.shared.state.dead_letter(id)
+    }
+
+    /// The numbers of the dead letters of an origin, the oldest first, at most `limit`. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn dead_letter_numbers(&self, origin: Origin<'_>, limit: usize) -> Result<Vec<u64>, LogError> {
+        self.shared.state.dead_letter_numbers(origin, limit)
+    }
+
+    /// How many dead letters of an origin are kept, and how many were dropped for newer ones. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn dead_letter_count(&self, origin: Origin<'_>) -> Result<LetterCount, LogError> {
+        self.shared.state.dead_letter_count(origin)
+    }
+
+    /// Takes note that a dead letter was tried again in vain; nothing happens where it is gone. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn dead_letter_failed(&self, id: u64, error: LetterError) -> Result<(), LogError> {
+        self.shared.state.dead_letter_failed(id, error)
+    }
+
+    /// Removes a dead letter. False: it was not there. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn remove_dead_letter(&self, id: u64) -> Result<bool, LogError> {
+        self.shared.state.remove_dead_letter(id)
+    }
+
+    /// Removes the dead letters of an origin with numbers up to one, and says how many there were. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn remove_dead_letters(&self, origin: Origin<'_>, up_to: u64) -> Result<u64, LogError> {
+        self.shared.state.remove_dead_letters(origin, up_to)
     }
 
     /// What an adapter remembers under a key. Blocks.

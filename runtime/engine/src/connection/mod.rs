@@ -8,12 +8,13 @@ mod pump;
 use crate::assembly::{NamedLink, Parts, Stores, Surroundings, assemble};
 use crate::error::EngineError;
 use crate::journal::ConnectionJournal;
+use crate::letter_counts::LetterCounts;
 use crate::reload::inputs::Inputs;
 use crate::status::{ConnectionStatus, Live, Phase};
 use crate::stores::{LogCatalogue, LogState};
 use actor::Actor;
-pub(crate) use actor::Request;
-use bulkhead_log::Log;
+pub(crate) use actor::{ReplayedFrame, Request};
+use bulkhead_log::{Log, Origin};
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Fault, Journal, Remedy};
 use bulkhead_sandbox::{GuestCounters, PointTable, Role};
@@ -40,6 +41,8 @@ const LAST_ACKNOWLEDGEMENTS_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct ConnectionHandle {
     pub(crate) name: String,
     pub(crate) live: Arc<Live>,
+    /// Frames that its adapter failed on.
+    pub(crate) letters: Arc<LetterCounts>,
     adapter: String,
     enabled: bool,
     /// Set once the parts are there.
@@ -82,6 +85,7 @@ impl ConnectionHandle {
         let handle = Arc::new(Self {
             name: name.to_owned(),
             live: Arc::new(Live::new(phase)),
+            letters: Arc::new(LetterCounts::of(log, Origin::Connection(name))),
             adapter: config.adapter.clone(),
             enabled: config.enabled,
             assembled: Mutex::new(None),
@@ -112,6 +116,7 @@ impl ConnectionHandle {
     pub(crate) fn status(&self) -> ConnectionStatus {
         let assembled = self.assembled();
         let faults = self.live.faults.lock();
+        let letters = self.letters.now();
         ConnectionStatus {
             name: self.name.clone(),
             adapter: self.adapter.clone(),
@@ -123,6 +128,8 @@ impl ConnectionHandle {
             counters: self.live.counters.snapshot(),
             faults: faults.by_code.clone(),
             last_fault: faults.last.clone(),
+            dead_letters: letters.kept,
+            dead_letters_dropped: letters.dropped,
         }
     }
 }
@@ -202,6 +209,7 @@ impl Run {
             clock: self.around.clock.clone(),
             journal: journal.clone(),
             live: self.handle.live.clone(),
+            letters: self.handle.letters.clone(),
             stop: self.stop.clone(),
             polling: parts.adapter.has(Role::Poller).then(|| Polling::new(config)),
             silence: None,
@@ -286,6 +294,7 @@ impl Run {
             clock: self.around.clock.clone(),
             journal: journal.clone(),
             live: self.handle.live.clone(),
+            letters: self.handle.letters.clone(),
             stop: self.stop.clone(),
             polling: None,
             silence: None,

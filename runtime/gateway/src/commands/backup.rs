@@ -1,6 +1,6 @@
 //! `bulkhead backup`: through the running gateway where there is one, else directly on the data folder of a stopped one.
 
-use super::client::{GatewayClient, moment_for_names};
+use super::client::{ANSWER_MAX, GatewayClient, moment_for_names};
 use super::{load_config, log_config};
 use crate::cli::BackupArguments;
 use crate::console::counted;
@@ -42,13 +42,13 @@ pub(crate) async fn backup(arguments: &BackupArguments) -> Result<(), Exit> {
 
 /// Has the running gateway make it. None: no gateway runs at the config's address.
 async fn through_gateway(name: &str, config: &Config) -> Result<Option<Json>, Exit> {
-    let client = GatewayClient::new(config)?;
+    let client = GatewayClient::new(config, ANSWER_MAX)?;
     let Some(begun) = client.post("/api/v1/backup", &json!({ "name": name })).await? else { return Ok(None) };
-    begun.json(config)?;
+    begun.done()?;
     let mut teller = Teller::new();
     loop {
         let gone = || Exit::failed("the gateway ended while it made the backup; there is none");
-        let job = client.get("/api/v1/backup").await?.ok_or_else(gone)?.json(config)?;
+        let job = client.get("/api/v1/backup").await?.ok_or_else(gone)?.done()?;
         if job["name"] != name {
             return Err(Exit::failed("the gateway was started anew while it made the backup; there is none"));
         }

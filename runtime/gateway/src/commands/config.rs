@@ -1,6 +1,6 @@
 //! `bulkhead reload` and `bulkhead rollback`: the config of a running gateway, through its API; a rollback also without one.
 
-use super::client::with_credential;
+use super::client::{Answer, GatewayClient};
 use crate::cli::ChangeArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// Longest wait for the running gateway: what ends and what begins have their own bounds, which are shorter together.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
-/// Longest wait to find out whether a gateway runs.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// Has the running gateway read its config file again.
 pub(crate) async fn reload(arguments: &ChangeArguments) -> Result<(), Exit> {
@@ -73,33 +71,27 @@ fn history_of(path: &Path) -> History {
 
 /// Asks the running gateway. None: none runs where these configs say.
 async fn ask(configs: &[Config], what: &str) -> Result<Option<Json>, Exit> {
-    let client = reqwest::Client::builder().connect_timeout(CONNECT_MAX).timeout(ANSWER_MAX).no_proxy().build()?;
     for config in configs {
-        let listen = config.api.listen;
-        let request = client.post(format!("http://{listen}/api/v1/config/{what}"));
-        let asked = with_credential(request, config)?.send();
-        let response = match console::while_waiting("waiting for the gateway", asked).await {
-            Ok(response) => response,
-            Err(error) if error.is_connect() => continue,
-            Err(error) => return Err(Exit::failed(format!("the gateway at {listen} did not answer: {error}"))),
-        };
-        let status = response.status();
-        let body: Json = response.json().await.unwrap_or_default();
-        return if status.is_success() { Ok(Some(body)) } else { Err(refused(&body, status.as_u16())) };
+        let client = GatewayClient::new(config, ANSWER_MAX)?;
+        let path = format!("/api/v1/config/{what}");
+        let asked = client.post(&path, &Json::Null);
+        if let Some(answer) = console::while_waiting("waiting for the gateway", asked).await? {
+            return if answer.is_good() { Ok(Some(answer.json())) } else { Err(refused(&answer)) };
+        }
     }
     Ok(None)
 }
 
 /// What the gateway would not do; the mistakes of a config as `bulkhead check` shows them.
-fn refused(body: &Json, status: u16) -> Exit {
-    let detail = body["detail"].as_str().unwrap_or("without a reason");
-    match (body["code"].as_str(), body["text"].as_str()) {
-        (Some("invalid-config"), Some(text)) => {
+fn refused(answer: &Answer) -> Exit {
+    let body = answer.json();
+    match (body["code"].as_str(), body["text"].as_str(), body["detail"].as_str()) {
+        (Some("invalid-config"), Some(text), detail) => {
             console::note(text.trim_end());
-            console::complain(detail);
+            console::complain(detail.unwrap_or("the config is wrong; the running one stays"));
             Exit::Wrong
         }
-        _ => Exit::failed(format!("the gateway refused ({status}): {detail}")),
+        _ => answer.done().err().unwrap_or(Exit::Wrong),
     }
 }
 

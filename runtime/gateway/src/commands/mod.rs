@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod check;
 mod client;
 pub(crate) mod config;
+pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod poll;

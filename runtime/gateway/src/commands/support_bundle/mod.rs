@@ -5,7 +5,7 @@
 mod archive;
 mod place;
 
-use super::client::{GatewayClient, moment_for_names};
+use super::client::{ANSWER_MAX, GatewayClient, moment_for_names};
 use crate::cli::SupportBundleArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
@@ -71,12 +71,12 @@ pub(crate) async fn support_bundle(arguments: &SupportBundleArguments) -> Result
 /// Asks the running gateway for everything. Returns where it came from, for people.
 async fn through_gateway(config: &Config, archive: &mut Archive<'_>) -> Result<String, Exit> {
     let listen = config.api.listen;
-    let client = GatewayClient::new(config)?;
+    let client = GatewayClient::new(config, ANSWER_MAX)?;
     for (path, name) in ASKED {
         // One question that cannot be answered may be the very fault: the others are asked all the same.
         let text = match client.get(path).await {
             Ok(Some(answer)) if name == "journal.txt" => journal_lines(&answer.body),
-            Ok(Some(answer)) if (200..300).contains(&answer.status) => answer.body,
+            Ok(Some(answer)) if answer.is_good() => answer.body,
             Ok(Some(answer)) => format!("answered {}:\n{}\n", answer.status, answer.body),
             Ok(None) => return Ok(format!("no gateway ran at {listen}")),
             Err(Exit::Failed(reason)) => format!("not answered: {reason}\n"),
