@@ -33,29 +33,7 @@ impl Actor {
             return;
         }
         self.count_readings(&readings);
-        let count = readings.len() as u64;
-        match self.log.submit(readings).await {
-            Ok(pending) => {
-                let (live, connection) = (self.live.clone(), self.connection.clone());
-                // The commit is awaited beside the actor, so that the next frames are understood meanwhile. The log's
-                // bounded queue and the pump's bound keep the number of these tasks small.
-                tokio::spawn(async move {
-                    let committed = pending.committed().await;
-                    if let Err(error) = &committed {
-                        add(&live.counters.readings_lost, count);
-                        tracing::error!(
-                            connection,
-                            "readings of frames were not committed and stay unacknowledged: {error}"
-                        );
-                    }
-                    _ = done.send(committed.is_ok());
-                });
-            }
-            Err(error) => {
-                tracing::error!(connection = self.connection, "the log took no readings of frames: {error}");
-                _ = done.send(false);
-            }
-        }
+        self.commits.submit(readings, Some(done)).await;
     }
 
     /// The readings of frames. Where the guest crashes on them or rejects them, halves are tried, down to the frame that
