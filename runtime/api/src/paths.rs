@@ -2,7 +2,9 @@
 
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
-use crate::{connections, events, front_page, gate, health, history, hooks, metrics, odata, points, routes, write};
+use crate::{
+    connections, events, front_page, gaps, gate, health, history, hooks, metrics, odata, points, routes, write,
+};
 use axum::http::{StatusCode, Uri};
 use axum::routing::{any, get};
 use axum::{Router, middleware};
@@ -22,6 +24,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/latest", get(points::latest))
         .route("/api/v1/readings", get(history::pull))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/gaps", get(gaps::gaps))
         .route("/api/v1/routes", get(routes::all))
         .route("/api/v1/routes/{route}", get(routes::one))
         .route("/api/v1/routes/{route}/dead-letters", get(routes::dead_letters))
