@@ -32,6 +32,7 @@ mod error;
 mod events;
 mod feed;
 mod front_page;
+mod gaps;
 mod gate;
 mod health;
 mod history;

@@ -154,7 +154,13 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
         ("log_commits", "Commits since the start", stats.commits),
         ("log_commits_failed", "Commits that failed since the start", stats.commits_failed),
         ("log_sealings_failed", "Sealings of segments that failed since the start", stats.sealings_failed),
-        ("log_segments_dropped", "Segments dropped by retention since the start", stats.segments_dropped),
+        ("log_segments_dropped", "Segments dropped since the start, for their age or for room", stats.segments_dropped),
+        ("log_rows_dropped", "Readings in them", stats.rows_dropped),
+        ("log_segments_abandoned", "Segments given up for writing because their disk failed", stats.segments_abandoned),
+        ("log_refused_when_full", "Appends refused since the start because there was no room", stats.refused_when_full),
+        ("log_gaps", "Gaps recorded since the start", stats.gaps),
+        ("log_gap_rows", "Readings missing in them, as far as that is known", stats.gap_rows),
+        ("log_gaps_of_unknown_rows", "Gaps of which that is not known", stats.gaps_of_unknown_rows),
     ] {
         let counter = <Counter>::default();
         counter.inc_by(value);
@@ -164,6 +170,10 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
         ("log_segments", "Segments on disk", stats.segments as u64),
         ("log_segments_unsealed", "Segments that wait to be sealed", stats.segments_unsealed as u64),
         ("log_bytes", "Bytes of all segments on disk", stats.bytes_on_disk),
+        ("log_file_bytes", "Bytes of all files of the log", stats.bytes_of_files),
+        ("log_max_bytes", "The most they may have", stats.max_bytes.unwrap_or(0)),
+        ("log_disk_free_bytes", "Free bytes on the log's disk", stats.disk_free_bytes),
+        ("log_reserve", "1 while the reserve for a full disk is there", u64::from(stats.has_reserve)),
         ("log_queue_bytes", "Bytes that wait for their commit", stats.queue_bytes as u64),
         ("log_first_seq", "The lowest seq that may still be read", stats.first_available),
         ("log_last_seq", "The last committed seq", stats.last),
@@ -175,4 +185,8 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
     let last_commit = Gauge::<f64, AtomicU64>::default();
     last_commit.set(stats.last_commit.as_secs_f64());
     registry.register_with_unit("log_last_commit", "How long the last commit took", Unit::Seconds, last_commit);
+    let pause = Gauge::<f64, AtomicU64>::default();
+    pause.set(stats.longest_pause.as_secs_f64());
+    let help = "The longest that starting or dropping a segment has held up commits since the start";
+    registry.register_with_unit("log_longest_pause", help, Unit::Seconds, pause);
 }

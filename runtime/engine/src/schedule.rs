@@ -26,6 +26,12 @@ impl Schedule {
         }
     }
 
+    /// The groups by name.
+    #[must_use]
+    pub fn groups(&self) -> Vec<String> {
+        self.groups.keys().cloned().collect()
+    }
+
     /// When the next group is due; none: there is no group.
     #[must_use]
     pub fn next_due_ns(&self) -> Option<u64> {

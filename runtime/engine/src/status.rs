@@ -171,6 +171,8 @@ counters! {
     polls,
     /// Poll cycles left out because the one before took too long.
     polls_missed,
+    /// Poll cycles left out because the log took no readings.
+    polls_paused,
     /// Readings handed to the log.
     readings,
     /// Those among them with a Bad status.

@@ -445,13 +445,14 @@ impl Log {
         self.shared.state.gaps(after_id, limit)
     }
 
-    /// Records that readings of a connection were given up before they had a seq; durable when it returns. Blocks.
+    /// Records that readings of a connection were given up before they had a seq, or were never taken from their source, so
+    /// that nobody knows how many they are; durable when it returns. Blocks.
     ///
     /// # Errors
     /// As [`Log::set_cursor`].
-    pub fn note_gap(&self, connection: &str, rows: u64, reason: GapReason) -> Result<(), LogError> {
+    pub fn note_gap(&self, connection: &str, rows: Option<u64>, reason: GapReason) -> Result<(), LogError> {
         let at = *self.shared.committed.borrow();
-        let gap = Gap { rows: Some(rows), connection: Some(connection.to_owned()), ..Gap::now(at, at, reason) };
+        let gap = Gap { rows, connection: Some(connection.to_owned()), ..Gap::now(at, at, reason) };
         self.shared.note_gaps(vec![gap])
     }
 

@@ -1,24 +1,39 @@
-//! The log against a `Vec`: whatever is appended, sealed and reopened in whatever order, both show the same.
+//! The log against a `Vec`: whatever is appended, refused, sealed, dropped for room, closed, cut off and reopened in whatever
+//! order, both show the same, and what is gone is told.
 #![allow(clippy::unwrap_used, reason = "a failure of a test's own step is to end it")]
 
 mod harness;
 
-use bulkhead_log::{Log, LogConfig, Row, SqlValue};
+use bulkhead_log::{FileEntry, FileOps, GapReason, Log, LogConfig, LogError, Row, SqlValue, SystemFiles, WhenFull};
 use bulkhead_model::{PointId, Reading, Timestamp};
 use harness::{config, declare, reading, seqs, within};
 use proptest::prelude::*;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const POINTS: usize = 4;
 
 /// One thing done to the log or asked of it.
 #[derive(Clone, Debug)]
 enum Step {
-    Append(Vec<(usize, i64)>),
+    Append {
+        pairs: Vec<(usize, i64)>,
+        when_full: WhenFull,
+    },
+    /// The disk has room from now on, or none.
+    Disk {
+        has_room: bool,
+    },
+    /// A route moves its cursor to somewhere in the log.
+    MoveCursor(u64),
     Seal,
     Close,
     /// Ends without closing in order, as far as a living process can: the last handle is dropped.
     Drop,
+    /// The process is killed: its files stay as they are, and another one opens them.
+    Kill,
     Read {
         after: u64,
         limit: usize,
@@ -40,8 +55,16 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let times = -20..20_i64;
     let step = prop_oneof![
-        5 => prop::collection::vec((0..POINTS, times.clone()), 0..12).prop_map(Step::Append),
+        6 => (prop::collection::vec((0..POINTS, times.clone()), 0..12), prop::bool::weighted(0.3)).prop_map(
+            |(pairs, refuse)| Step::Append {
+                pairs,
+                when_full: if refuse { WhenFull::Refuse } else { WhenFull::DropOldest },
+            }
+        ),
         2 => Just(Step::Seal),
+        1 => Just(Step::Kill),
+        3 => prop::bool::weighted(0.4).prop_map(|has_room| Step::Disk { has_room }),
+        1 => (0..80_u64).prop_map(Step::MoveCursor),
         1 => Just(Step::Close),
         1 => Just(Step::Drop),
         3 => (0..80_u64, 0..30_usize).prop_map(|(after, limit)| Step::Read { after, limit }),
@@ -53,11 +76,101 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..25)
 }
 
-fn open(dir: &Path) -> (Log, Vec<PointId>) {
+/// The system's files on a disk whose free space is what the test says.
+#[derive(Debug)]
+struct Disk {
+    free: AtomicU64,
+}
+
+impl FileOps for Disk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        SystemFiles.create_dir(dir)
+    }
+    fn list(&self, dir: &Path) -> io::Result<Vec<FileEntry>> {
+        SystemFiles.list(dir)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        SystemFiles.rename(from, to)
+    }
+    fn remove(&self, file: &Path) -> io::Result<()> {
+        SystemFiles.remove(file)
+    }
+    fn sync_file(&self, file: &Path) -> io::Result<()> {
+        SystemFiles.sync_file(file)
+    }
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        SystemFiles.sync_dir(dir)
+    }
+    fn free_bytes(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.free.load(Ordering::SeqCst))
+    }
+}
+
+fn open(dir: &Path, disk: &Arc<Disk>) -> (Log, Vec<PointId>) {
     // Segments of a few rows, so that reads cross them.
-    let log = LogConfig { segment_max_rows: 9, commit_max_ms: 0, ..config(dir) }.open().unwrap();
+    let config = LogConfig { segment_max_rows: 9, commit_max_ms: 0, reserve_bytes: 0, ..config(dir) };
+    let log = config.open_with(disk.clone()).unwrap();
     let points = declare(&log, POINTS);
     (log, points)
+}
+
+/// What a killed process would have left: its files as they are now, without what only memory held.
+fn copy_as_killed(from: &Path, to: &Path) {
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if name != "lock" && !name.ends_with("-shm") {
+            std::fs::copy(entry.path(), to.join(name)).unwrap();
+        }
+    }
+}
+
+/// What must be in the log.
+#[derive(Default)]
+struct Model {
+    rows: Vec<Row>,
+    /// Everything up to here has been dropped.
+    dropped_to: u64,
+    cursor: u64,
+    /// The number of the last gap that was looked at.
+    gaps_seen: u64,
+}
+
+impl Model {
+    fn kept(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.seq > self.dropped_to)
+    }
+
+    fn last(&self) -> u64 {
+        self.rows.last().map_or(0, |row| row.seq)
+    }
+
+    /// Learns what the log has dropped, and checks that it tells of it what it must.
+    fn follow_drops(&mut self, log: &Log) {
+        let dropped_to = match log.read(0, 0) {
+            Err(LogError::Gone { after: 0, first_available }) => first_available - 1,
+            other => {
+                assert_eq!(other.unwrap(), []);
+                0
+            }
+        };
+        assert!(dropped_to >= self.dropped_to, "what was dropped does not come back");
+        let gaps = log.gaps(self.gaps_seen, 1000).unwrap();
+        self.gaps_seen = gaps.last().map_or(self.gaps_seen, |gap| gap.id);
+        let missed: Vec<_> = gaps.into_iter().filter(|gap| gap.reason != GapReason::SkippedAtOpen).collect();
+        for gap in &missed {
+            assert_eq!((gap.reason, &gap.routes[..]), (GapReason::DroppedWhenFull, &["route".to_owned()][..]));
+            assert!(gap.first > self.dropped_to && gap.last <= dropped_to && gap.last > self.cursor);
+            let rows = self.rows.iter().filter(|row| (gap.first..=gap.last).contains(&row.seq)).count();
+            assert_eq!(gap.rows, Some(rows as u64));
+        }
+        let dropped = self.rows.iter().filter(|row| row.seq > self.dropped_to && row.seq <= dropped_to);
+        for row in dropped.filter(|row| row.seq > self.cursor) {
+            assert!(missed.iter().any(|gap| (gap.first..=gap.last).contains(&row.seq)), "{} was missed", row.seq);
+        }
+        self.dropped_to = dropped_to;
+    }
 }
 
 /// What a query by point and time is to give.
@@ -80,55 +193,105 @@ fn query(log: &Log, point: PointId, from: i64, descending: bool) -> Vec<u64> {
 }
 
 async fn run(steps: Vec<Step>) {
-    let dir = tempfile::tempdir().unwrap();
-    let (mut log, points) = open(dir.path());
-    let mut model: Vec<Row> = Vec::new();
-    for step in steps {
+    let root = tempfile::tempdir().unwrap();
+    let mut dir = root.path().join("log 0");
+    let disk = Arc::new(Disk { free: AtomicU64::new(u64::MAX) });
+    let (mut log, points) = open(&dir, &disk);
+    log.set_cursor("route", 0).unwrap();
+    let mut model = Model::default();
+    for (number, step) in steps.into_iter().enumerate() {
         match step {
-            Step::Append(pairs) => {
+            Step::Append { pairs, when_full } => {
                 let readings: Vec<Reading> =
                     pairs.iter().map(|(point, time)| reading(points[*point], *time, *time as f64)).collect();
-                let committed = within(log.append(readings.clone())).await.unwrap();
-                assert!(committed.first > model.last().map_or(0, |row| row.seq));
-                model.extend((committed.first..).zip(readings).map(|(seq, reading)| Row { seq, reading }));
+                let mut pending = within(log.appender(when_full).submit(readings.clone())).await.unwrap();
+                match within(pending.settled()).await {
+                    Ok(committed) => {
+                        assert!(committed.first > model.last());
+                        let rows = (committed.first..).zip(readings).map(|(seq, reading)| Row { seq, reading });
+                        model.rows.extend(rows);
+                    }
+                    Err(refused) => {
+                        // What the log thinks of its disk may be a moment old.
+                        assert!(refused.error.is_full(), "{}", refused.error);
+                        assert_eq!(refused.readings, readings);
+                    }
+                }
+            }
+            Step::Disk { has_room } => disk.free.store(if has_room { u64::MAX } else { 0 }, Ordering::SeqCst),
+            Step::MoveCursor(seq) => {
+                let seq = seq.min(model.last());
+                log.set_cursor("route", seq).unwrap();
+                // Drops that the sealer made before are of the cursor's former place.
+                model.follow_drops(&log);
+                model.cursor = seq;
             }
             Step::Seal => within(log.seal()).await.unwrap(),
             Step::Close => {
                 within(log.close()).await.unwrap();
-                log = open(dir.path()).0;
+                log = open(&dir, &disk).0;
             }
             Step::Drop => {
                 drop(log);
-                log = open(dir.path()).0;
+                log = open(&dir, &disk).0;
+            }
+            Step::Kill => {
+                // The sealer must be at rest while files are copied; a kill in its midst is another test's.
+                within(log.seal()).await.unwrap();
+                let copy = root.path().join(format!("log {}", number + 1));
+                copy_as_killed(&dir, &copy);
+                drop(log);
+                dir = copy;
+                log = open(&dir, &disk).0;
+                assert!(log.stats().skipped_at_open.is_some_and(|(first, _)| first > model.last()));
             }
             Step::Read { after, limit } => {
-                let expected: Vec<Row> = model.iter().filter(|row| row.seq > after).take(limit).cloned().collect();
-                assert_eq!(log.read(after, limit).unwrap(), expected);
+                model.follow_drops(&log);
+                let expected: Vec<Row> = model.kept().filter(|row| row.seq > after).take(limit).cloned().collect();
+                match log.read(after, limit) {
+                    Ok(rows) => assert_eq!(rows, expected),
+                    Err(LogError::Gone { first_available, .. }) => {
+                        assert!(after < model.dropped_to && first_available == model.dropped_to + 1);
+                    }
+                    Err(error) => panic!("{error}"),
+                }
             }
             Step::History { point, from, to, after, limit } => {
+                model.follow_drops(&log);
                 let matches = |row: &&Row| {
                     row.reading.point == points[point]
                         && row.seq > after
                         && from.is_none_or(|from| row.reading.time.0 >= from)
                         && to.is_none_or(|to| row.reading.time.0 < to)
                 };
-                let expected: Vec<Row> = model.iter().filter(matches).take(limit).cloned().collect();
+                let expected: Vec<Row> = model.kept().filter(matches).take(limit).cloned().collect();
                 let (from, to) = (from.map(Timestamp), to.map(Timestamp));
                 assert_eq!(log.history(points[point], from, to, after, limit).unwrap(), expected);
             }
             Step::Query { point, from, descending } => {
-                let expected = expected_query(&model, points[point], from, descending);
+                model.follow_drops(&log);
+                let kept: Vec<Row> = model.kept().cloned().collect();
+                let expected = expected_query(&kept, points[point], from, descending);
                 assert_eq!(query(&log, points[point], from, descending), expected);
             }
         }
-        assert_eq!(*log.committed().borrow(), model.last().map_or(0, |row| row.seq));
+        if disk.free.load(Ordering::SeqCst) == 0 {
+            // The sealer drops ahead of need; nothing is looked at while it may.
+            within(log.seal()).await.unwrap();
+        }
+        model.follow_drops(&log);
+        assert_eq!(*log.committed().borrow(), model.last());
+        assert_eq!(log.cursor("route").unwrap(), Some(model.cursor));
     }
-    let latest: Vec<Row> =
-        points.iter().filter_map(|point| model.iter().rfind(|row| row.reading.point == *point).cloned()).collect();
+    let newest_of = |point: &PointId| model.kept().filter(|row| row.reading.point == *point).last().cloned();
+    let latest: Vec<Row> = points.iter().filter_map(newest_of).collect();
     // Older segments are looked through behind the back of `open`: a report of the sealer comes after that.
     within(log.seal()).await.unwrap();
-    assert_eq!(log.latest_all(), latest);
-    assert_eq!(seqs(&log.read(0, usize::MAX).unwrap()), seqs(&model));
+    // A latest reading outlives its segment until the next start.
+    let known: Vec<Row> = log.latest_all().into_iter().filter(|row| row.seq > model.dropped_to).collect();
+    assert_eq!(known, latest);
+    let kept: Vec<Row> = model.kept().cloned().collect();
+    assert_eq!(seqs(&log.read(model.dropped_to, usize::MAX).unwrap()), seqs(&kept));
 }
 
 proptest! {

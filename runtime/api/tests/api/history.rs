@@ -107,3 +107,35 @@ async fn what_retention_has_dropped_is_named_and_the_pull_goes_on_behind_it() {
     assert_eq!(gateway.json("/api/v1/readings?after=11").await["gap"], serde_json::Value::Null);
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn gaps_are_listed_by_page() {
+    let gateway = Gateway::start(QUIET).await;
+    let empty = gateway.json("/api/v1/gaps").await;
+    assert_eq!(empty, serde_json::json!({ "gaps": [], "next": null }));
+    gateway.log.set_cursor("to-cloud", 0).unwrap();
+    append(&gateway.log, declare(&gateway.log).odd, 0, 70).await;
+    gateway.drop_everything().await;
+    gateway.log.note_gap("boiler", None, bulkhead_log::GapReason::Refused).unwrap();
+    let page = gateway.json("/api/v1/gaps?limit=1").await;
+    let gap = &page["gaps"][0];
+    assert_eq!(
+        (&gap["reason"], &gap["rows"], &gap["routes"]),
+        (&"retention".into(), &70.into(), &vec!["to-cloud"].into())
+    );
+    assert_eq!(
+        (&gap["first_seq"], &gap["last_seq"], &gap["connection"]),
+        (&1.into(), &70.into(), &serde_json::Value::Null)
+    );
+    assert!(gap["time"].as_str().unwrap().ends_with('Z'));
+    let rest = gateway.json(&format!("/api/v1/gaps?after={}", page["next"].as_str().unwrap())).await;
+    assert_eq!(rest["gaps"].as_array().unwrap().len(), 1);
+    assert_eq!((&rest["gaps"][0]["reason"], &rest["gaps"][0]["connection"]), (&"refused".into(), &"boiler".into()));
+    assert!(rest["gaps"][0]["rows"].is_null() && rest["next"].is_null());
+    let metrics = gateway.get("/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(
+        metrics.contains("bulkhead_log_gaps_total 2") && metrics.contains("bulkhead_log_gap_rows_total 70"),
+        "{metrics}"
+    );
+    gateway.stop().await;
+}

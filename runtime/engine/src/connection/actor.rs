@@ -1,24 +1,21 @@
 //! The task that owns a guest: it polls when a group is due and takes requests in the order they come.
 
+use super::commits::Commits;
 use super::frames::Silence;
 use super::polling::Polling;
 use crate::assembly::NamedLink;
 use crate::letter_counts::LetterCounts;
 use crate::status::{Live, Phase, WebhookReply, WebhookRequest, add};
-use bulkhead_log::{Log, Pending};
+use bulkhead_log::Log;
 use bulkhead_model::{Reading, Value};
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Clock, Fault, Frame, Journal, Remedy};
 use bulkhead_sandbox::{CallError, Guest, GuestCounters, PointTable, Role, wit};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-/// Most appends of an actor whose commit is not known yet; then it waits for the oldest. So many that polls of a few
-/// hundred readings fill a commit; their memory is bounded by the log's queue.
-const UNCOMMITTED_MAX: usize = 64;
 /// Longest time an actor works on when the engine stops.
 const STOP_MAX: Duration = Duration::from_secs(1);
 /// How long it then waits for further requests.
@@ -71,7 +68,6 @@ pub(super) struct Actor {
     pub(super) guest: Guest,
     pub(super) links: Vec<NamedLink>,
     pub(super) points: Arc<PointTable>,
-    pub(super) log: Log,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) live: Arc<Live>,
@@ -83,8 +79,9 @@ pub(super) struct Actor {
     pub(super) heartbeat: Duration,
     pub(super) failures: Backoff,
     pub(super) published: GuestCounters,
-    /// Appends whose commit is not known yet, with their number of readings.
-    pub(super) uncommitted: VecDeque<(Pending, u64)>,
+    /// What is on its way to the log.
+    pub(super) log: Log,
+    pub(super) commits: Commits,
 }
 
 impl Actor {
@@ -105,10 +102,7 @@ impl Actor {
                     self.receive(frames).await;
                 }
             }
-            while let Some(pending) = self.uncommitted.pop_front() {
-                // What a commit met has been told; there is nobody left to tell.
-                _ = self.settle(pending).await;
-            }
+            self.commits.end().await;
             self.guest.stop().await;
         };
         tokio::select! {
@@ -132,6 +126,7 @@ impl Actor {
             () = sleep(poll_in) => self.poll_due().await,
             () = sleep(timer_in) => self.run_timers().await,
             () = sleep(heartbeat_in) => self.record_silence().await,
+            event = self.commits.next() => self.commits.handle(event).await,
             () = sleep(rebuild_in) => self.rebuild().await,
             request = inbox.recv() => match request {
                 Some(request) => self.handle(request).await,
@@ -240,8 +235,7 @@ impl Actor {
         let reply = self.guest.respond(&request).await?;
         self.count_readings(&reply.readings);
         if !reply.readings.is_empty() {
-            let committed = self.log.append(reply.readings).await;
-            committed.map_err(|error| CallError::Fault(Fault::new(Remedy::Retry, "log", error.to_string())))?;
+            self.commits.commit_now(reply.readings).await?;
         }
         Ok(WebhookReply { status: reply.status, headers: reply.headers, body: reply.body })
     }
@@ -256,32 +250,10 @@ impl Actor {
 
     /// Hands polled readings to the log without waiting for their commit, unless many are on the way.
     pub(super) async fn append(&mut self, readings: Vec<Reading>) {
-        if readings.is_empty() {
-            return;
+        if !readings.is_empty() {
+            self.count_readings(&readings);
+            self.commits.submit(readings, None).await;
         }
-        self.count_readings(&readings);
-        let count = readings.len() as u64;
-        match self.log.submit(readings).await {
-            Ok(pending) => self.uncommitted.push_back((pending, count)),
-            Err(error) => {
-                add(&self.live.counters.readings_lost, count);
-                tracing::error!(connection = self.connection, "the log took no readings: {error}");
-            }
-        }
-        while self.uncommitted.len() > UNCOMMITTED_MAX {
-            if let Some(pending) = self.uncommitted.pop_front() {
-                // What it met has been counted and told.
-                _ = self.settle(pending).await;
-            }
-        }
-    }
-
-    pub(super) async fn settle(&mut self, (pending, count): (Pending, u64)) -> Result<(), CallError> {
-        pending.committed().await.map(drop).map_err(|error| {
-            add(&self.live.counters.readings_lost, count);
-            tracing::error!(connection = self.connection, "readings were not committed: {error}");
-            CallError::Fault(Fault::new(Remedy::Retry, "log", error.to_string()))
-        })
     }
 
     /// Adds what the guest has been through since the last time; two actors share the counters of a connection.

@@ -6,7 +6,7 @@ use crate::status::add;
 use bulkhead_log::{LETTER_PAYLOAD_MAX_BYTES, LetterError, LostFrame};
 use bulkhead_model::{Reading, Status, Timestamp};
 use bulkhead_sandbox::backoff::random_u32;
-use bulkhead_sandbox::capability::{Fault, Frame, FrameKind, Remedy};
+use bulkhead_sandbox::capability::{Frame, FrameKind, Remedy};
 use bulkhead_sandbox::{CallError, Role};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -35,29 +35,7 @@ impl Actor {
             return;
         }
         self.count_readings(&readings);
-        let count = readings.len() as u64;
-        match self.log.submit(readings).await {
-            Ok(pending) => {
-                let (live, connection) = (self.live.clone(), self.connection.clone());
-                // The commit is awaited beside the actor, so that the next frames are understood meanwhile. The log's
-                // bounded queue and the pump's bound keep the number of these tasks small.
-                tokio::spawn(async move {
-                    let committed = pending.committed().await;
-                    if let Err(error) = &committed {
-                        add(&live.counters.readings_lost, count);
-                        tracing::error!(
-                            connection,
-                            "readings of frames were not committed and stay unacknowledged: {error}"
-                        );
-                    }
-                    _ = done.send(committed.is_ok());
-                });
-            }
-            Err(error) => {
-                tracing::error!(connection = self.connection, "the log took no readings of frames: {error}");
-                _ = done.send(false);
-            }
-        }
+        self.commits.submit(readings, Some(done)).await;
     }
 
     /// A frame that was given up, once more. It counts as no frame received: it is none.
@@ -67,8 +45,7 @@ impl Actor {
         if readings.is_empty() {
             return Ok(());
         }
-        let committed = self.log.append(readings).await;
-        committed.map(drop).map_err(|error| CallError::Fault(Fault::new(Remedy::Retry, "log", error.to_string())))
+        self.commits.commit_now(readings).await
     }
 
     /// The readings of frames. Where the guest crashes on them or rejects them, halves are tried, down to the frame that

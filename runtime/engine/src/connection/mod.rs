@@ -1,7 +1,9 @@
 //! One connection at work: its actors, its pumps, and the handle through which the rest of the engine reaches it.
 
 mod actor;
+mod commits;
 mod frames;
+mod held;
 mod polling;
 mod pump;
 
@@ -14,10 +16,11 @@ use crate::status::{ConnectionStatus, Live, Phase};
 use crate::stores::{LogCatalogue, LogState};
 use actor::Actor;
 pub(crate) use actor::{ReplayedFrame, Request};
-use bulkhead_log::{Log, Origin};
+use bulkhead_log::{Log, Origin, WhenFull};
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Fault, Journal, Remedy};
 use bulkhead_sandbox::{GuestCounters, PointTable, Role};
+use commits::Commits;
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use polling::Polling;
@@ -205,7 +208,6 @@ impl Run {
             guest: parts.guest(connection)?,
             links: parts.links.clone(),
             points: parts.points.clone(),
-            log: self.log.clone(),
             clock: self.around.clock.clone(),
             journal: journal.clone(),
             live: self.handle.live.clone(),
@@ -216,7 +218,8 @@ impl Run {
             heartbeat: Duration::from_secs(u64::from(config.heartbeat_s)),
             failures: failures(config),
             published: GuestCounters::default(),
-            uncommitted: std::collections::VecDeque::new(),
+            log: self.log.clone(),
+            commits: self.commits(),
         };
         let second = match second_inbox {
             Some(inbox) => Some((self.second_actor(&parts, journal)?, inbox)),
@@ -290,7 +293,6 @@ impl Run {
             guest: parts.guest(&self.handle.name)?,
             links: parts.links.clone(),
             points: parts.points.clone(),
-            log: self.log.clone(),
             clock: self.around.clock.clone(),
             journal: journal.clone(),
             live: self.handle.live.clone(),
@@ -301,8 +303,19 @@ impl Run {
             heartbeat: Duration::from_secs(u64::from(config.heartbeat_s)),
             failures: failures(config),
             published: GuestCounters::default(),
-            uncommitted: std::collections::VecDeque::new(),
+            log: self.log.clone(),
+            commits: self.commits(),
         })
+    }
+
+    fn commits(&self) -> Commits {
+        let config = &self.around.config;
+        let when_full = config.connections[&self.handle.name].when_full.unwrap_or(config.log.when_full);
+        let when_full = match when_full {
+            bulkhead_config::WhenFull::DropOldest => WhenFull::DropOldest,
+            bulkhead_config::WhenFull::Refuse => WhenFull::Refuse,
+        };
+        Commits::new(&self.handle.name, &self.log, when_full, self.handle.live.clone())
     }
 
     /// Starts the guest, again and again with growing waits. False: it will not start, or the engine stops.

@@ -79,18 +79,31 @@ impl Actor {
         let missed_before = polling.schedule.missed();
         let due = polling.schedule.take_due(now);
         add(&self.live.counters.polls_missed, polling.schedule.missed() - missed_before);
-        if let Some(group) = due
-            && let Err(error) = self.poll(&group).await
-        {
+        let Some(group) = due else { return };
+        if self.commits.are_held() {
+            return self.skip_poll().await;
+        }
+        if let Err(error) = self.poll(&group).await {
             self.after_failed_poll(&group, &error).await;
         }
     }
 
-    pub(super) async fn poll_now(&mut self, group: &str) -> Result<(), CallError> {
-        let outcome = self.poll(group).await;
-        while let Some(pending) = self.uncommitted.pop_front() {
-            self.settle(pending).await?;
+    /// Leaves a poll out: the log could not take what it brings. Once, each polled point gets a Bad reading that says from
+    /// when on nothing is known; it waits in its place behind what was polled before.
+    async fn skip_poll(&mut self) {
+        if !self.commits.skip_poll() {
+            return;
         }
+        let groups = self.polling.as_ref().map(|polling| polling.schedule.groups()).unwrap_or_default();
+        let bad = groups.iter().flat_map(|group| self.bad_readings(group, Status::BAD_NO_DATA)).collect();
+        self.append(bad).await;
+    }
+
+    pub(super) async fn poll_now(&mut self, group: &str) -> Result<(), CallError> {
+        // While readings wait for the log, more would only wait behind them.
+        self.commits.settle_all().await?;
+        let outcome = self.poll(group).await;
+        self.commits.settle_all().await?;
         outcome
     }
 
