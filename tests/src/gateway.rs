@@ -40,6 +40,7 @@ impl Gateway {
     pub(crate) async fn run(site: Site) -> Result<Self> {
         let mut command = clean_command()?;
         command.args(["run", "--listen", "127.0.0.1:0", "-c"]).arg(site.path("gateway.toml"));
+        command.envs(site.environment().iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().context("the gateway cannot be started")?;
         let journal = Lines::capture(child.stderr.take().context("stderr was asked for")?);

@@ -16,6 +16,8 @@ const CONFIG: &str = "gateway.toml";
 #[derive(Debug)]
 pub struct Site {
     folder: TempDir,
+    /// Environment variables the gateway gets besides.
+    environment: Vec<(String, String)>,
 }
 
 /// What a command of the gateway came to.
@@ -52,9 +54,20 @@ impl Site {
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
         std::os::unix::fs::symlink(compiled_adapters()?, data.join("compiled"))?;
-        let site = Self { folder };
+        let site = Self { folder, environment: Vec::new() };
         site.write_file(CONFIG, config)?;
         Ok(site)
+    }
+
+    /// The site with an environment variable for the gateway that runs it.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
     }
 
     /// A path inside the site.

@@ -11,6 +11,7 @@ use crate::route::RouteHandle;
 use crate::status::{ConnectionStatus, Phase, RouteStatus, WebhookReply, WebhookRequest};
 use bulkhead_config::Config;
 use bulkhead_log::Log;
+use bulkhead_model::Timestamp;
 use bulkhead_sandbox::capability::Clock;
 use bulkhead_sandbox::{Role, Sandbox};
 use bulkhead_transports::Buses;
@@ -34,6 +35,8 @@ const RELOAD_LOOK: Duration = Duration::from_millis(10);
 /// When starting is taken to be over: what reading the config, loading adapters and declaring points took on the way is
 /// then given back.
 const STARTED_AFTER: Duration = Duration::from_secs(5);
+/// How often the clock is looked at.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
 /// How often retention looks for segments to drop.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -97,7 +100,8 @@ impl Engine {
     /// Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(config: Arc<Config>, log: Log, sandbox: Sandbox) -> Self {
-        Self::start_at(config, log, sandbox, SystemClock::default())
+        let clock = SystemClock::after(log.newest_commit());
+        Self::start_at(config, log, sandbox, clock)
     }
 
     /// As [`Engine::start`], with a clock of one's own.
@@ -119,6 +123,7 @@ impl Engine {
         inner.begin(&everything, &config);
         let stop = &inner.upkeep.stop;
         inner.upkeep.tasks.spawn(give_back_once_started(stop.clone()));
+        inner.upkeep.tasks.spawn(watch_clock(inner.clock.clone(), stop.clone()));
         inner.upkeep.tasks.spawn(keep_retention(inner.log.clone(), inner.clock.clone(), stop.clone()));
         Self { inner }
     }
@@ -148,7 +153,7 @@ impl Engine {
         &self.inner.log
     }
 
-    /// The clock it goes by.
+    /// The clock it goes by, and what is thought of it.
     #[must_use]
     pub fn clock(&self) -> &SystemClock {
         &self.inner.clock
@@ -432,10 +437,22 @@ async fn give_back_once_started(stop: CancellationToken) {
     }
 }
 
+/// Looks at the clock now and then, so that a jump is noticed, and told, where nothing asks for the time.
+async fn watch_clock(clock: Arc<SystemClock>, stop: CancellationToken) {
+    loop {
+        _ = clock.now();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(CLOCK_LOOK) => {}
+        }
+    }
+}
+
 /// Drops segments that the log's retention has passed, now and then.
 async fn keep_retention(log: Log, clock: Arc<SystemClock>, stop: CancellationToken) {
     loop {
-        let (log, now) = (log.clone(), clock.now());
+        // Without a time to go by nothing is old.
+        let (log, now) = (log.clone(), clock.retention_now().unwrap_or(Timestamp(i64::MIN)));
         match tokio::task::spawn_blocking(move || log.apply_retention(now)).await {
             Ok(Ok(0)) => {}
             Ok(Ok(dropped)) => tracing::info!(dropped, "segments of the log were dropped by retention"),

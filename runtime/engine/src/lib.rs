@@ -23,7 +23,7 @@ mod status;
 mod stores;
 
 pub use assembly::{installed_adapters, schemas_in};
-pub use clock::SystemClock;
+pub use clock::{ClockStatus, Doubt, SystemClock, TimeSource};
 pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
