@@ -1,8 +1,8 @@
 //! Whether the wall clock can be believed, and what time retention goes by: a pure policy over samples of both clocks.
 //!
 //! A clock is doubted when what it says cannot be (it was never set, or is decades ahead), and for some time after it has
-//! jumped against the monotonic clock. Slewing and a smeared leap second stay far below what counts as a jump. A jump from
-//! a time that cannot be to one that can is a clock being set, and believed at once.
+//! jumped against the monotonic clock. Slewing and a smeared leap second stay far below what counts as a jump. The first
+//! time that can be is a clock being set, and believed at once.
 //!
 //! Retention deletes, so it believes less: it goes by the time that had passed without the jump until a jump forward has
 //! lasted a day. A jump back it follows at once, since that deletes less.
@@ -118,10 +118,6 @@ impl Trust {
         // The first time that can be is believed: there is nothing to measure it by.
         let believed = self.believed?;
         let by_ns = believed.jump_to(now)?;
-        let was_set = self.last.is_some_and(|last| !last.wall.is_plausible());
-        if was_set {
-            return None;
-        }
         let is_even = self.last.is_some_and(|last| last.jump_to(now).is_none());
         if !is_even || !matches!(self.doubt, Some(Doubt::Jumped { .. })) {
             self.even_since_ns = now.monotonic_ns;
@@ -213,11 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_from_the_next_century_back_is_believed_at_once() {
+    fn a_clock_that_comes_back_from_the_next_century_is_believed_where_it_would_have_been() {
         let mut trust = Trust::default();
         assert_eq!(trust.look(sample(5, 0)), None);
         assert_eq!(trust.look(sample(74 * YEAR_S, 1)), Some(Doubt::FarAhead));
         assert_eq!(trust.look(sample(7, 2)), None);
+        assert_eq!(trust.look(sample(74 * YEAR_S, 3)), Some(Doubt::FarAhead));
+        let elsewhere = trust.look(sample(3604, 4));
+        assert!(matches!(elsewhere, Some(Doubt::Jumped { .. })), "it comes back to another time: {elsewhere:?}");
     }
 
     #[test]
