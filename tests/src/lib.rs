@@ -39,7 +39,7 @@ pub use number_stream::NumberStream;
 pub use numbers::{NUMBERS, commit_numbers};
 pub use odata_service::ODataService;
 pub use openmetrics::parse_openmetrics;
-pub use programs::{adapters, gateway_binary, program};
+pub use programs::{adapters, faketime_library, gateway_binary, program};
 pub use pymodbus::Pymodbus;
 pub use serial_pair::SerialPair;
 pub use site::{CommandOutput, Site, run_command};

@@ -71,6 +71,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
     found.with_context(|| format!("this test needs the program `{name}`, which is not installed: {HOW}"))
 }
 
+/// The library that lets a process see another time.
+///
+/// # Errors
+/// Where it is not installed.
+pub fn faketime_library() -> Result<PathBuf> {
+    let triplets = std::fs::read_dir("/usr/lib").context("no /usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
+    let found = triplets.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|path| path.is_file());
+    found.with_context(|| format!("this test needs the library libfaketime, which is not installed: {HOW}"))
+}
+
 /// The root of the checkout.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests' crate lies in the checkout").to_path_buf()

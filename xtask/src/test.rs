@@ -41,7 +41,7 @@ enum Step {
 }
 
 /// Debian packages that tests need, each with a program that shows it is there.
-const DEBIAN_NEEDS: [(&str, &str); 7] = [
+const DEBIAN_NEEDS: [(&str, &str); 8] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto-clients", "mosquitto_pub"),
     ("socat", "socat"),
@@ -49,6 +49,7 @@ const DEBIAN_NEEDS: [(&str, &str); 7] = [
     ("strace", "strace"),
     ("openssl", "openssl"),
     ("systemd", "systemd-analyze"),
+    ("faketime", "faketime"),
 ];
 
 /// The command.

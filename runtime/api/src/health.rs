@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 pub(crate) const HEALTH_PATH: &str = "/healthz";
 pub(crate) const READY_PATH: &str = "/readyz";
 
-/// 200 while the process answers and the log takes appends.
+/// 200 while the process answers and the log takes appends. Says what is thought of the clock: a wrong one is no reason to
+/// restart anything.
 pub(crate) async fn health(state: Shared) -> Result<Json<Value>, Problem> {
     // An empty append goes the whole way through the writer's queue and its commit, and leaves nothing behind.
     let failed = |detail| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "log-failed", detail);
     let append = tokio::time::timeout(HEALTH_MAX, state.engine.log().append(Vec::new()));
     match append.await.map_err(|_| failed("the log did not take an append in time"))? {
-        Ok(_) => Ok(Json(json!({ "status": "ok" }))),
+        Ok(_) => Ok(Json(json!({ "status": "ok", "clock": state.engine.clock().status() }))),
         Err(LogError::Closed) => {
             Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the log is closed: the gateway stops"))
         }

@@ -31,7 +31,7 @@ mod stores;
 
 pub use assembly::{installed_adapters, schemas_in};
 pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups};
-pub use clock::SystemClock;
+pub use clock::{ClockStatus, Doubt, SystemClock, TimeSource};
 pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;

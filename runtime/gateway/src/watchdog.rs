@@ -52,10 +52,10 @@ pub(crate) fn watch(notifier: Notifier, engine: Engine, turns: Turns, stop: &Can
     tokio::spawn(tell_when_ready(notifier.clone(), engine.clone(), stop.clone()));
     let (log, runtime) = (Mark::default(), Mark::default());
     if limit.is_some() {
-        tokio::spawn(step_log(engine.log().clone(), log.clone(), clock, beat, stop.clone()));
+        tokio::spawn(step_log(engine.log().clone(), log.clone(), clock.clone(), beat, stop.clone()));
     }
     let status = Arc::new(parking_lot::Mutex::new(String::new()));
-    tokio::spawn(step_engine(engine, runtime.clone(), Arc::clone(&status), clock, beat, stop.clone()));
+    tokio::spawn(step_engine(engine, runtime.clone(), Arc::clone(&status), clock.clone(), beat, stop.clone()));
     let looks = Looks { notifier, clock, limit, beat, log, runtime, turns, status, stop: stop.clone() };
     let thread = std::thread::Builder::new().name("watchdog".into()).spawn(move || looks.run());
     if let Err(error) = thread {

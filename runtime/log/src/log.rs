@@ -6,6 +6,7 @@ use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTIO
 use crate::letters::Listing;
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
+use crate::segment::Knowledge;
 use crate::shared::Shared;
 use crate::state::stored_seq;
 use crate::writer::{Append, Command, Room};
@@ -463,9 +464,19 @@ impl Log {
         LogStats { queue_bytes: QUEUE_MAX_BYTES.saturating_sub(free), ..self.shared.stats() }
     }
 
+    /// When the newest commit that is known of was, as the wall clock said it. Looks into a segment at most.
+    #[must_use]
+    pub fn newest_commit(&self) -> Option<Timestamp> {
+        self.shared.segments.now().iter().rev().find_map(|segment| match &segment.knowledge {
+            Knowledge::Live(live) => Some(live.lock()).filter(|live| live.rows > 0).map(|live| live.last_commit),
+            Knowledge::Sealed { .. } => self.shared.summary(segment).ok()?.map(|summary| summary.last_commit),
+            Knowledge::Unread => None,
+        })
+    }
+
     /// Closes the open segment if it is old enough, and drops the sealed segments that retention no longer allows at
-    /// `now`. Returns how many were dropped. The log does the same after each sealing; call it now and then for the case
-    /// that nothing is appended. Blocks.
+    /// `now`. Returns how many were dropped. By size the log does the same after each sealing; by age it never does by
+    /// itself, since its own clock may be wrong: call this now and then, with a time that is believed. Blocks.
     ///
     /// # Errors
     /// What reading or writing met; what could be dropped before it was.

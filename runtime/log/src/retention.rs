@@ -1,5 +1,9 @@
 //! Which sealed segments must go, for their age or for room, and letting them go whole, the oldest first. Where a route had
 //! not read one yet, its span is a gap.
+//!
+//! Ages are counted from commit times as the wall clock said them, and it may have said anything: 1970 before it was set,
+//! or a year to come. Segments are in the order of their commits, so a time that cannot be is replaced by what its
+//! neighbours say ([`CommitTimes`]). What time it is now is the caller's to say, who knows how far the clock is believed.
 
 use crate::config::GAP_ROUTES_MAX;
 use crate::gaps::store_gaps;
@@ -27,9 +31,42 @@ fn is_too_much(usage: &Usage, max_bytes: Option<u64>, reserve_bytes: u64, larges
     usage.with_what_is_to_come(reserve_bytes).saturating_add(to_come) > limit
 }
 
+/// Makes sense of the commit times of segments, taken from the oldest on: a pure policy. Each gives a time that is not before
+/// any other before it; none while there was none that can be.
+#[derive(Debug, Default)]
+pub(crate) struct CommitTimes {
+    newest: Option<Timestamp>,
+}
+
+impl CommitTimes {
+    /// When a segment was last committed to, at the earliest, given what it says itself.
+    pub(crate) fn next(&mut self, said: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        if said.is_plausible() && said <= now {
+            self.newest = self.newest.max(Some(said));
+        }
+        self.newest
+    }
+}
+
+/// The first commit time that can be, of segments from the oldest on: those before it are no younger.
+fn first_plausible(shared: &Shared, now: Timestamp) -> Result<Timestamp, LogError> {
+    for segment in shared.segments.now().iter() {
+        if let Knowledge::Sealed { .. } = &segment.knowledge
+            && let Some(summary) = shared.summary(segment)?
+            && summary.last_commit.is_plausible()
+            && summary.last_commit <= now
+        {
+            return Ok(summary.last_commit);
+        }
+    }
+    // None of them knows: none is old.
+    Ok(now)
+}
+
 /// Drops what must go at a moment. Returns how many segments were dropped.
 pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> {
     let mut dropped = 0;
+    let mut times = CommitTimes::default();
     // Whoever would rather be refused must not make the log drop, not even ahead of need.
     let may_drop = shared.may_drop_ahead.swap(false, Ordering::Relaxed);
     let usage = shared.usage()?;
@@ -38,7 +75,12 @@ pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> 
         let _alone = shared.retaining.lock();
         let Some((segment, last)) = oldest_sealed(shared) else { break };
         let Some(summary) = shared.summary(&segment)? else { break };
-        let reason = if is_too_old(shared.config.retention_max_age_s, summary.last_commit, now) {
+        let last_commit = match times.next(summary.last_commit, now) {
+            Some(time) => time,
+            None if now < Timestamp::PLAUSIBLE_FROM => now,
+            None => first_plausible(shared, now)?,
+        };
+        let reason = if is_too_old(shared.config.retention_max_age_s, last_commit, now) {
             GapReason::Retention
         } else if may_drop && must_make_room(shared)? {
             GapReason::DroppedWhenFull
@@ -137,6 +179,7 @@ mod tests {
         let old = |max, last, now| is_too_old(max, Timestamp(last), Timestamp(now));
         assert!(!old(Some(60), 0, 60 * second) && old(Some(60), 0, 60 * second + 1));
         assert!(!old(Some(60), 100 * second, 0) && !old(None, i64::MIN, i64::MAX));
+        assert!(!old(Some(60), 0, i64::MIN), "without a time to go by nothing is old");
         assert!(!old(Some(u64::MAX), i64::MIN, i64::MAX));
     }
 
@@ -161,5 +204,16 @@ mod tests {
         assert_eq!(routes_behind(cursors, 10), ["a", "c"]);
         let many = (0..500).map(|n| (n.to_string(), 0)).collect();
         assert_eq!(routes_behind(many, 1).len(), GAP_ROUTES_MAX);
+    }
+
+    #[test]
+    fn times_that_cannot_be_are_those_of_the_segment_before() {
+        let day = |day: i64| Timestamp(Timestamp::PLAUSIBLE_FROM.0 + day * 86_400_000_000_000);
+        let (never_set, far_ahead, now) = (Timestamp(5), Timestamp(i64::MAX), day(30));
+        let said = [never_set, day(1), never_set, day(2), far_ahead, day(40), day(1), day(3)];
+        let mut times = CommitTimes::default();
+        let taken: Vec<_> = said.into_iter().map(|said| times.next(said, now)).collect();
+        let expected = [None, Some(1), Some(1), Some(2), Some(2), Some(2), Some(2), Some(3)];
+        assert_eq!(taken, expected.map(|taken| taken.map(day)));
     }
 }

@@ -2,7 +2,6 @@
 //! readings from older segments.
 
 use crate::LogError;
-use crate::clock;
 use crate::open::note_latest_of;
 use crate::retention;
 use crate::seal::seal;
@@ -109,7 +108,8 @@ fn seal_one(shared: &Arc<Shared>, closed: &mut Closed) -> Result<(), LogError> {
         // The twin is about to be removed: its WAL need not be moved into it first.
         let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
-    if let Err(error) = retention::apply(shared, clock::now()) {
+    // By size only: what is old is for those to say who know how far the clock is believed.
+    if let Err(error) = retention::apply(shared, Timestamp(i64::MIN)) {
         tracing::warn!(%error, "retention could not be applied");
     }
     Ok(())

@@ -193,6 +193,21 @@ async fn the_quota_drops_the_oldest_segments_whole_and_reading_says_so() {
 }
 
 #[tokio::test]
+async fn retention_by_age_follows_no_clock_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { retention_max_age_s: Some(60), segment_max_rows: 100, ..config(dir.path()) };
+    let log = config.open().unwrap();
+    let ids = declare(&log, 1);
+    append(&log, readings(&ids, 0, 100)).await;
+    within(log.seal()).await.unwrap();
+    let commit = log.newest_commit().unwrap();
+    assert!(commit.is_plausible());
+    assert_eq!(log.apply_retention(Timestamp(i64::MIN)).unwrap(), 0, "there is no time to go by");
+    assert_eq!(log.apply_retention(Timestamp(0)).unwrap(), 0, "the clock was never set");
+    assert_eq!(log.apply_retention(Timestamp(commit.0 + 61_000_000_000)).unwrap(), 1);
+}
+
+#[tokio::test]
 async fn retention_by_age_looks_at_commits_not_at_the_readings_own_times() {
     let dir = tempfile::tempdir().unwrap();
     let config = LogConfig { retention_max_age_s: Some(3600), segment_max_rows: 100, ..config(dir.path()) };

@@ -8,6 +8,17 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
+    /// 2026-01-01T00:00:00Z. No gateway of this version ran before: a clock that says so was never set.
+    pub const PLAUSIBLE_FROM: Timestamp = Timestamp(1_767_225_600_000_000_000);
+    /// 2056-01-01T00:00:00Z. A clock beyond is taken for wrong, not for the passing of thirty years.
+    pub const PLAUSIBLE_TO: Timestamp = Timestamp(2_713_910_400_000_000_000);
+
+    /// Whether a machine's clock may say this in good faith.
+    #[must_use]
+    pub fn is_plausible(self) -> bool {
+        (Self::PLAUSIBLE_FROM..Self::PLAUSIBLE_TO).contains(&self)
+    }
+
     /// From a system time; one outside of the range becomes the nearest end of it.
     #[must_use]
     pub fn from_system_time(time: std::time::SystemTime) -> Self {
@@ -21,5 +32,17 @@ impl Timestamp {
     #[must_use]
     pub fn as_millis(self) -> i64 {
         self.0.div_euclid(1_000_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_epoch_and_the_next_century_are_no_times_of_a_set_clock() {
+        let year = 31_556_952_000_000_000;
+        assert!(!Timestamp(0).is_plausible() && !Timestamp(130 * year).is_plausible());
+        assert!(Timestamp(57 * year).is_plausible() && Timestamp(80 * year).is_plausible());
     }
 }

@@ -38,6 +38,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
     /// Nanoseconds of a clock that never goes back.
     fn monotonic_ns(&self) -> u64;
+    /// Whether a moment that [`Clock::now`] gave can be trusted; readings that bear one which cannot become Uncertain.
+    fn is_trusted(&self, _moment: Timestamp) -> bool {
+        true
+    }
 }
 
 /// A connection's small durable memory.

@@ -99,15 +99,31 @@ pub(crate) struct Checked {
     pub(crate) first_mismatch: Option<(String, Kind, Kind)>,
 }
 
-/// Readings from a guest. One without a time gets `default_time`. A Good reading must carry a value: without one it
+/// The times that the host gave to a call: a reading without a time of its own bears one of them.
+#[derive(Debug, Clone)]
+pub(crate) struct HostTimes {
+    /// For readings without a time.
+    pub(crate) default: Timestamp,
+    /// Those among the host's times that its clock is not sure of; as a rule none.
+    pub(crate) doubted: Vec<Timestamp>,
+}
+
+impl HostTimes {
+    fn doubts(&self, time: Timestamp) -> bool {
+        !self.doubted.is_empty() && self.doubted.contains(&time)
+    }
+}
+
+/// Readings from a guest. One without a time gets the host's. A Good reading whose time is the host's becomes Uncertain where
+/// the host's clock is not sure of it; a time of the source's own is left to the source. A Good reading must carry a value: without one it
 /// becomes `BadNoData`, since a missing value must not look like a right one.
-pub(crate) fn readings_to_model(readings: Vec<wit::Reading>, points: &PointTable, default_time: Timestamp) -> Checked {
+pub(crate) fn readings_to_model(readings: Vec<wit::Reading>, points: &PointTable, times: &HostTimes) -> Checked {
     points.with(|points| {
         let mut checked = Checked { readings: Vec::with_capacity(readings.len()), ..Checked::default() };
         for reading in readings {
             match points.get(reading.point as usize) {
                 Some(point) => {
-                    let reading = check(reading, point, default_time, &mut checked.first_mismatch);
+                    let reading = check(reading, point, times, &mut checked.first_mismatch);
                     checked.readings.push(reading);
                 }
                 None => checked.unknown_points += 1,
@@ -120,7 +136,7 @@ pub(crate) fn readings_to_model(readings: Vec<wit::Reading>, points: &PointTable
 fn check(
     reading: wit::Reading,
     point: &Declared,
-    default_time: Timestamp,
+    times: &HostTimes,
     first_mismatch: &mut Option<(String, Kind, Kind)>,
 ) -> Reading {
     let mut status = Status(reading.status);
@@ -139,7 +155,11 @@ fn check(
     if value.is_none() && !status.is_bad() {
         status = Status::BAD_NO_DATA;
     }
-    Reading { point: point.id, time: reading.time.map_or(default_time, Timestamp), status, value }
+    let time = reading.time.map_or(times.default, Timestamp);
+    if status.is_good() && times.doubts(time) {
+        status = Status::UNCERTAIN;
+    }
+    Reading { point: point.id, time, status, value }
 }
 
 /// Whether a value passes the bounds that the WIT gives for files.
@@ -169,7 +189,8 @@ mod tests {
             reading(0, None),
             reading(3, None),
         ];
-        let checked = readings_to_model(given, &points, Timestamp(9));
+        let times = HostTimes { default: Timestamp(9), doubted: Vec::new() };
+        let checked = readings_to_model(given, &points, &times);
         let statuses: Vec<Status> = checked.readings.iter().map(|reading| reading.status).collect();
         assert_eq!(statuses, [Status::GOOD, Status::BAD_TYPE_MISMATCH, Status::BAD_NO_DATA]);
         assert!(checked.readings.iter().all(|reading| reading.point == PointId(5) && reading.time == Timestamp(9)));
@@ -177,6 +198,29 @@ mod tests {
             (checked.unknown_points, checked.first_mismatch),
             (1, Some(("level".into(), Kind::Real, Kind::Integer)))
         );
+    }
+
+    #[test]
+    fn a_time_of_the_host_that_is_doubted_makes_a_good_reading_uncertain_and_leaves_others_alone() {
+        let points = PointTable::default();
+        points.add(&[PointId(5)], vec![PointInfo::new("level", Kind::Real)]);
+        let given =
+            |time: Option<i64>, status: u32| wit::Reading { time, status, ..reading(0, Some(wit::Value::Real(1.0))) };
+        let given = vec![
+            given(None, 0),
+            given(Some(7), 0),
+            given(Some(8), 0),
+            given(Some(1_000), 0),
+            given(None, Status::BAD_TIMEOUT.0),
+            given(None, Status::UNCERTAIN_SENSOR_NOT_ACCURATE.0),
+        ];
+        // Frames arrived at 7 and 8; the clock was set in between.
+        let times = HostTimes { default: Timestamp(7), doubted: vec![Timestamp(7)] };
+        let checked = readings_to_model(given, &points, &times);
+        let statuses: Vec<Status> = checked.readings.iter().map(|reading| reading.status).collect();
+        let (uncertain, good) = (Status::UNCERTAIN, Status::GOOD);
+        let (bad, inaccurate) = (Status::BAD_TIMEOUT, Status::UNCERTAIN_SENSOR_NOT_ACCURATE);
+        assert_eq!(statuses, [uncertain, uncertain, good, good, bad, inaccurate]);
     }
 
     #[test]

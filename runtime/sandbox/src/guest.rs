@@ -4,7 +4,7 @@ use crate::adapter::{Adapter, Role};
 use crate::backoff::{Backoff, random_u32};
 use crate::bindings::bulkhead::adapter::types as wit;
 use crate::capability::{Capabilities, Fault, Remedy};
-use crate::convert::readings_to_model;
+use crate::convert::{HostTimes, readings_to_model};
 use crate::error::{CallError, SandboxError};
 use crate::instance::{Instance, describe, is_deadline};
 use crate::limits::{CODE_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, cut};
@@ -145,7 +145,7 @@ impl Guest {
         let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
         let time = instance.store.data().first_request.unwrap_or(called);
         let readings = self.settle(instance, outcome)?;
-        Ok(self.checked(readings, time))
+        Ok(self.checked(readings, &self.host_times(time, [])))
     }
 
     /// Calls `listener.receive`. Readings without a time get the moment the first of the frames arrived.
@@ -159,7 +159,8 @@ impl Guest {
         let call = listener.call_receive(&mut instance.store, transport, frames);
         let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
         let readings = self.settle(instance, outcome)?;
-        Ok(self.checked(readings, time))
+        let received = frames.iter().map(|frame| Timestamp(frame.received));
+        Ok(self.checked(readings, &self.host_times(time, received)))
     }
 
     /// Calls `writer.write` with one command for the point that was last declared under a name.
@@ -219,7 +220,7 @@ impl Guest {
         let call = responder.call_respond(&mut instance.store, request);
         let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
         let reply = self.settle(instance, outcome)?;
-        let readings = self.checked(reply.readings, Timestamp(request.received));
+        let readings = self.checked(reply.readings, &self.host_times(Timestamp(request.received), []));
         Ok(Reply { status: reply.status, headers: reply.headers, body: reply.body, readings })
     }
 
@@ -341,8 +342,17 @@ impl Guest {
     }
 
     /// Checks readings and reports what was wrong with them.
-    fn checked(&self, readings: Vec<wit::Reading>, default_time: Timestamp) -> Vec<Reading> {
-        let checked = readings_to_model(readings, &self.points, default_time);
+    /// The host's times of a call, with those that its clock is not sure of.
+    fn host_times(&self, default: Timestamp, others: impl IntoIterator<Item = Timestamp>) -> HostTimes {
+        let clock = &self.capabilities.clock;
+        let mut doubted: Vec<Timestamp> =
+            others.into_iter().chain([default]).filter(|time| !clock.is_trusted(*time)).collect();
+        doubted.dedup();
+        HostTimes { default, doubted }
+    }
+
+    fn checked(&self, readings: Vec<wit::Reading>, times: &HostTimes) -> Vec<Reading> {
+        let checked = readings_to_model(readings, &self.points, times);
         let journal = &self.capabilities.journal;
         if checked.unknown_points > 0 {
             let message = format!(

@@ -57,7 +57,7 @@ async fn a_service_manager_hears_that_it_is_up_that_it_lives_that_its_disk_hangs
     let path = site.path("notify");
     let manager = Manager::at(&path)?;
     let site = site.with_variable("NOTIFY_SOCKET", path.to_str().context("the path")?);
-    let gateway = site.with_variable("WATCHDOG_USEC", &WATCHDOG_USEC.to_string()).run().await?;
+    let gateway = site.with_variable("WATCHDOG_USEC", WATCHDOG_USEC.to_string()).run().await?;
     manager.until("READY=1", |said| said == "READY=1").await?;
     // By then everything is up: a client is answered.
     ensure!(gateway.api.get("/readyz").await?.0 == 200);

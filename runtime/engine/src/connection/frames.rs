@@ -241,6 +241,7 @@ fn verdict(error: &CallError, failures: u32) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bulkhead_sandbox::capability::Fault;
 
     #[test]
     fn a_long_frame_is_cut_and_its_length_kept() {

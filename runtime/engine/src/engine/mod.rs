@@ -1,23 +1,25 @@
-//! A running engine: every connection and route of one config, and the way to the next config.
+//! A running engine: every connection and route of one config. How it goes over to the next is in `change`.
 
-use crate::assembly::Surroundings;
+mod change;
+
 use crate::clock::SystemClock;
 use crate::command::{self, Command, Written};
 use crate::connection::{ConnectionHandle, Request};
 use crate::error::EngineError;
 use crate::letters::Replaying;
-use crate::reload::plan::{Plan, needs_restart};
-use crate::reload::{Fate, Reloaded, Told};
+use crate::reload::Reloaded;
+use crate::reload::plan::Plan;
 use crate::route::RouteHandle;
 use crate::status::{ConnectionStatus, Phase, RouteStatus, WebhookReply, WebhookRequest};
 use bulkhead_config::Config;
 use bulkhead_log::Log;
+use bulkhead_model::Timestamp;
 use bulkhead_sandbox::capability::Clock;
 use bulkhead_sandbox::{Role, Sandbox};
 use bulkhead_transports::Buses;
 use futures_util::future::join_all;
 use parking_lot::RwLock;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -26,15 +28,11 @@ use tokio_util::task::TaskTracker;
 
 /// Longest wait for each of the three stages of a stop: the sources, the routes, the sinks.
 const STAGE_STOP_MAX: Duration = Duration::from_millis(1400);
-/// Longest wait, in a reload, for the routes that end and then for the connections that end.
-const RELOAD_STOP_MAX: Duration = Duration::from_secs(10);
-/// Longest wait, in a reload, for what began anew to get past its start, so that its answer can say what did not.
-const RELOAD_START_MAX: Duration = Duration::from_secs(5);
-/// How often it looks whether it has.
-const RELOAD_LOOK: Duration = Duration::from_millis(10);
 /// When starting is taken to be over: what reading the config, loading adapters and declaring points took on the way is
 /// then given back.
 const STARTED_AFTER: Duration = Duration::from_secs(5);
+/// How often the clock is looked at.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
 /// How often retention looks for segments to drop.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -99,7 +97,8 @@ impl Engine {
     /// Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(config: Arc<Config>, log: Log, sandbox: Sandbox) -> Self {
-        Self::start_at(config, log, sandbox, SystemClock::default())
+        let clock = SystemClock::after(log.newest_commit());
+        Self::start_at(config, log, sandbox, clock)
     }
 
     /// As [`Engine::start`], with a clock of one's own.
@@ -122,6 +121,7 @@ impl Engine {
         inner.begin(&everything, &config);
         let stop = &inner.upkeep.stop;
         inner.upkeep.tasks.spawn(give_back_once_started(stop.clone()));
+        inner.upkeep.tasks.spawn(watch_clock(inner.clock.clone(), stop.clone()));
         inner.upkeep.tasks.spawn(keep_retention(inner.log.clone(), inner.clock.clone(), stop.clone()));
         Self { inner }
     }
@@ -151,7 +151,7 @@ impl Engine {
         &self.inner.log
     }
 
-    /// The clock it goes by.
+    /// The clock it goes by, and what is thought of it.
     #[must_use]
     pub fn clock(&self) -> &SystemClock {
         &self.inner.clock
@@ -290,152 +290,6 @@ fn nothing(config: &Config) -> Config {
     Config { connections: BTreeMap::new(), routes: BTreeMap::new(), ..config.clone() }
 }
 
-impl Inner {
-    async fn reload(&self, config: Arc<Config>) -> Result<Reloaded, EngineError> {
-        let begun_ns = self.clock.monotonic_ns();
-        let _alone = self.changing.lock().await;
-        let plan = self.plan(&config).await;
-        self.end(&plan).await?;
-        if self.stopping.is_cancelled() {
-            return Err(EngineError::Stopping);
-        }
-        self.begin(&plan, &config);
-        let mut report = Reloaded::of(&plan);
-        report.needs_restart = needs_restart(&self.started_with, &config);
-        if !report.is_quiet() {
-            report.failed = self.wait_for_starts(&plan).await;
-            bulkhead_sandbox::memory::give_back();
-        }
-        let took = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begun_ns));
-        report.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        report.tell(took);
-        Ok(report)
-    }
-
-    /// What the new config asks for, files on disk included.
-    async fn plan(&self, config: &Arc<Config>) -> Plan {
-        let (old, running) = {
-            let plant = self.plant.read();
-            let running = plant.connections.iter().map(|(name, one)| (name.clone(), one.handle.clone()));
-            (plant.config.clone(), running.collect::<Vec<_>>())
-        };
-        let new = config.clone();
-        let disturbed = tokio::task::spawn_blocking(move || disturbed(&new, &running)).await.unwrap_or_default();
-        Plan::of(&old, config, &disturbed)
-    }
-
-    /// Ends what has to: first the routes, so that what they have on the way can still be taken, then the connections,
-    /// so that ports and sockets are free for those that begin.
-    async fn end(&self, plan: &Plan) -> Result<(), EngineError> {
-        let routes = ended(&plan.routes, &self.plant.read().routes);
-        let connections = ended(&plan.connections, &self.plant.read().connections);
-        let ends = async {
-            let routes_ended = end_all(routes.iter().map(|one| &one.work), RELOAD_STOP_MAX).await;
-            tell_overdue("routes", routes_ended, "their batches go again");
-            let connections_ended = end_all(connections.iter().map(|one| &one.work), RELOAD_STOP_MAX).await;
-            tell_overdue("connections", connections_ended, "their devices may be busy for those that begin anew");
-        };
-        tokio::select! {
-            () = ends => {}
-            () = self.stopping.cancelled() => return Err(EngineError::Stopping),
-        }
-        let mut plant = self.plant.write();
-        plant.routes.retain(|name, _| !plan.routes.get(name).is_some_and(Fate::ends_the_old));
-        plant.connections.retain(|name, _| !plan.connections.get(name).is_some_and(Fate::ends_the_old));
-        Ok(())
-    }
-
-    /// Begins what the plan has as new.
-    fn begin(&self, plan: &Plan, config: &Arc<Config>) {
-        let around = Surroundings {
-            config: config.clone(),
-            sandbox: self.sandbox.clone(),
-            buses: self.buses.clone(),
-            clock: self.clock.clone(),
-        };
-        let begun = |fates: &BTreeMap<String, Fate>| {
-            fates.iter().filter(|(_, fate)| fate.begins_a_new()).map(|(name, _)| name.clone()).collect::<Vec<_>>()
-        };
-        let new_route = |name: String| {
-            self.take_over_former_name(&name, config);
-            let handle = RouteHandle::new(&name, &config.routes[&name], &self.log);
-            (name, handle)
-        };
-        let routes: Vec<_> = begun(&plan.routes).into_iter().map(new_route).collect();
-        let mut plant = self.plant.write();
-        plant.config = config.clone();
-        for name in begun(&plan.connections) {
-            let work = Work::default();
-            let handle = ConnectionHandle::start(&name, &around, &self.log, &work.stop, &work.tasks);
-            plant.connections.insert(name, Arc::new(Running { handle, work }));
-        }
-        for (name, handle) in routes {
-            let (route, work) = (&config.routes[&name], Work::default());
-            if route.enabled {
-                let sink = plant.connections[&route.to].handle.clone();
-                work.tasks.spawn(handle.run(route, sink, self.clock.clone(), work.stop.clone()));
-            }
-            plant.routes.insert(name, Arc::new(Running { handle, work }));
-        }
-    }
-
-    /// Gives a route without a cursor what its former name has. The log's own failures show when the route begins.
-    fn take_over_former_name(&self, name: &str, config: &Config) {
-        let Some(former) = &config.routes[name].renamed_from else { return };
-        match self.log.rename_route(former, name) {
-            Ok(true) => tracing::info!(route = name, former, "the route goes on where it was under its former name"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(route = name, former, "the former name's cursor was not taken over: {error}"),
-        }
-    }
-
-    /// Waits until all that began is past its start; says what has failed by then.
-    async fn wait_for_starts(&self, plan: &Plan) -> Vec<Told> {
-        let begun: Vec<_> = {
-            let plant = self.plant.read();
-            let names = plan.connections.iter().filter(|(_, fate)| fate.begins_a_new()).map(|(name, _)| name);
-            names.filter_map(|name| plant.connections.get(name).map(|one| one.handle.clone())).collect()
-        };
-        let past_start = async {
-            while begun.iter().any(|handle| *handle.live.phase.lock() == Phase::Starting) {
-                tokio::time::sleep(RELOAD_LOOK).await;
-            }
-        };
-        tokio::select! {
-            () = past_start => {}
-            () = tokio::time::sleep(RELOAD_START_MAX) => {}
-            () = self.stopping.cancelled() => {}
-        }
-        let failed = |handle: &Arc<ConnectionHandle>| match &*handle.live.phase.lock() {
-            Phase::Failed(reason) => {
-                Some(Told { part: format!("connections.{}", handle.name), reason: reason.clone() })
-            }
-            _ => None,
-        };
-        begun.iter().filter_map(failed).collect()
-    }
-}
-
-/// The running parts that a plan ends.
-fn ended<H>(fates: &BTreeMap<String, Fate>, running: &BTreeMap<String, Arc<Running<H>>>) -> Vec<Arc<Running<H>>> {
-    let ends = |name: &String| fates.get(name).is_some_and(Fate::ends_the_old);
-    running.iter().filter(|(name, _)| ends(name)).map(|(_, one)| one.clone()).collect()
-}
-
-/// Connections that must begin anew although their sections may be the same. Reads files.
-fn disturbed(config: &Config, running: &[(String, Arc<ConnectionHandle>)]) -> BTreeMap<String, String> {
-    let mut adapters = HashMap::new();
-    let reason = |(name, handle): &(String, Arc<ConnectionHandle>)| {
-        let connection = config.connections.get(name).filter(|connection| connection.enabled)?;
-        if matches!(*handle.live.phase.lock(), Phase::Failed(_)) {
-            return Some((name.clone(), "it had failed".to_owned()));
-        }
-        let changed = handle.inputs.get()?.changed(config, connection, &mut adapters)?;
-        Some((name.clone(), changed))
-    };
-    running.iter().filter_map(reason).collect()
-}
-
 /// Gives memory back once, when starting is over.
 async fn give_back_once_started(stop: CancellationToken) {
     tokio::select! {
@@ -444,10 +298,22 @@ async fn give_back_once_started(stop: CancellationToken) {
     }
 }
 
+/// Looks at the clock now and then, so that a jump is noticed, and told, where nothing asks for the time.
+async fn watch_clock(clock: Arc<SystemClock>, stop: CancellationToken) {
+    loop {
+        _ = clock.now();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(CLOCK_LOOK) => {}
+        }
+    }
+}
+
 /// Drops segments that the log's retention has passed, now and then.
 async fn keep_retention(log: Log, clock: Arc<SystemClock>, stop: CancellationToken) {
     loop {
-        let (log, now) = (log.clone(), clock.now());
+        // Without a time to go by nothing is old.
+        let (log, now) = (log.clone(), clock.retention_now().unwrap_or(Timestamp(i64::MIN)));
         match tokio::task::spawn_blocking(move || log.apply_retention(now)).await {
             Ok(Ok(0)) => {}
             Ok(Ok(dropped)) => tracing::info!(dropped, "segments of the log were dropped by retention"),
