@@ -25,7 +25,7 @@ mod status;
 mod stores;
 
 pub use assembly::{installed_adapters, schemas_in};
-pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups};
+pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups, check_room};
 pub use clock::SystemClock;
 pub use command::{Command, Written};
 pub use engine::Engine;

@@ -8,5 +8,6 @@ mod golden;
 mod harness;
 mod history;
 mod odata;
+mod operations;
 mod rest;
 mod watching;
