@@ -5,7 +5,7 @@ use crate::app::{App, Shared};
 use crate::limits::WRITE_BODY_MAX_BYTES;
 use crate::moment;
 use crate::parameters::Parameters;
-use crate::problem::{Problem, chain};
+use crate::problem::{Problem, chain, task_failed};
 use crate::write::{check_media_type, read_body};
 use axum::Json;
 use axum::body::Body;
@@ -34,7 +34,9 @@ pub(crate) async fn begin(
     let body = read_body(body, WRITE_BODY_MAX_BYTES).await?;
     let wanted: Wanted = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request("bad-body", format!("expected {{\"name\": \"…\"}}: {error}")))?;
-    let job = backups(&state)?.begin(&wanted.name)?;
+    let backups = backups(&state)?.clone();
+    let begun = tokio::task::spawn_blocking(move || backups.begin(&wanted.name));
+    let job = begun.await.map_err(|error| task_failed(&error))??;
     Ok((StatusCode::ACCEPTED, Json(shown(&job))))
 }
 
@@ -88,6 +90,7 @@ impl From<BackupRefused> for Problem {
         match refused {
             BackupRefused::BadName { .. } => Self::bad_request("bad-name", detail),
             BackupRefused::Exists { .. } => Self::new(StatusCode::CONFLICT, "backup-exists", detail),
+            BackupRefused::NoRoom { .. } => Self::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", detail),
             BackupRefused::Running { .. } => Self::new(StatusCode::CONFLICT, "backup-running", detail),
         }
     }

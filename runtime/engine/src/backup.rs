@@ -2,8 +2,9 @@
 
 use crate::assembly::schemas_in;
 use crate::engine::Engine;
+use crate::process::free_bytes;
 use bulkhead_config::{Config, Redacted, redacted};
-use bulkhead_log::{BackupProgress, BackupReport, Beside, BesideContent, LogError};
+use bulkhead_log::{BackupProgress, BackupReport, Beside, BesideContent, Log, LogError};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -13,6 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest name of a backup, in bytes.
 const NAME_MAX_BYTES: usize = 100;
+
+/// What is to be left free behind a backup: the log needs room to go on, and an estimate is not exact.
+const BACKUP_SPARE_BYTES: u64 = 64 * 1024 * 1024;
+/// How a backup is called until it is whole.
+const PARTIAL_END: &str = ".partial";
 
 /// Why a backup is not begun.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +37,19 @@ pub enum BackupRefused {
     Exists {
         /// Its folder.
         dir: PathBuf,
+    },
+    /// There is not enough room for it.
+    #[error(
+        "a backup below {} needs {needed_bytes} bytes, {free_bytes} are free: make room, or set gateway.backup_dir to \
+         another disk", dir.display()
+    )]
+    NoRoom {
+        /// The backup folder.
+        dir: PathBuf,
+        /// What it takes, with what is to be left.
+        needed_bytes: u64,
+        /// What is free.
+        free_bytes: u64,
     },
     /// One is being made.
     #[error("the backup {name} is being made: wait for its end")]
@@ -83,8 +102,8 @@ impl Backups {
         Self { inner: Arc::new(Inner { engine, config_file, newest, called_off }) }
     }
 
-    /// Begins a backup below the config's backup folder; it goes on on a thread of its own. Must be called inside a
-    /// tokio runtime.
+    /// Begins a backup below the config's backup folder; it goes on on a thread of its own. Looks at the disk, so it blocks
+    /// a little. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`BackupRefused`].
@@ -96,6 +115,7 @@ impl Backups {
         if dir.exists() {
             return Err(BackupRefused::Exists { dir });
         }
+        check_room(&dir, self.inner.engine.log())?;
         let job = BackupJob { name: name.to_owned(), dir, state: BackupState::Running(None) };
         {
             let mut newest = self.inner.newest.lock();
@@ -142,7 +162,14 @@ impl Inner {
             path: self.config_file.clone(),
             source: Arc::new(source),
         };
+<<<<<<< HEAD
         let contents = BackupContents::of(&self.engine.config(), &self.config_file).map_err(unreadable)?;
+=======
+        if let Some(above) = dir.parent() {
+            remove_partial(above);
+        }
+        let contents = BackupContents::of(self.engine.config(), &self.config_file).map_err(unreadable)?;
+>>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
         let mut on_progress = |progress| self.note(BackupState::Running(Some(progress)));
         self.engine.log().backup_to(dir, &contents.files, &mut on_progress)
     }
@@ -189,18 +216,56 @@ impl BackupContents {
     }
 }
 
+/// Whether there is room for a copy of a log where a backup is to be made.
+///
+/// # Errors
+/// [`BackupRefused::NoRoom`].
+pub fn check_room(dir: &Path, log: &Log) -> Result<(), BackupRefused> {
+    let needed_bytes = log.stats().bytes_on_disk.saturating_add(BACKUP_SPARE_BYTES);
+    match free_bytes(dir) {
+        Some(free_bytes) if free_bytes < needed_bytes => {
+            Err(BackupRefused::NoRoom { dir: dir.to_owned(), needed_bytes, free_bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a gateway that was killed has left of backups: while it runs there is one at a time, and this is before it.
+fn remove_partial(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for entry in entries.flatten().filter(|entry| entry.file_name().to_string_lossy().ends_with(PARTIAL_END)) {
+        match std::fs::remove_dir_all(entry.path()) {
+            Ok(()) => {
+                tracing::info!(dir = %entry.path().display(), "what there was of an unfinished backup is removed")
+            }
+            Err(error) => tracing::warn!(dir = %entry.path().display(), "it cannot be removed: {error}"),
+        }
+    }
+}
+
 /// Whether a name is one of a folder that stays below the backup folder, and none of one that is being made.
 fn is_backup_name(name: &str) -> bool {
     let may = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     name.len() <= NAME_MAX_BYTES
         && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
         && name.bytes().all(may)
-        && !name.ends_with(".partial")
+        && !name.ends_with(PARTIAL_END)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unfinished_backups_go_and_whole_ones_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a", "b.partial"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        remove_partial(dir.path());
+        assert!(dir.path().join("a").exists() && !dir.path().join("b.partial").exists());
+        remove_partial(&dir.path().join("nowhere"));
+    }
 
     #[test]
     fn a_backups_name_never_leads_out_of_its_folder() {

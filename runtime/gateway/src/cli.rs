@@ -255,7 +255,9 @@ pub(crate) struct LettersArguments {
 /// Arguments of `backup`.
 #[derive(Debug, Args)]
 pub(crate) struct BackupArguments {
-    /// The backup's name below gateway.backup_dir; by default the gateway's name and the time.
+    /// The backup's name below gateway.backup_dir; by default the gateway's name and the time. Where no gateway runs, a
+    /// path with a `/` in it is good, too.
+    #[arg(value_hint = ValueHint::DirPath)]
     pub(crate) name: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArgument,

@@ -5,7 +5,11 @@ use bulkhead_config::{Config, LogFormat, LogLevel};
 use bulkhead_engine::{Follower, RecentLines};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+<<<<<<< HEAD
 use std::sync::Arc;
+=======
+use std::fmt::Write as _;
+>>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -42,6 +46,7 @@ impl Follower for LiveLevels {
 pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
     let levels = SharedLevels(Arc::new(RwLock::new(Levels::of(config))));
     let recent = RecentLines::default();
+<<<<<<< HEAD
     let journal = Journal { recent: recent.clone(), levels: LiveLevels(levels.clone()) };
     let kept = tracing_subscriber::fmt::layer()
         .with_writer(move || OneLine(Kept(recent.clone())))
@@ -49,17 +54,21 @@ pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
         .with_target(false)
         .with_filter(levels.clone());
     let registry = Registry::default().with(kept);
+=======
+    let kept = recent.clone();
+>>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
     let outcome = match config.logging.format {
         LogFormat::Plain => {
             let plain = tracing_subscriber::fmt::layer()
-                .with_writer(|| OneLine(std::io::stderr()))
+                .with_writer(move || OneLine(Both(std::io::stderr(), kept.clone())))
                 .with_ansi(crate::console::stderr_is_coloured())
                 .with_target(false);
-            registry.with(plain.with_filter(levels)).try_init()
+            Registry::default().with(plain.with_filter(levels)).try_init()
         }
         LogFormat::Json => {
-            let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
-            registry.with(json.with_filter(levels)).try_init()
+            let both = move || Both(std::io::stderr(), kept.clone());
+            let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(both);
+            Registry::default().with(json.with_filter(levels)).try_init()
         }
         LogFormat::Journald => {
             let journald = tracing_journald::layer().map_err(|error| {
@@ -67,26 +76,68 @@ pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
                     "logging.format is \"journald\", but the systemd journal cannot be reached: {error}"
                 ))
             })?;
+<<<<<<< HEAD
             // `journalctl BULKHEAD_CONNECTION=boiler` shows one connection's lines.
             let journald = journald.with_field_prefix(Some("BULKHEAD".to_owned()));
             registry.with(journald.with_filter(levels)).try_init()
+=======
+            let both = journald.and_then(KeptEvents(kept));
+            Registry::default().with(both.with_filter(levels)).try_init()
+>>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
         }
     };
     outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))?;
     Ok(journal)
 }
 
-/// Puts each event into the lines that are kept.
-struct Kept(RecentLines);
+/// Writes each event to stderr and into the lines that are kept, there without colours.
+struct Both(std::io::Stderr, RecentLines);
 
-impl std::io::Write for Kept {
+impl std::io::Write for Both {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        self.0.push(&String::from_utf8_lossy(event));
+        self.1.push(&without_colours(&String::from_utf8_lossy(event)));
+        self.0.write_all(event)?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
+        self.0.flush()
+    }
+}
+
+/// A text without the sequences that set colours (ECMA-48: escape, `[`, digits and `;`, a letter).
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\u{1b}[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|character: char| character.is_ascii_alphabetic());
+        plain.push_str(end.map_or("", |end| &part[end + 1..]));
+    }
+    plain
+}
+
+/// Keeps events as lines beside the systemd journal, which takes them as fields.
+struct KeptEvents(RecentLines);
+
+impl<S: Subscriber> Layer<S> for KeptEvents {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut line = Fields(format!("{} {}", jiff::Timestamp::now(), event.metadata().level()));
+        event.record(&mut line);
+        let one_line: String = line.0.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+        self.0.push(&one_line);
+    }
+}
+
+/// The fields of an event behind each other, the message without its name.
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        // Writing to a text does not fail.
+        _ = match field.name() {
+            "message" => write!(self.0, " {value:?}"),
+            name => write!(self.0, " {name}={value:?}"),
+        };
     }
 }
 
@@ -125,7 +176,6 @@ impl<W: std::io::Write> std::io::Write for OneLine<W> {
 }
 
 /// The least important level of each connection's lines, and of all others.
-#[derive(Clone)]
 struct Levels {
     general: Level,
     connections: BTreeMap<String, Level>,
@@ -201,6 +251,25 @@ fn level(level: LogLevel) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kept_lines_have_no_colours() {
+        assert_eq!(
+            without_colours("\u{1b}[2m2026\u{1b}[0m \u{1b}[38;5;1mERROR\u{1b}[0m [x] é\n"),
+            "2026 ERROR [x] é\n"
+        );
+        assert_eq!(without_colours("plain [1m"), "plain [1m");
+        assert_eq!(without_colours("cut \u{1b}[3"), "cut ");
+    }
+
+    #[test]
+    fn events_beside_the_systemd_journal_are_kept_as_lines() {
+        let recent = RecentLines::default();
+        let subscriber = Registry::default().with(KeptEvents(recent.clone()));
+        tracing::subscriber::with_default(subscriber, || tracing::warn!(connection = "press", code = 7, "no\nanswer"));
+        let lines = recent.all();
+        assert!(lines[0].ends_with(" WARN no answer connection=\"press\" code=7"), "{lines:?}");
+    }
 
     #[test]
     fn an_event_stays_one_line() {

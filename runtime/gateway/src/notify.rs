@@ -46,6 +46,11 @@ impl Notifier {
         Ok(Self { manager: Some(Arc::new(Manager { socket, address })) })
     }
 
+    /// Whether there is a service manager.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.manager.is_some()
+    }
+
     /// Everything is up.
     pub(crate) fn ready(&self) {
         self.send("READY=1");

@@ -44,8 +44,11 @@ fn stuck<'w>(ages: &[(&'w str, Duration)], limit: Duration) -> Vec<&'w str> {
 }
 
 /// Tells the service manager that the gateway is ready once its connections are past their start, then how it is, and that
-/// it lives. It ends with `stop`.
+/// it lives. It ends with `stop`. Without a service manager it does nothing.
 pub(crate) fn watch(notifier: Notifier, engine: Engine, turns: Turns, stop: &CancellationToken) {
+    if !notifier.is_heard() {
+        return;
+    }
     let clock = SystemClock::default();
     let limit = watchdog_limit();
     let beat = limit.map_or(STATUS_BEAT, |limit| limit / LOOKS_PER_LIMIT);

@@ -25,7 +25,8 @@ async fn device() -> Result<Device> {
 
 /// A site with adapters of its own, among them these files.
 fn site_with(files: &[(&str, &[u8])], connections: &str) -> Result<Site> {
-    let head = "[gateway]\ndata_dir = \"data\"\nadapters_dir = \"adapters\"\n\n[api]\nlisten = \"127.0.0.1:0\"\n\n";
+    let head = "[gateway]\ndata_dir = \"data\"\nadapters_dir = \"adapters\"\n\n[api]\nlisten = \"127.0.0.1:0\"\n\n\
+                [health]\ninterval_s = 0\n\n";
     let site = Site::verbatim(&(head.to_owned() + connections))?;
     let folder = site.path("adapters");
     std::fs::create_dir(&folder)?;

@@ -234,7 +234,10 @@ async fn completions_and_man_page_name_every_command() -> Result<()> {
     }
     let page = run_command(["man"], None).await?.expect_code(0)?.stdout;
     ensure!(page.contains(".TH bulkhead 1"), "{page}");
-    ensure!(COMMANDS.iter().all(|command| page.contains(&format!("bulkhead\\-{command}"))), "{page}");
+    ensure!(
+        COMMANDS.iter().all(|command| page.contains(&format!("bulkhead\\-{}", command.replace('-', "\\-")))),
+        "{page}"
+    );
     Ok(())
 }
 

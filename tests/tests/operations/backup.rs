@@ -51,7 +51,7 @@ async fn a_backup_of_a_running_gateway_restores_as_another_log_with_all_that_was
     ensure!(checked.stdout.contains("whole"), "{checked}");
     let restored = other.command(["restore", &dir, "--to", &data, "--json"]).await?.expect_code(0)?.json()?;
     let refused = other.command(["restore", &dir, "--to", &data]).await?.expect_code(1)?;
-    ensure!(refused.stderr.contains("not empty"), "{refused}");
+    ensure!(refused.stderr.contains("not empty") && refused.stderr.contains("--replace"), "{refused}");
 
     let copy = other.run().await?;
     let readings = copy.api.readings().await?;

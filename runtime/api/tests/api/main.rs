@@ -9,5 +9,6 @@ mod golden;
 mod harness;
 mod history;
 mod odata;
+mod operations;
 mod rest;
 mod watching;

@@ -75,9 +75,12 @@ async fn directly(name: &str, config: &Config, contents: &BackupContents) -> Res
     let (settings, files) = (log_config(config), contents.files.clone());
     let work = tokio::task::spawn_blocking(move || {
         let log = settings.open()?;
+        if let Err(refused) = bulkhead_engine::check_room(&dir, &log) {
+            return Ok((log, Err(Exit::from(refused))));
+        }
         let mut teller = Teller::new();
         let made = log.backup_to(&dir, &files, &mut |progress| teller.tell_progress(progress));
-        Ok::<_, bulkhead_log::LogError>((log, made))
+        Ok::<_, bulkhead_log::LogError>((log, made.map_err(Exit::from)))
     });
     let (log, made) = work.await??;
     log.close().await?;

@@ -5,7 +5,7 @@ use crate::cli::RestoreArguments;
 use crate::console::counted;
 use crate::exit::Exit;
 use crate::{console, journal};
-use bulkhead_log::{BackupReport, Restore, Restored, verify_backup};
+use bulkhead_log::{BackupReport, LogError, Restore, Restored, verify_backup};
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
@@ -31,7 +31,10 @@ pub(crate) async fn restore(arguments: &RestoreArguments) -> Result<(), Exit> {
         let mut teller = Teller::new();
         bulkhead_log::restore(&backup, &target, how, &mut |progress| teller.tell_progress(progress))
     };
-    let restored = tokio::task::spawn_blocking(work).await??;
+    let restored = tokio::task::spawn_blocking(work).await?.map_err(|error| match error {
+        LogError::Occupied { .. } => Exit::failed(format!("{error}: `--replace` does that")),
+        error => error.into(),
+    })?;
     print(arguments, &done(&restored), &sentences(arguments, &restored))
 }
 
