@@ -162,14 +162,10 @@ impl Inner {
             path: self.config_file.clone(),
             source: Arc::new(source),
         };
-<<<<<<< HEAD
-        let contents = BackupContents::of(&self.engine.config(), &self.config_file).map_err(unreadable)?;
-=======
         if let Some(above) = dir.parent() {
             remove_partial(above);
         }
-        let contents = BackupContents::of(self.engine.config(), &self.config_file).map_err(unreadable)?;
->>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
+        let contents = BackupContents::of(&self.engine.config(), &self.config_file).map_err(unreadable)?;
         let mut on_progress = |progress| self.note(BackupState::Running(Some(progress)));
         self.engine.log().backup_to(dir, &contents.files, &mut on_progress)
     }

@@ -30,13 +30,8 @@ mod status;
 mod stores;
 
 pub use assembly::{installed_adapters, schemas_in};
-<<<<<<< HEAD
-pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups};
-pub use clock::{ClockStatus, Doubt, SystemClock, TimeSource};
-=======
 pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups, check_room};
-pub use clock::SystemClock;
->>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
+pub use clock::{ClockStatus, Doubt, SystemClock, TimeSource};
 pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;

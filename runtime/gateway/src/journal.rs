@@ -5,11 +5,8 @@ use bulkhead_config::{Config, LogFormat, LogLevel};
 use bulkhead_engine::{Follower, RecentLines};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
-<<<<<<< HEAD
-use std::sync::Arc;
-=======
 use std::fmt::Write as _;
->>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
+use std::sync::Arc;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -46,17 +43,8 @@ impl Follower for LiveLevels {
 pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
     let levels = SharedLevels(Arc::new(RwLock::new(Levels::of(config))));
     let recent = RecentLines::default();
-<<<<<<< HEAD
     let journal = Journal { recent: recent.clone(), levels: LiveLevels(levels.clone()) };
-    let kept = tracing_subscriber::fmt::layer()
-        .with_writer(move || OneLine(Kept(recent.clone())))
-        .with_ansi(false)
-        .with_target(false)
-        .with_filter(levels.clone());
-    let registry = Registry::default().with(kept);
-=======
-    let kept = recent.clone();
->>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
+    let kept = recent;
     let outcome = match config.logging.format {
         LogFormat::Plain => {
             let plain = tracing_subscriber::fmt::layer()
@@ -76,14 +64,10 @@ pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
                     "logging.format is \"journald\", but the systemd journal cannot be reached: {error}"
                 ))
             })?;
-<<<<<<< HEAD
             // `journalctl BULKHEAD_CONNECTION=boiler` shows one connection's lines.
             let journald = journald.with_field_prefix(Some("BULKHEAD".to_owned()));
-            registry.with(journald.with_filter(levels)).try_init()
-=======
             let both = journald.and_then(KeptEvents(kept));
             Registry::default().with(both.with_filter(levels)).try_init()
->>>>>>> 3c660ea611fd7c725841fdf460b347366d1df3e5
         }
     };
     outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))?;

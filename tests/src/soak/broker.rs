@@ -117,6 +117,7 @@ async fn with_sessions(restarts: u64) -> Result<Outcome> {
         stage.broker.restart().await?;
         let (since, accepted) = (Instant::now(), stage.sink.upstream.stats().accepted);
         stage.flows(since, accepted).await?;
+        stage.all_acknowledged().await?;
     }
     stage.finish("broker, sessions kept", restarts).await
 }

@@ -34,7 +34,7 @@ pub enum By {
 }
 
 /// All faults.
-pub const FAULTS: [Fault; 7] = [
+pub const FAULTS: [Fault; 11] = [
     Fault { name: "kill", about: "SIGKILL at random instants under load", full: 200, short: 6, by: By::Soak },
     Fault {
         name: "failpoints",
@@ -71,5 +71,33 @@ pub const FAULTS: [Fault; 7] = [
         full: 50,
         short: 6,
         by: By::Test { package: "bulkhead-tests", target: "reload", filter: "random_edits" },
+    },
+    Fault {
+        name: "power-cut",
+        about: "what was written and not synced is lost, torn or reordered",
+        full: 1_000,
+        short: 40,
+        by: By::Test { package: "bulkhead-log", target: "power_cut", filter: "" },
+    },
+    Fault {
+        name: "corruption",
+        about: "flipped bits and cut files of the log",
+        full: 100,
+        short: 10,
+        by: By::Test { package: "bulkhead-log", target: "corruption", filter: "" },
+    },
+    Fault {
+        name: "io-errors",
+        about: "system calls on the log's files fail, each call in turn",
+        full: 1,
+        short: 1,
+        by: By::Test { package: "bulkhead-log", target: "faults", filter: "" },
+    },
+    Fault {
+        name: "full-disk",
+        about: "no space left, and a quota",
+        full: 1,
+        short: 1,
+        by: By::Test { package: "bulkhead-log", target: "full", filter: "" },
     },
 ];

@@ -59,6 +59,12 @@ pub(crate) struct Mark {
     at: Instant,
 }
 
+impl Mark {
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.at.elapsed()
+    }
+}
+
 impl Line {
     /// Everything but the running gateway, and the source silent.
     pub(crate) async fn new(setup: Setup) -> Result<Self> {

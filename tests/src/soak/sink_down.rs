@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const GROWTH_MAX_BYTES: u64 = 32 << 20;
 /// Readings a second that come while the backlog goes out.
 const LIVE_PER_S: u64 = 2_000;
+/// The first of them, at once.
+const FIRST_LIVE: u64 = 100;
 /// How many times as fast as they come the readings must go out.
 const DRAIN_FACTOR_MIN: f64 = 5.0;
 /// Readings before the sink goes down: afterwards the gateway has what it needs for its work.
@@ -44,8 +46,10 @@ pub(crate) async fn run(readings: u64) -> Result<Outcome> {
 
     let since = line.mark();
     line.sink.upstream.restart().await?;
-    let (drained, lived) = drain(&line, WARM_UP + readings, longest).await?;
+    line.producer.allow(WARM_UP + readings + FIRST_LIVE);
     line.recover(since).await?;
+    let lived = drain(&line, WARM_UP + readings, longest).await?;
+    let drained = since.elapsed();
     let mut outcome = line.finish("sink-down", 1, 0).await?;
     let growth = memory.peak_bytes()?.saturating_sub(before);
     let drain_per_s = readings as f64 / drained.as_secs_f64();
@@ -64,18 +68,15 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// Lets new readings come until the sink has as many as were waiting. Returns how long that took, and how many new ones
-/// were acknowledged meanwhile.
-async fn drain(line: &Line, backlog: u64, longest: Duration) -> Result<(Duration, u64)> {
-    let began = Instant::now();
-    let before = line.producer.acknowledged();
+/// Lets new readings come until the sink has as many as were waiting. Returns how many new ones were acknowledged by then.
+async fn drain(line: &Line, backlog: u64, longest: Duration) -> Result<u64> {
     let out = line.sink.upstream.wait_until(|stats| stats.accepted >= backlog);
     let out = tokio::time::timeout(longest, out);
     tokio::select! {
         out = out => drop(out.with_context(|| line.subject.situation())?),
         () = keep_coming(&line.producer, backlog) => {}
     }
-    Ok((began.elapsed(), line.producer.acknowledged() - before))
+    Ok(line.producer.acknowledged() - backlog)
 }
 
 async fn keep_coming(producer: &Producer, from: u64) {
@@ -83,6 +84,6 @@ async fn keep_coming(producer: &Producer, from: u64) {
     let began = Instant::now();
     loop {
         beat.tick().await;
-        producer.allow(from + (began.elapsed().as_secs_f64() * LIVE_PER_S as f64) as u64);
+        producer.allow(from + FIRST_LIVE + (began.elapsed().as_secs_f64() * LIVE_PER_S as f64) as u64);
     }
 }

@@ -5,8 +5,14 @@ use super::line::{Line, Setup};
 use super::outcome::{Outcome, grouped};
 use super::strace::watching;
 use super::subject::Start;
-use crate::wait::until;
+use crate::wait::PATIENCE;
 use anyhow::{Context, Result, ensure};
+use std::time::Duration;
+
+/// Readings acknowledged between two looks at the count of commits.
+const LOOK_EVERY: u64 = 500;
+/// Longest time of a commit that is waited for.
+const COMMIT_MAX: Duration = Duration::from_millis(100);
 
 /// So many commits, or a few more.
 pub(crate) async fn run(commits: u64) -> Result<Outcome> {
@@ -16,11 +22,14 @@ pub(crate) async fn run(commits: u64) -> Result<Outcome> {
     ensure!(start == Start::Ready, "the gateway ended while it started{}", line.subject.situation());
     line.producer.allow_all();
     let api = line.subject.api()?;
-    let enough = until("enough commits", async || {
-        let counted = counted(&api.get("/metrics").await?.1)?;
-        Ok(if counted >= commits { Ok(()) } else { Err(format!("{counted} commits")) })
-    });
-    enough.await.with_context(|| line.subject.situation())?;
+    let enough = async {
+        while counted(&api.get("/metrics").await?.1)? < commits {
+            line.producer.wait_acknowledged(line.producer.acknowledged() + LOOK_EVERY).await;
+        }
+        anyhow::Ok(())
+    };
+    let longest = PATIENCE + COMMIT_MAX * u32::try_from(commits)?;
+    tokio::time::timeout(longest, enough).await.with_context(|| line.subject.situation())??;
     let mut outcome = line.finish("syncs", commits, 0).await?;
     let commits = counted(&api.get("/metrics").await?.1)?;
     line.subject.terminate().await?;
