@@ -301,13 +301,20 @@ impl Log {
         self.shared.state.begin_batch(route, batch)
     }
 
-    /// Ends a route's batch in one transaction: the cursor named as the route moves, the batch is no longer in flight,
-    /// what was refused is kept as dead letters of the route (the newest 10,000, at most 32 MiB). Blocks.
+    /// Ends a route's batch in one transaction: the cursor named as the route moves, what is left of the batch is in flight
+    /// or, without a rest, nothing is any more, what was refused is kept as dead letters of the route (the newest 10,000, at
+    /// most 32 MiB). Blocks.
     ///
     /// # Errors
     /// As [`Log::set_cursor`].
-    pub fn finish_batch(&self, route: &str, cursor: Seq, refused: Vec<Refused>) -> Result<(), LogError> {
-        self.shared.state.finish_batch(route, cursor, refused)
+    pub fn finish_batch(
+        &self,
+        route: &str,
+        cursor: Seq,
+        rest: Option<InFlight>,
+        refused: Vec<Refused>,
+    ) -> Result<(), LogError> {
+        self.shared.state.finish_batch(route, cursor, rest, refused)
     }
 
     /// Keeps frames that a connection's adapter failed on as dead letters (as many as of a route); durable when it

@@ -250,14 +250,20 @@ impl Delivery {
             let verdict = judge(part, self.crashes, &reply);
             let (done, refused) = self.done_with(part, &reply, &verdict).await?;
             if done > 0 {
-                self.finish(done, refused).await?;
+                let rest = part - done;
+                self.finish(done, rest, refused).await?;
                 left -= done;
-                // After a batch that had to be halved the rest goes in larger parts again.
-                part = part.saturating_mul(2);
+                // What is left of a part goes as it is: it may have arrived under a key of its own. After a batch that had
+                // to be halved the rest goes in larger parts again.
+                part = if rest > 0 { rest } else { part.saturating_mul(2) };
             }
             match verdict {
                 Verdict::Halve => part /= 2,
-                Verdict::Wait(fault) => self.wait_after(&fault).await?,
+                Verdict::Wait(fault) => {
+                    // An adapter that rests has not seen the batch.
+                    self.unsure = self.in_flight.filter(|_| !matches!(reply, Reply::Resting(_))).or(self.unsure);
+                    self.wait_after(&fault).await?;
+                }
                 Verdict::GoOn | Verdict::Refused(_) => {}
             }
         }
@@ -297,7 +303,6 @@ impl Delivery {
         if self.unsure == Some(bounds) {
             add(&self.handle.resent, part as u64);
         }
-        self.unsure = Some(bounds);
         self.deliver(batch).await
     }
 
@@ -367,15 +372,18 @@ impl Delivery {
         );
     }
 
-    /// Moves the cursor over the next `done` readings; those refused among them become dead letters with it.
-    async fn finish(&mut self, done: usize, refused: Vec<Refused>) -> Result<(), Stop> {
+    /// Moves the cursor over the next `done` readings; those refused among them become dead letters with it. The `rest`
+    /// readings behind them, which were sent with them, count as on their way from then on.
+    async fn finish(&mut self, done: usize, rest: usize, refused: Vec<Refused>) -> Result<(), Stop> {
         let cursor = self.backlog.cursor_after(done);
+        let on_the_way = (rest > 0).then(|| (self.backlog.row(done).seq, self.backlog.row(done + rest - 1).seq));
+        let in_flight = on_the_way.map(|(first, last)| InFlight { revision: self.revision.clone(), first, last });
         let rejected = refused.len() as u64;
         self.tell_refused(&refused);
         let (log, route) = (self.log.clone(), self.handle.name.clone());
-        blocking(move || log.finish_batch(&route, cursor, refused)).await?;
+        blocking(move || log.finish_batch(&route, cursor, in_flight, refused)).await?;
         self.backlog.drop_front(done);
-        self.in_flight = None;
+        self.in_flight = on_the_way;
         self.unsure = None;
         self.cursor = cursor;
         self.handle.cursor.store(cursor, Ordering::Relaxed);
