@@ -5,12 +5,13 @@
 //! in the same transaction; a sink that cannot be reached leaves it where it is. What to do after a try is decided in
 //! [`super::verdict`], what a batch holds in [`super::batching`] and [`super::backlog`].
 
-use super::backlog::{Backlog, Gap};
+use super::backlog::Backlog;
 use super::batching::{Batching, Ready};
 use super::handle::RouteHandle;
 use super::key;
 use super::pace::Pace;
 use super::selection::Selection;
+use super::telling;
 use super::upstream::Upstream;
 use super::verdict::{Reply, Verdict, judge};
 use crate::blocking::blocking;
@@ -209,21 +210,10 @@ impl Delivery {
     async fn read_more(&mut self, up_to: Option<Seq>) -> Result<(), Stop> {
         let gap = self.backlog.read_more(up_to, self.clock.monotonic_ns()).await?;
         if let Some(gap) = gap {
-            self.tell_gap(gap);
+            add(&self.handle.gap, gap.lost());
+            telling::of_gap(&self.handle.name, gap);
         }
         Ok(())
-    }
-
-    /// Retention has deleted what the route had not read: that is a loss, which is counted and told.
-    fn tell_gap(&self, gap: Gap) {
-        let lost = gap.lost();
-        add(&self.handle.gap, lost);
-        tracing::error!(
-            route = self.handle.name,
-            first_lost = gap.first_lost,
-            first_available = gap.first_available,
-            "retention has deleted up to {lost} readings of the log before this route could send them"
-        );
     }
 
     /// Stores how far the route has looked when nothing it selects was there.
@@ -355,23 +345,6 @@ impl Delivery {
         }
     }
 
-    /// One line for the refused readings of a batch, with the first of them.
-    fn tell_refused(&self, letters: &[Refused]) {
-        let Some(first) = letters.first() else { return };
-        let catalogue = self.log.catalogue();
-        let point = catalogue.by_id(first.row.reading.point);
-        tracing::error!(
-            route = self.handle.name,
-            connection = point.map(|point| &*point.connection),
-            point = point.map(|point| point.info.name.as_str()),
-            seq = first.row.seq,
-            code = first.error.code,
-            refused = letters.len(),
-            "the upstream refused readings for good; they are kept as dead letters; the first: {}",
-            first.error.message
-        );
-    }
-
     /// Moves the cursor over the next `done` readings; those refused among them become dead letters with it. The `rest`
     /// readings behind them, which were sent with them, count as on their way from then on.
     async fn finish(&mut self, done: usize, rest: usize, refused: Vec<Refused>) -> Result<(), Stop> {
@@ -379,7 +352,7 @@ impl Delivery {
         let on_the_way = (rest > 0).then(|| (self.backlog.row(done).seq, self.backlog.row(done + rest - 1).seq));
         let in_flight = on_the_way.map(|(first, last)| InFlight { revision: self.revision.clone(), first, last });
         let rejected = refused.len() as u64;
-        self.tell_refused(&refused);
+        telling::of_refused(&self.handle.name, &refused, &self.log.catalogue());
         let (log, route) = (self.log.clone(), self.handle.name.clone());
         blocking(move || log.finish_batch(&route, cursor, in_flight, refused)).await?;
         self.backlog.drop_front(done);
