@@ -235,7 +235,13 @@ impl ModelSink {
                 world.take_unheard(&batch.key, &all);
                 Some(Reply::Failed(fault(Remedy::Retry, None)))
             }
-            Act::Crash => Some(Reply::Crashed(fault(Remedy::Retry, Some(20)))),
+            Act::Crash => {
+                // Taken before without the gateway's knowing, it may now come in halves, under other keys.
+                if is_known {
+                    world.crashed_on.extend(all.iter().map(|arrival| arrival.0));
+                }
+                Some(Reply::Crashed(fault(Remedy::Retry, Some(20))))
+            }
             Act::TakeAndCrash => {
                 world.take_unheard(&batch.key, &all);
                 world.crashed_on.extend(all.iter().map(|arrival| arrival.0));
