@@ -2,13 +2,14 @@
 //! whole, holds nobody up, and is replayed or discarded by API and command line.
 
 use anyhow::{Context, Result, ensure};
-use bulkhead_simulators::upstream::{Rejection, Upstream, UpstreamConfig};
+use bulkhead_simulators::upstream::{Misbehaviour, Rejection, Upstream, UpstreamConfig};
 use bulkhead_tests::{
     Fragility, Gateway, Mosquitto, MosquittoListener, NUMBERS, Site, commit_numbers, fragile_adapter, within,
 };
 use reqwest::Method;
 use rumqttc_v4::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn config(upstream: &Upstream, route: &str) -> String {
     format!(
@@ -248,5 +249,67 @@ async fn a_payload_that_brings_its_adapter_down_is_kept_acknowledged_and_replaye
     assert_eq!(bytes_read(&gateway, 8).await?, "abcdefgX", "a replayed frame is read as a new one");
     gateway.command(["dead-letters", "discard", "--connection", "line"]).await?.expect_code(0)?;
     assert_eq!(gateway.api.connection("line").await?.dead_letters, 0);
+    Ok(())
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+#[tokio::test]
+async fn through_any_mix_of_failures_each_reading_arrives_in_order_or_is_a_dead_letter_once() -> Result<()> {
+    const COUNT: i64 = 600;
+    for seed in [3, 1_000_003, 77_777_777] {
+        let upstream = Upstream::start(UpstreamConfig::default()).await?;
+        upstream.reject(unlucky);
+        let impatient = config(&upstream, "batch_max_readings = 10")
+            .replace("kind = \"http\"", "kind = \"http\"\ntimeout_ms = 100\nmax_response_bytes = 1000");
+        let mut gateway = Gateway::start(&impatient).await?;
+        let mut dice = Dice(seed);
+        let misbehaviour = |dice: &mut Dice| match dice.roll(8) {
+            0 => Misbehaviour::status(500),
+            1 => Misbehaviour::retry_later(503, 0),
+            2 => Misbehaviour::Hang,
+            3 => Misbehaviour::Close,
+            4 => Misbehaviour::AcceptThenClose,
+            5 => Misbehaviour::CloseMidResponse,
+            6 => Misbehaviour::HugeBody(10_000),
+            _ => Misbehaviour::Delay(std::time::Duration::from_millis(5)),
+        };
+        for first in (1..=COUNT).step_by(100) {
+            upstream.script((0..8).map(|_| misbehaviour(&mut dice)));
+            commit_numbers(&gateway, first..first + 100).await?;
+            if dice.roll(3) == 0 {
+                gateway = gateway.kill().await?.run().await?;
+            }
+        }
+        // Numbers of the log are skipped at a kill: the end is where nothing is left.
+        let through = |route: &bulkhead_tests::Route| route.backlog == 0 && route.dead_letters == COUNT as u64 / 13;
+        gateway.route("up", "the route to be through", through).await?;
+        let mut seen = BTreeSet::new();
+        let accepted = upstream.accepted();
+        let arrived = accepted.iter().filter_map(|one| one.body["n"].as_i64());
+        let first_arrivals: Vec<i64> = arrived.filter(|number| seen.insert(*number)).collect();
+        let expected: Vec<i64> = (1..=COUNT).filter(|number| number % 13 != 0).collect();
+        assert_eq!(first_arrivals, expected, "seed {seed}: none missing, in order");
+        let mut keys: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
+        for one in &accepted {
+            let key = one.idempotency_key.as_deref().context("a request without key")?;
+            keys.entry(one.body["n"].as_i64().unwrap_or_default()).or_default().insert(key);
+        }
+        let twice: Vec<_> = keys.iter().filter(|(_, keys)| keys.len() > 1).collect();
+        ensure!(twice.is_empty(), "seed {seed}: what comes again comes under the same key: {twice:?}");
+        let letters = gateway.api.dead_letters().await?;
+        let dead: Vec<i64> = letters.iter().rev().filter_map(|letter| letter["value"].as_i64()).collect();
+        assert_eq!(dead, (1..=COUNT / 13).map(|number| number * 13).collect::<Vec<_>>(), "seed {seed}");
+    }
     Ok(())
 }

@@ -15,8 +15,8 @@ pub(crate) fn together(batch: &Batch, key: &str, readings: Vec<TemplateValue>) -
 }
 
 /// What a request for one reading sees: the same, and `reading`.
-pub(crate) fn alone(batch: &Batch, reading: TemplateValue) -> TemplateValue {
-    context! { reading => reading.clone(), ..together(batch, &batch.key, vec![reading]) }
+pub(crate) fn alone(batch: &Batch, key: &str, reading: TemplateValue) -> TemplateValue {
+    context! { reading => reading.clone(), ..together(batch, key, vec![reading]) }
 }
 
 /// One reading: `seq`, `connection`, `point`, `unit`, `time` (RFC 3339), `time_ms`, `status`, `status_name`, `good`,

@@ -11,7 +11,7 @@ pub use settings::{CheckMethod, DEFAULT_BATCH_BODY, DEFAULT_READING_BODY, Method
 
 use bulkhead_sdk::http::{Incoming, Outgoing};
 use bulkhead_sdk::prelude::*;
-use bulkhead_upstream::{DeliveryTime, Progress, Verdict, Verdicts, excerpt, retry_fault};
+use bulkhead_upstream::{DeliveryTime, Progress, Verdict, Verdicts, excerpt, key_of_part, retry_fault};
 use minijinja::Value as TemplateValue;
 use template::Templates;
 
@@ -81,8 +81,9 @@ impl HttpJson {
                 return progress.stopped(fault);
             }
             let reading = context::reading(batch, entry);
-            let context = context::alone(batch, reading);
-            match self.send(&context, &format!("{}-{}", batch.key, entry.seq)) {
+            let key = key_of_part(batch, entry.seq, entry.seq);
+            let context = context::alone(batch, &key, reading);
+            match self.send(&context, &key) {
                 Sent::Taken => progress.taken(1),
                 Sent::Refused(fault) => progress.refused(fault),
                 Sent::Later(fault) => return progress.stopped(fault),
@@ -118,16 +119,14 @@ impl HttpJson {
         Ok(progress.done())
     }
 
-    /// Sends a run of a batch's entries. A part has a key of its own, made of the batch's and its place in it, so that it
-    /// is the same when the same batch comes again and is halved again.
+    /// Sends a run of a batch's entries. A part has a key of its own, which is the same when the same entries come again.
     fn send_part(&self, batch: &Batch, first: usize, count: usize) -> Sent {
-        let key = if count == batch.entries.len() {
-            batch.key.clone()
-        } else {
-            format!("{}-{first}-{}", batch.key, first + count)
+        let entries = &batch.entries[first..first + count];
+        let key = match (entries.first(), entries.last()) {
+            (Some(first), Some(last)) => key_of_part(batch, first.seq, last.seq),
+            _ => batch.key.clone(),
         };
-        let entries = batch.entries.iter().skip(first).take(count);
-        let readings: Vec<TemplateValue> = entries.map(|entry| context::reading(batch, entry)).collect();
+        let readings: Vec<TemplateValue> = entries.iter().map(|entry| context::reading(batch, entry)).collect();
         let context = context::together(batch, &key, readings);
         self.send(&context, &key)
     }

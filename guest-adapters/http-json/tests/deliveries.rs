@@ -121,7 +121,7 @@ fn each_reading_is_a_request_of_its_own_where_asked() {
     assert!(rejection.fault.message.ends_with("answered 400: no ones"), "{}", rejection.fault.message);
     let requests = host.http_requests();
     assert_eq!(requests[2].path, "/points/press%2Ftemp%20%22a%22");
-    assert!(requests[2].headers.contains(&("Idempotency-Key".into(), "k-102".into())));
+    assert!(requests[2].headers.contains(&("Idempotency-Key".into(), "k-102-102".into())));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::settings::{Send, Settings};
 use crate::{batch_json, multipart};
 use bulkhead_sdk::http::Incoming;
 use bulkhead_sdk::prelude::*;
-use bulkhead_upstream::{DeliveryTime, Progress, Verdict, Verdicts, retry_fault};
+use bulkhead_upstream::{DeliveryTime, Progress, Verdict, Verdicts, key_of_part, retry_fault};
 
 /// Delivers batches.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ impl Delivery {
     ) -> Result<(), Fault> {
         for (entry, change) in run {
             time.check(progress)?;
-            let answer = self.exchange.send_change(change, &format!("{}-{}", batch.key, entry.seq))?;
+            let answer = self.exchange.send_change(change, &key_of_part(batch, entry.seq, entry.seq))?;
             let part = PartAnswer { id: None, status: answer.status, headers: answer.headers, body: answer.body };
             match self.judge(batch, entry, change, part) {
                 Sent::Taken => progress.taken(1),
@@ -158,9 +158,10 @@ impl Delivery {
     /// Sends a `$batch` and takes its answer apart; none: the service refuses the batch as such.
     fn send_batch(&mut self, batch: &Batch, run: &[Prepared<'_>]) -> Result<Option<Vec<PartAnswer>>, Fault> {
         let seq = |prepared: Option<&Prepared<'_>>| prepared.map_or(0, |(entry, _)| entry.seq);
-        let key = format!("{}-{}-{}", batch.key, seq(run.first()), seq(run.last()));
+        // That of one entity is the entity's own, with which it may be sent alone.
+        let key = format!("{}-batch", key_of_part(batch, seq(run.first()), seq(run.last())));
         let part = |(entry, change): &Prepared<'_>| {
-            (change.clone(), self.exchange.part_headers(change, &format!("{}-{}", batch.key, entry.seq)))
+            (change.clone(), self.exchange.part_headers(change, &key_of_part(batch, entry.seq, entry.seq)))
         };
         let parts: Vec<(Change, Vec<(String, String)>)> = run.iter().map(part).collect();
         let answer = match self.send {

@@ -206,7 +206,7 @@ fn an_entity_has_its_properties_and_types() {
         r#"{"Device":"press/t","Time":"2026-05-04T10:00:00.123Z","Value":"12.50","Plant":"P1"}"#
     );
     assert_eq!(header(request, "content-type"), Some("application/json;IEEE754Compatible=true"));
-    assert_eq!((header(request, "odata-version"), header(request, "idempotency-key")), (Some("4.0"), Some("k-100")));
+    assert_eq!((header(request, "odata-version"), header(request, "idempotency-key")), (Some("4.0"), Some("k")));
 }
 
 #[test]

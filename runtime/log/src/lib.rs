@@ -76,6 +76,7 @@ mod group;
 mod latest;
 mod letters;
 mod log;
+mod log_letters;
 mod memory_tables;
 mod open;
 mod pushdown;

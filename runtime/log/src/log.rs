@@ -3,7 +3,6 @@
 use crate::appender::Place;
 use crate::batch::{rows_after, weight_of};
 use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
-use crate::letters::Listing;
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
 use crate::segment::Knowledge;
@@ -11,8 +10,8 @@ use crate::shared::Shared;
 use crate::state::stored_seq;
 use crate::writer::{Append, Command, Room};
 use crate::{
-    Appender, Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LetterCount, LetterError, LogConfig,
-    LogError, LogStats, LostFrame, Origin, Pending, Point, Refused, RefusedReading, Row, WhenFull,
+    Appender, Catalogue, Committed, FileOps, Gap, GapReason, InFlight, LogConfig, LogError, LogStats, Pending, Point,
+    Refused, RefusedReading, Row, WhenFull,
 };
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
@@ -43,7 +42,7 @@ impl fmt::Display for LogId {
 /// A log that is open. Clones share it; it closes in order with [`Log::close`] or when the last clone goes.
 #[derive(Clone, Debug)]
 pub struct Log {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     queue: Arc<Queue>,
 }
 
@@ -332,85 +331,20 @@ impl Log {
         self.shared.state.begin_batch(route, batch)
     }
 
-    /// Ends a route's batch in one transaction: the cursor named as the route moves, the batch is no longer in flight,
-    /// what was refused is kept as dead letters of the route (the newest 10,000, at most 32 MiB). Blocks.
+    /// Ends a route's batch in one transaction: the cursor named as the route moves, what is left of the batch is in flight
+    /// or, without a rest, nothing is any more, what was refused is kept as dead letters of the route (the newest 10,000, at
+    /// most 32 MiB). Blocks.
     ///
     /// # Errors
     /// As [`Log::set_cursor`].
-    pub fn finish_batch(&self, route: &str, cursor: Seq, refused: Vec<RefusedReading>) -> Result<(), LogError> {
-        self.shared.state.finish_batch(route, cursor, refused)
-    }
-
-    /// Keeps frames that a connection's adapter failed on as dead letters (as many as of a route); durable when it
-    /// returns, so that the frames can be acknowledged. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::set_cursor`].
-    pub fn keep_frames(&self, connection: &str, lost: Vec<(LostFrame, LetterError)>) -> Result<(), LogError> {
-        self.shared.state.keep_frames(connection, lost)
-    }
-
-    /// Dead letters of an origin or of all, the newest first: those with a number below `before`, at most `limit`, ending
-    /// with the one that reaches `max_bytes`. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::cursor`].
-    pub fn dead_letters(
+    pub fn finish_batch(
         &self,
-        origin: Option<Origin<'_>>,
-        before: Option<u64>,
-        limit: usize,
-        max_bytes: usize,
-    ) -> Result<Vec<DeadLetter>, LogError> {
-        self.shared.state.dead_letters(Listing { origin, before, limit, max_bytes })
-    }
-
-    /// The dead letter of a number; none when it was never given, or is replayed, discarded or dropped. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::cursor`].
-    pub fn dead_letter(&self, id: u64) -> Result<Option<DeadLetter>, LogError> {
-        self.shared.state.dead_letter(id)
-    }
-
-    /// The numbers of the dead letters of an origin, the oldest first, at most `limit`. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::cursor`].
-    pub fn dead_letter_numbers(&self, origin: Origin<'_>, limit: usize) -> Result<Vec<u64>, LogError> {
-        self.shared.state.dead_letter_numbers(origin, limit)
-    }
-
-    /// How many dead letters of an origin are kept, and how many were dropped for newer ones. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::cursor`].
-    pub fn dead_letter_count(&self, origin: Origin<'_>) -> Result<LetterCount, LogError> {
-        self.shared.state.dead_letter_count(origin)
-    }
-
-    /// Takes note that a dead letter was tried again in vain; nothing happens where it is gone. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::set_cursor`].
-    pub fn dead_letter_failed(&self, id: u64, error: LetterError) -> Result<(), LogError> {
-        self.shared.state.dead_letter_failed(id, error)
-    }
-
-    /// Removes a dead letter. False: it was not there. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::set_cursor`].
-    pub fn remove_dead_letter(&self, id: u64) -> Result<bool, LogError> {
-        self.shared.state.remove_dead_letter(id)
-    }
-
-    /// Removes the dead letters of an origin with numbers up to one, and says how many there were. Blocks.
-    ///
-    /// # Errors
-    /// As [`Log::set_cursor`].
-    pub fn remove_dead_letters(&self, origin: Origin<'_>, up_to: u64) -> Result<u64, LogError> {
-        self.shared.state.remove_dead_letters(origin, up_to)
+        route: &str,
+        cursor: Seq,
+        rest: Option<InFlight>,
+        refused: Vec<RefusedReading>,
+    ) -> Result<(), LogError> {
+        self.shared.state.finish_batch(route, cursor, rest, refused)
     }
 
     /// What an adapter remembers under a key. Blocks.

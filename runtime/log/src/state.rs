@@ -182,17 +182,27 @@ impl State {
     pub(crate) fn begin_batch(&self, route: &str, batch: InFlight) -> Result<(), LogError> {
         let (route, first, last) = (route.to_owned(), stored_seq(batch.first)?, stored_seq(batch.last)?);
         self.database.write(move |t| {
-            t.prepare_cached("INSERT OR REPLACE INTO in_flight(route, revision, first, last) VALUES (?1, ?2, ?3, ?4)")?
-                .execute((&route, &batch.revision, first, last))
-                .map(drop)
+            t.prepare_cached(UPSERT_IN_FLIGHT)?.execute((&route, &batch.revision, first, last)).map(drop)
         })
     }
 
-    pub(crate) fn finish_batch(&self, route: &str, cursor: Seq, refused: Vec<RefusedReading>) -> Result<(), LogError> {
+    pub(crate) fn finish_batch(
+        &self,
+        route: &str,
+        cursor: Seq,
+        rest: Option<InFlight>,
+        refused: Vec<RefusedReading>,
+    ) -> Result<(), LogError> {
         let (route, cursor) = (route.to_owned(), stored_seq(cursor)?);
+        let rest = rest.map(|rest| Ok((rest.revision, stored_seq(rest.first)?, stored_seq(rest.last)?))).transpose()?;
         self.database.write(move |t| {
             t.prepare_cached(UPSERT_CURSOR)?.execute((&route, cursor))?;
-            t.prepare_cached("DELETE FROM in_flight WHERE route = ?1")?.execute([&route])?;
+            match &rest {
+                Some((revision, first, last)) => {
+                    t.prepare_cached(UPSERT_IN_FLIGHT)?.execute((&route, revision, first, last))?
+                }
+                None => t.prepare_cached("DELETE FROM in_flight WHERE route = ?1")?.execute([&route])?,
+            };
             letters::keep_readings(t, &route, &refused)
         })
     }
@@ -287,6 +297,7 @@ impl State {
 }
 
 const UPSERT_LOG: &str = "INSERT OR REPLACE INTO log(key, value) VALUES (?1, ?2)";
+const UPSERT_IN_FLIGHT: &str = "INSERT OR REPLACE INTO in_flight(route, revision, first, last) VALUES (?1, ?2, ?3, ?4)";
 const UPSERT_CURSOR: &str = "INSERT OR REPLACE INTO cursors(name, seq) VALUES (?1, ?2)";
 
 /// Which bound an adapter's memory would go beyond with so many keys and bytes.

@@ -108,8 +108,12 @@ async fn a_batch_is_in_flight_until_it_is_finished_with_its_cursor_and_dead_lett
     let log = config(dir.path()).open().unwrap();
     assert_eq!(log.in_flight("erp").unwrap(), Some(batch));
     assert_eq!(log.in_flight("mes").unwrap(), None);
-    log.finish_batch("erp", 9, vec![refused(6, Value::Text("é".into())), refused(7, Value::Real(f64::NAN))]).unwrap();
-    log.finish_batch("mes", 4, Vec::new()).unwrap();
+    log.finish_batch("erp", 9, None, vec![refused(6, Value::Text("é".into())), refused(7, Value::Real(f64::NAN))])
+        .unwrap();
+    log.finish_batch("mes", 4, None, Vec::new()).unwrap();
+    let rest = InFlight { revision: "r1".into(), first: 5, last: 6 };
+    log.finish_batch("mes", 4, Some(rest.clone()), Vec::new()).unwrap();
+    assert_eq!(log.in_flight("mes").unwrap(), Some(rest), "what is left of a batch stays in flight");
     assert_eq!((log.in_flight("erp").unwrap(), log.cursor("erp").unwrap()), (None, Some(9)));
     assert_eq!(seqs(&log.dead_letters(None, None, 10, usize::MAX).unwrap()), [7, 6]);
     let newest = log.dead_letters(Some(Origin::Route("erp")), None, 1, usize::MAX).unwrap();
@@ -132,7 +136,7 @@ async fn a_dead_letter_is_whole_is_tried_again_and_goes() {
             ..refused(7, Value::Real(0.0))
         },
     ];
-    log.finish_batch("erp", 9, kept.to_vec()).unwrap();
+    log.finish_batch("erp", 9, None, kept.to_vec()).unwrap();
     let frame = LostFrame {
         transport: "broker".into(),
         topic: "plant/é".into(),
@@ -159,7 +163,7 @@ async fn a_dead_letter_is_whole_is_tried_again_and_goes() {
     assert_eq!(log.dead_letter(id).unwrap(), None);
     assert_eq!(log.remove_dead_letters(Origin::Route("line"), u64::MAX).unwrap(), 0, "a frame is no route's");
     assert_eq!(log.remove_dead_letters(Origin::Connection("line"), letters[0].id).unwrap(), 1);
-    log.finish_batch("erp", 10, vec![refused(10, Value::Real(1.0))]).unwrap();
+    log.finish_batch("erp", 10, None, vec![refused(10, Value::Real(1.0))]).unwrap();
     let newest = log.dead_letters(None, None, 1, usize::MAX).unwrap();
     assert!(newest[0].id > letters[0].id, "a number is never given twice");
 }
@@ -169,13 +173,13 @@ async fn dead_letters_are_bounded_in_number_and_bytes_and_those_dropped_are_coun
     let dir = tempfile::tempdir().unwrap();
     let log = config(dir.path()).open().unwrap();
     let many: Vec<_> = (0..10_003).map(|index| refused(100 + index, Value::Real(0.0))).collect();
-    log.finish_batch("erp", 20_000, many).unwrap();
+    log.finish_batch("erp", 20_000, None, many).unwrap();
     let count = |route| log.dead_letter_count(Origin::Route(route)).unwrap();
     assert_eq!(count("erp"), LetterCount { kept: 10_000, dropped: 3 });
     let kept = log.dead_letters(Some(Origin::Route("erp")), None, 20_000, usize::MAX).unwrap();
     assert_eq!(seqs(&kept).last(), Some(&103), "the oldest went");
     for seq in 1..=40 {
-        log.finish_batch("photos", seq, vec![refused(seq, Value::Bytes(vec![7; 1 << 20]))]).unwrap();
+        log.finish_batch("photos", seq, None, vec![refused(seq, Value::Bytes(vec![7; 1 << 20]))]).unwrap();
     }
     assert_eq!(count("photos"), LetterCount { kept: 31, dropped: 9 }, "32 MiB with what goes around the values");
     assert_eq!(count("erp"), LetterCount { kept: 10_000, dropped: 3 }, "each has its own room");

@@ -28,7 +28,7 @@ fn refused(points: &Points, seq: u64) -> RefusedReading {
 async fn with_letters() -> Gateway {
     let gateway = Gateway::start(&format!("{QUIET}{ROUTE}")).await;
     let points = declare(&gateway.log);
-    gateway.log.finish_batch("up", 7, (1..=5).map(|seq| refused(&points, seq)).collect()).unwrap();
+    gateway.log.finish_batch("up", 7, None, (1..=5).map(|seq| refused(&points, seq)).collect()).unwrap();
     let frame = LostFrame {
         transport: "broker".into(),
         topic: "plant/é".into(),

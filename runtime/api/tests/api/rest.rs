@@ -50,7 +50,7 @@ enabled = false
             time: bulkhead_model::Timestamp(crate::harness::BEGIN_NS),
         },
     };
-    gateway.log.finish_batch("up", 7, vec![refused]).unwrap();
+    gateway.log.finish_batch("up", 7, None, vec![refused]).unwrap();
     golden::check("route", &gateway.json("/api/v1/routes/up").await);
     golden::check("dead_letters", &gateway.json("/api/v1/routes/up/dead-letters").await);
     let (status, problem) = answer(gateway.get("/api/v1/routes/upp")).await;

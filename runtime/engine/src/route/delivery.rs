@@ -5,12 +5,13 @@
 //! in the same transaction; a sink that cannot be reached leaves it where it is. What to do after a try is decided in
 //! [`super::verdict`], what a batch holds in [`super::batching`] and [`super::backlog`].
 
-use super::backlog::{Backlog, Gap};
+use super::backlog::Backlog;
 use super::batching::{Batching, Ready};
 use super::handle::RouteHandle;
 use super::key;
 use super::pace::Pace;
 use super::selection::Selection;
+use super::telling;
 use super::upstream::Upstream;
 use super::verdict::{Reply, Verdict, judge};
 use crate::blocking::blocking;
@@ -222,21 +223,10 @@ impl Delivery {
     async fn read_more(&mut self, up_to: Option<Seq>) -> Result<(), Stop> {
         let gap = self.backlog.read_more(up_to, self.clock.monotonic_ns()).await?;
         if let Some(gap) = gap {
-            self.tell_gap(gap);
+            add(&self.handle.gap, gap.lost());
+            telling::of_gap(&self.handle.name, gap);
         }
         Ok(())
-    }
-
-    /// Retention has deleted what the route had not read: that is a loss, which is counted and told.
-    fn tell_gap(&self, gap: Gap) {
-        let lost = gap.lost();
-        add(&self.handle.gap, lost);
-        tracing::error!(
-            route = self.handle.name,
-            first_lost = gap.first_lost,
-            first_available = gap.first_available,
-            "retention has deleted up to {lost} readings of the log before this route could send them"
-        );
     }
 
     /// Stores how far the route has looked when nothing it selects was there.
@@ -266,14 +256,20 @@ impl Delivery {
             let verdict = judge(part, self.crashes, &reply);
             let (done, refused) = self.done_with(part, &reply, &verdict).await?;
             if done > 0 {
-                self.finish(done, refused).await?;
+                let rest = part - done;
+                self.finish(done, rest, refused).await?;
                 left -= done;
-                // After a batch that had to be halved the rest goes in larger parts again.
-                part = part.saturating_mul(2);
+                // What is left of a part goes as it is: it may have arrived under a key of its own. After a batch that had
+                // to be halved the rest goes in larger parts again.
+                part = if rest > 0 { rest } else { part.saturating_mul(2) };
             }
             match verdict {
                 Verdict::Halve => part /= 2,
-                Verdict::Wait(fault) => self.wait_after(&fault).await?,
+                Verdict::Wait(fault) => {
+                    // An adapter that rests has not seen the batch.
+                    self.unsure = self.in_flight.filter(|_| !matches!(reply, Reply::Resting(_))).or(self.unsure);
+                    self.wait_after(&fault).await?;
+                }
                 Verdict::GoOn | Verdict::Refused(_) => {}
             }
         }
@@ -313,7 +309,6 @@ impl Delivery {
         if self.unsure == Some(bounds) {
             add(&self.handle.resent, part as u64);
         }
-        self.unsure = Some(bounds);
         self.deliver(batch).await
     }
 
@@ -366,32 +361,18 @@ impl Delivery {
         }
     }
 
-    /// One line for the refused readings of a batch, with the first of them.
-    fn tell_refused(&self, letters: &[RefusedReading]) {
-        let Some(first) = letters.first() else { return };
-        let catalogue = self.log.catalogue();
-        let point = catalogue.by_id(first.row.reading.point);
-        tracing::error!(
-            route = self.handle.name,
-            connection = point.map(|point| &*point.connection),
-            point = point.map(|point| point.info.name.as_str()),
-            seq = first.row.seq,
-            code = first.error.code,
-            refused = letters.len(),
-            "the upstream refused readings for good; they are kept as dead letters; the first: {}",
-            first.error.message
-        );
-    }
-
-    /// Moves the cursor over the next `done` readings; those refused among them become dead letters with it.
-    async fn finish(&mut self, done: usize, refused: Vec<RefusedReading>) -> Result<(), Stop> {
+    /// Moves the cursor over the next `done` readings; those refused among them become dead letters with it. The `rest`
+    /// readings behind them, which were sent with them, count as on their way from then on.
+    async fn finish(&mut self, done: usize, rest: usize, refused: Vec<RefusedReading>) -> Result<(), Stop> {
         let cursor = self.backlog.cursor_after(done);
+        let on_the_way = (rest > 0).then(|| (self.backlog.row(done).seq, self.backlog.row(done + rest - 1).seq));
+        let in_flight = on_the_way.map(|(first, last)| InFlight { revision: self.revision.clone(), first, last });
         let rejected = refused.len() as u64;
-        self.tell_refused(&refused);
+        telling::of_refused(&self.handle.name, &refused, &self.log.catalogue());
         let (log, route) = (self.log.clone(), self.handle.name.clone());
-        blocking(move || log.finish_batch(&route, cursor, refused)).await?;
+        blocking(move || log.finish_batch(&route, cursor, in_flight, refused)).await?;
         self.backlog.drop_front(done);
-        self.in_flight = None;
+        self.in_flight = on_the_way;
         self.unsure = None;
         self.cursor = cursor;
         self.handle.cursor.store(cursor, Ordering::Relaxed);

@@ -12,6 +12,7 @@ mod key;
 mod pace;
 mod replay;
 mod selection;
+mod telling;
 #[cfg(test)]
 mod test_route;
 mod upstream;
