@@ -127,6 +127,9 @@ async fn what_a_gateway_without_a_set_clock_stamps_is_uncertain_until_it_is_set(
     let untimed = odd.gateway.reading("the gateway's time", |reading| reading.is_of("cloud/b")).await?;
     ensure!(untimed.status_name == "Uncertain", "{untimed:?}");
 
+    let metrics = odd.gateway.api.get("/metrics").await?.1;
+    ensure!(metrics.contains("bulkhead_clock_trusted 0.0"), "{metrics}");
+
     odd.set(0)?;
     odd.clock(true).await?;
     let stamped = odd.next_of("plc/r0").await?;

@@ -49,12 +49,13 @@ fn registry(engine: &Engine, stats: &LogStats, resident_bytes: Option<u64>) -> R
     let build = gauges(ours, "build_info", "The gateway's version; always 1");
     let name = engine.config().gateway.name.clone();
     set(&build, vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("gateway", name)], 1);
-    let clock = gauges(
-        ours,
+    let clock = Gauge::<f64, AtomicU64>::default();
+    clock.set(as_f64(u64::from(engine.clock().status().trusted)));
+    ours.register(
         "clock_trusted",
-        "Whether the wall clock is believed: 1, or 0 while readings it stamps become Uncertain",
+        "1, or 0 while the wall clock is doubted and readings it stamps are Uncertain",
+        clock,
     );
-    set(&clock, Vec::new(), u64::from(engine.clock().status().trusted));
     put_connections(ours, &engine.connections());
     put_routes(ours, &engine.routes());
     put_log(ours, stats);

@@ -3,8 +3,11 @@
 //! [`Engine::start`] takes a checked config, the log and the sandbox and runs every connection and route of it.
 //! A connection is one or two actors (tasks that own a guest), a route is one task; they meet only in the log and in the
 //! bounded queues between them, so that what happens to one connection stays with it. What decides (when to poll, what
-//! of an outage to record, which readings a batch takes, how a point is renamed) are plain values in modules of their
-//! own: [`schedule`], [`outage`], `route::selection`, `route::batching`.
+//! of an outage to record, which readings a batch takes, how a point is renamed, what another config changes, whether the
+//! clock is believed) are plain values in modules of their own: [`schedule`], [`outage`], `route::selection`,
+//! `route::batching`, `reload::plan`, `clock::trust`.
+//!
+//! [`Engine::reload`] goes over to another config; [`LiveConfig`] is the way there from a file, a signal or the API.
 
 mod assembly;
 mod backup;

@@ -55,7 +55,7 @@
 //!
 //! # Threads
 //!
-//! One writer (group commit), one sealer (seals, applies retention). Readers use their own connections. Functions that
+//! One writer (group commit), one sealer (seals, then applies retention by size). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
 mod appender;

@@ -1,4 +1,4 @@
-//! The sealer's thread: seals closed segments, applies retention after each, and at the start completes the latest
+//! The sealer's thread: seals closed segments, applies retention by size after each, and at the start completes the latest
 //! readings from older segments.
 
 use crate::LogError;
