@@ -31,6 +31,10 @@ pub struct Connection {
     #[serde(default = "default_heartbeat_s")]
     #[schemars(range(min = 1, max = 86_400))]
     pub heartbeat_s: u32,
+    /// Its readings older than this many seconds are deleted, a segment at a time; absent: `log.retention_max_age_s`.
+    #[serde(default)]
+    #[schemars(range(min = 60, max = 3_153_600_000_u64))]
+    pub retention_max_age_s: Option<u64>,
     /// Poll groups by name, each with an interval of its own.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]

@@ -2,6 +2,7 @@
 
 use crate::files::{FileOps, SystemFiles};
 use crate::{Log, LogError};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,8 +77,12 @@ pub struct LogConfig {
     pub dir: PathBuf,
     /// When a commit counts as done.
     pub durability: Durability,
-    /// Longest time in milliseconds that an append waits for others to share its commit.
+    /// Longest time in milliseconds that an append waits for others to share its commit, when there are many readings
+    /// or somebody seems to wait for them.
     pub commit_max_ms: u32,
+    /// The same for a few readings (up to 15) that follow others while nobody seems to wait for them: each commit has
+    /// the device write some 4 KiB, however small. Less than `commit_max_ms` counts as that.
+    pub commit_quiet_max_ms: u32,
     /// Rows at which a commit waits no longer. A batch is never split, so a commit may have more.
     pub commit_max_rows: u32,
     /// Rows at which a segment is closed and sealed.
@@ -86,12 +91,16 @@ pub struct LogConfig {
     pub segment_max_age_s: u32,
     /// Sealed segments whose newest commit is older than this many seconds are dropped. None: no bound.
     pub retention_max_age_s: Option<u64>,
+    /// Seconds that connections keep their own readings, where that is shorter, by name: when the newest commit of a
+    /// sealed segment is older, the segment is written anew without their rows.
+    pub retention_of_connections: BTreeMap<String, u64>,
     /// The oldest sealed segments are dropped while all segments together have more bytes than this. None: no bound.
     pub retention_max_bytes: Option<u64>,
 }
 
 impl LogConfig {
-    /// The defaults: full durability; commits after 20 ms or 10,000 rows; segments of 500,000 rows or a day; no
+    /// The defaults: full durability; commits after 20 ms or 10,000 rows, of a few
+    /// readings after 500 ms; segments of 500,000 rows or a day; no
     /// retention bound.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -99,10 +108,12 @@ impl LogConfig {
             dir: dir.into(),
             durability: Durability::Full,
             commit_max_ms: 20,
+            commit_quiet_max_ms: 500,
             commit_max_rows: 10_000,
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,
             retention_max_age_s: None,
+            retention_of_connections: BTreeMap::new(),
             retention_max_bytes: None,
         }
     }

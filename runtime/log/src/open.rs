@@ -5,6 +5,7 @@ use crate::config::{LATEST_SEGMENTS_AT_OPEN, QUEUE_MAX_COMMANDS, RESUME_MAX_ROWS
 use crate::files::{FileEntry, SegmentFile, io_error, remove_database};
 use crate::latest::Latest;
 use crate::log::LogId;
+use crate::pace::Pace;
 use crate::query::QueryPool;
 use crate::reader::Readers;
 use crate::scan::{RowFilter, Scan, last_rows};
@@ -240,6 +241,7 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
     let writer = Writer {
         described: Vec::new(),
         described_as: shared.catalogue(),
+        pace: Pace::new(shared.config.commit_max_ms, shared.config.commit_quiet_max_ms, clock::monotonic()),
         reserved_to: next_seq + SEQ_BLOCK,
         shared: Arc::clone(&shared),
         open,

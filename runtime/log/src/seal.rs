@@ -44,7 +44,7 @@ pub(crate) fn seal(
 }
 
 /// Makes a finished copy count.
-fn publish(files: &dyn FileOps, tmp: &Path, file: SegmentFile) -> Result<(), LogError> {
+pub(crate) fn publish(files: &dyn FileOps, tmp: &Path, file: SegmentFile) -> Result<(), LogError> {
     let name = file.name().unwrap_or_default();
     let path = tmp.with_file_name(name);
     let dir = path.parent().unwrap_or(Path::new("."));
@@ -62,7 +62,7 @@ pub(crate) fn sealed_error(action: &'static str, path: &Path) -> impl Fn(SealedE
     }
 }
 
-fn summary_of(totals: &Totals, last_commit: Timestamp) -> Summary {
+pub(crate) fn summary_of(totals: &Totals, last_commit: Timestamp) -> Summary {
     Summary {
         rows: loaded_seq(totals.rows),
         first: loaded_seq(totals.first),
@@ -99,14 +99,19 @@ fn write_sealed(source: &Path, tmp: &Path, last_commit: Timestamp) -> Result<Opt
     let Some(totals) = writer.finish(&connection)? else { return Ok(None) };
     describe(&connection, &totals, last_commit)?;
     connection.execute_batch("COMMIT; DETACH source")?;
+    Ok(Some((totals, copy_length(connection)?)))
+}
+
+/// Closes a file that was written; its length.
+pub(crate) fn copy_length(connection: Connection) -> rusqlite::Result<u64> {
     let length = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
     let bytes = connection.query_row(length, [], |row| row.get(0).map(loaded_seq))?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(Some((totals, bytes)))
+    Ok(bytes)
 }
 
 /// Writes down what the rows come to, and forgets the points that have none.
-fn describe(connection: &Connection, totals: &Totals, last_commit: Timestamp) -> Result<(), SealedError> {
+pub(crate) fn describe(connection: &Connection, totals: &Totals, last_commit: Timestamp) -> Result<(), SealedError> {
     let mut put = connection.prepare(PUT)?;
     for (key, number) in [
         (key::ROWS, totals.rows),

@@ -3,6 +3,7 @@
 
 use crate::LogError;
 use crate::clock;
+use crate::expiry;
 use crate::open::note_latest_of;
 use crate::retention;
 use crate::seal::seal;
@@ -77,7 +78,7 @@ fn seal_all(shared: &Arc<Shared>, unsealed: &mut Vec<Closed>, ending: &AtomicBoo
         if ending.load(Ordering::Acquire) {
             return true;
         }
-        match seal_one(shared, closed) {
+        match seal_one(shared, closed, ending) {
             Ok(()) => false,
             Err(error) => {
                 shared.counters.sealings_failed.fetch_add(1, Ordering::Relaxed);
@@ -90,7 +91,7 @@ fn seal_all(shared: &Arc<Shared>, unsealed: &mut Vec<Closed>, ending: &AtomicBoo
     failure
 }
 
-fn seal_one(shared: &Arc<Shared>, closed: &mut Closed) -> Result<(), LogError> {
+fn seal_one(shared: &Arc<Shared>, closed: &mut Closed, ending: &AtomicBool) -> Result<(), LogError> {
     let segment = &closed.segment;
     let sealed = seal(&*shared.files, &segment.path, segment.start, closed.last_commit)?;
     match sealed {
@@ -109,7 +110,10 @@ fn seal_one(shared: &Arc<Shared>, closed: &mut Closed) -> Result<(), LogError> {
         // The twin is about to be removed: its WAL need not be moved into it first.
         let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
-    if let Err(error) = retention::apply(shared, clock::now()) {
+    let now = clock::now();
+    if let Err(error) =
+        retention::apply(shared, now).and_then(|_| expiry::apply(shared, now, || ending.load(Ordering::Acquire)))
+    {
         tracing::warn!(%error, "retention could not be applied");
     }
     Ok(())

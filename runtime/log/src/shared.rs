@@ -140,6 +140,7 @@ impl Shared {
             segments_unsealed: self.segments.backlog(),
             sealings_failed: counters.sealings_failed.load(Ordering::Relaxed),
             segments_dropped: counters.segments_dropped.load(Ordering::Relaxed),
+            rows_expired: counters.rows_expired.load(Ordering::Relaxed),
             bytes_on_disk: self.bytes_on_disk().unwrap_or(0),
             first_available: first.max(self.dropped_to() + 1),
             last: *self.committed.borrow(),

@@ -19,9 +19,12 @@ const READ_CACHE_KIB: u32 = 192;
 const SEAL_CACHE_KIB: u32 = 256;
 /// Page cache of `state.db`.
 const STATE_CACHE_KIB: u32 = 256;
+/// Page of an open segment and of `state.db`: a commit of one reading puts a page or two into the WAL, and what the device
+/// writes is those, rounded up to its own pages.
+const PAGE_BYTES: u32 = 1024;
 /// Pages of the WAL after which its content is moved into the database: 4 MiB. A larger WAL would save no writing (a
 /// page is full long before), only make the pause of a checkpoint on slow flash longer.
-const WAL_CHECKPOINT_PAGES: u32 = 1024;
+const WAL_CHECKPOINT_PAGES: u32 = 4 * 1024 * 1024 / PAGE_BYTES;
 /// A WAL that grew beyond this is cut back after its checkpoint.
 const WAL_MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// How long one connection waits for another's lock in `state.db`.
@@ -44,6 +47,7 @@ pub(crate) fn sqlite_error(action: &'static str, path: &Path) -> impl Fn(rusqlit
 /// `state.db`, made when it is not there. Always synced in full.
 pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
     set(&connection, "synchronous = FULL")?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
@@ -56,6 +60,7 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
 /// A segment to append to, made when it is not there.
 pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
     set(&connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
     set(&connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;

@@ -23,6 +23,8 @@ pub struct LogStats {
     pub sealings_failed: u64,
     /// Segments dropped by retention since it was opened.
     pub segments_dropped: u64,
+    /// Rows taken out of sealed segments since it was opened, because their connections keep them for a shorter time.
+    pub rows_expired: u64,
     /// Bytes of all segments, WAL files included.
     pub bytes_on_disk: u64,
     /// The lowest seq that may still be read; 1 in a new log.
@@ -49,4 +51,5 @@ pub(crate) struct Counters {
     pub(crate) last_commit_ns: AtomicU64,
     pub(crate) sealings_failed: AtomicU64,
     pub(crate) segments_dropped: AtomicU64,
+    pub(crate) rows_expired: AtomicU64,
 }

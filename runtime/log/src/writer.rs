@@ -4,6 +4,7 @@
 use crate::batch::Batch;
 use crate::config::{QUEUE_MAX_BYTES, SEAL_BACKLOG_MAX, SEQ_BLOCK};
 use crate::files::io_error;
+use crate::pace::Pace;
 use crate::sealer::{Closed, Job};
 use crate::segment::{self, Knowledge, Live, PUT, Segment, key};
 use crate::shared::Shared;
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Room in the queue, given back when it is dropped.
@@ -67,6 +67,7 @@ pub(crate) struct Writer {
     /// The points described in the open segment, by number, as of `described_as`.
     pub(crate) described: Vec<bool>,
     pub(crate) described_as: Arc<Catalogue>,
+    pub(crate) pace: Pace,
 }
 
 /// An append inside a group.
@@ -109,7 +110,7 @@ impl Writer {
 
     /// Commits a group that begins with an append. Returns the command that ended it early, if one did.
     fn commit_group(&mut self, first: Command, commands: &Receiver<Command>) -> Option<Command> {
-        let deadline = clock::monotonic() + Duration::from_millis(u64::from(self.shared.config.commit_max_ms));
+        let deadlines = self.pace.begin(clock::monotonic());
         let max_rows = self.shared.config.commit_max_rows as usize;
         let mut group = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
@@ -126,10 +127,11 @@ impl Writer {
             next = if rows >= max_rows || bytes >= GROUP_MAX_BYTES || outcome.is_err() {
                 None
             } else {
-                commands.recv_timeout(deadline.saturating_duration_since(clock::monotonic())).ok()
+                commands.recv_timeout(deadlines.with(rows).saturating_duration_since(clock::monotonic())).ok()
             };
         }
         let outcome = outcome.and_then(|()| self.commit());
+        self.pace.committed(deadlines, rows, clock::monotonic());
         match outcome {
             Ok(at) => self.publish(group, at),
             Err(error) => self.refuse(group, &error),

@@ -4,8 +4,8 @@
 
 mod harness;
 
-use bulkhead_log::{Log, LogConfig, LogError, Query, Row, SqlValue};
-use bulkhead_model::{PointId, Timestamp};
+use bulkhead_log::{Expired, Log, LogConfig, LogError, Query, Row, SqlValue};
+use bulkhead_model::{Kind, PointId, PointInfo, Timestamp};
 use harness::{all_rows, append, config, declare, readings, segment_files, seqs, within};
 use std::path::Path;
 
@@ -185,4 +185,55 @@ async fn retention_by_age_looks_at_commits_not_at_the_readings_own_times() {
     assert_eq!(log.apply_retention(Timestamp(now.0 + 3_700 * 1_000_000_000)).unwrap(), 1);
     assert!(matches!(log.read(0, 1), Err(LogError::Gone { first_available: 101, .. })));
     assert!(log.read(100, 1).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_connections_own_retention_takes_its_rows_out_of_sealed_segments_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounded = LogConfig {
+        retention_of_connections: [("short".to_owned(), 60), ("none".to_owned(), 60)].into(),
+        segment_max_rows: 100,
+        ..config(dir.path())
+    };
+    let log = bounded.clone().open().unwrap();
+    let long = declare(&log, 3);
+    let short = log.declare("short", &[PointInfo::new("s", Kind::Real)]).unwrap();
+    let mixed = [long[0], short[0], long[1], short[0]];
+    append(&log, readings(&mixed, 0, 100)).await;
+    append(&log, readings(&short, 100, 100)).await;
+    append(&log, readings(&long, 200, 100)).await;
+    within(log.seal()).await.unwrap();
+    within(log.close()).await.unwrap();
+    // Opened anew, so that nothing comes from memory.
+    let log = bounded.clone().open().unwrap();
+    let all = all_rows(&log);
+    let view = log.query().unwrap();
+    let now = Timestamp::from_system_time(std::time::SystemTime::now());
+    log.apply_retention(Timestamp(now.0 + 59 * 1_000_000_000)).unwrap();
+    assert_eq!(all_rows(&log), all, "a minute has not gone");
+    assert!(log.expired(0).unwrap().is_empty());
+
+    let files = segment_files(dir.path());
+    let later = Timestamp(now.0 + 3_600 * 1_000_000_000);
+    assert_eq!(log.apply_retention(later).unwrap(), 0, "no segment goes whole");
+    let kept: Vec<Row> = all.iter().filter(|row| row.reading.point != short[0]).cloned().collect();
+    assert_eq!(all_rows(&log), kept);
+    assert!(log.history(short[0], None, None, 0, 10).unwrap().is_empty());
+    assert_eq!(segment_files(dir.path()), files, "the files keep their names");
+    assert_eq!((log.stats().rows_expired, log.stats().first_available), (150, 1));
+    let gone = |first, last, rows| Expired { connection: "short".into(), first, last, rows };
+    let expired = [gone(2, 100, 50), gone(101, 200, 100)];
+    assert_eq!(log.expired(0).unwrap(), expired);
+    assert_eq!(log.expired(150).unwrap(), expired[1..]);
+    assert_eq!(log.expired(200).unwrap(), []);
+    log.apply_retention(later).unwrap();
+    assert_eq!(log.stats().rows_expired, 150, "what is gone is not looked for again");
+    assert_eq!(integers(&view, "SELECT count(*) FROM readings WHERE seq > 200", &[]), [100]);
+    drop(view);
+
+    within(log.close()).await.unwrap();
+    let log = bounded.open().unwrap();
+    assert_eq!((all_rows(&log), log.expired(0).unwrap()), (kept, expired.to_vec()));
+    log.apply_retention(later).unwrap();
+    assert_eq!((log.stats().rows_expired, log.expired(0).unwrap()), (0, expired.to_vec()));
 }

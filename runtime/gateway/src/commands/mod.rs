@@ -92,10 +92,16 @@ fn log_config(config: &Config) -> LogConfig {
             bulkhead_config::Durability::Normal => Durability::Normal,
         },
         commit_max_ms: given.commit_max_ms,
+        commit_quiet_max_ms: given.commit_quiet_max_ms,
         commit_max_rows: given.commit_max_rows,
         segment_max_rows: given.segment_max_rows,
         segment_max_age_s: given.segment_max_age_s,
         retention_max_age_s: Some(given.retention_max_age_s),
+        retention_of_connections: config
+            .connections
+            .iter()
+            .filter_map(|(name, connection)| Some((name.clone(), connection.retention_max_age_s?)))
+            .collect(),
         retention_max_bytes: Some(given.retention_max_bytes),
         ..LogConfig::new(config.data_dir().join("log"))
     }
