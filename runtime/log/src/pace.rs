@@ -15,7 +15,7 @@ pub(crate) const QUIET_MAX_ROWS: usize = 16;
 /// Commits of few readings that may follow each other without waiting longer.
 const QUIET_CREDIT_MAX: u32 = 20;
 /// How soon there is one more of them.
-const QUIET_CREDIT_EVERY: Duration = Duration::from_secs(5);
+const QUIET_CREDIT_EVERY: Duration = Duration::from_secs(10);
 /// A group that begins so soon after a commit is taken for its answer.
 const ANSWER_MAX: Duration = Duration::from_millis(5);
 
@@ -107,7 +107,7 @@ mod tests {
         let trickle = waits((0..100).map(|second| second * 600));
         assert_eq!(trickle[..20], [20; 20]);
         let long = trickle.iter().filter(|wait| **wait == 500).count();
-        assert_eq!(long, 100 - 20 - 59_400 / 5_000, "and one in five seconds is spared");
+        assert_eq!(long, 100 - 20 - 59_400 / 10_000, "and one in ten seconds is spared");
         let after_an_hour = waits((0..40).map(|second| second * 600).chain([3_600_000, 3_600_600]));
         assert_eq!(after_an_hour[39..], [500, 20, 20]);
     }

@@ -101,7 +101,7 @@ impl Rows {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
                 let start = self.heap.len() as u64;
                 self.heap.extend_from_slice(bytes);
-                start << 32 | bytes.len() as u64
+                (start << 32) | bytes.len() as u64
             }
         });
     }

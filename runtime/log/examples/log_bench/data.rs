@@ -35,10 +35,10 @@ impl Values {
 
     fn of(self, point: u64, cycle: u64) -> Value {
         match self {
-            Self::Random => Value::Real(f64::from_bits(0x3ff0_0000_0000_0000 | mix(point << 40 | cycle) >> 12)),
+            Self::Random => Value::Real(f64::from_bits(0x3ff0_0000_0000_0000 | (mix((point << 40) | cycle) >> 12))),
             // A walk that needs no memory: the sum of a slow and a quick part, each held for some cycles.
             Self::Registers => {
-                let held = |cycles: u64, range: u64| mix(point << 40 | cycle / cycles) % range;
+                let held = |cycles: u64, range: u64| mix((point << 40) | (cycle / cycles)) % range;
                 let base = mix(point) % 60_000;
                 Value::Integer((base + held(4, 4) + 3 * held(64, 9)).cast_signed())
             }
@@ -73,7 +73,7 @@ impl Plant {
     pub(crate) fn reading(&self, number: usize) -> Reading {
         let (cycle, index) = (number / self.points.len(), number % self.points.len());
         let request = index / 100;
-        let late_ns = mix((cycle as u64) << 20 | request as u64) % 3_000_000;
+        let late_ns = mix(((cycle as u64) << 20) | request as u64) % 3_000_000;
         let time = START_NS + cycle as i64 * self.cycle_ns + request as i64 * 1_000_000 + late_ns.cast_signed();
         Reading {
             point: self.points[index],
