@@ -85,6 +85,7 @@ fn expire(shared: &Shared, segment: &Arc<Segment>, connections: &[&String]) -> R
     if let Knowledge::Sealed { summary: known, .. } = &new.knowledge {
         known.get_or_init(|| summary_of(&totals, summary.last_commit));
     }
+    shared.described_from.fetch_max(segment.start + 1, Ordering::AcqRel);
     shared.segments.supersede(new);
     shared.readers.forget(segment.start, true);
     let expired = summary.rows.saturating_sub(totals.rows.unsigned_abs());

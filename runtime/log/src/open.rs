@@ -84,6 +84,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         queries: QueryPool::default(),
         counters: Counters::default(),
         retaining: Mutex::new(()),
+        described_from: AtomicU64::new(0),
         dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
         skipped_at_open: place.skipped,
         _lock: lock,
@@ -240,6 +241,7 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
     })?;
     let writer = Writer {
         described: Vec::new(),
+        described_from: 1,
         described_as: shared.catalogue(),
         pace: Pace::new(shared.config.commit_max_ms, shared.config.commit_quiet_max_ms, clock::monotonic()),
         reserved_to: next_seq + SEQ_BLOCK,

@@ -93,7 +93,8 @@ fn seal_all(shared: &Arc<Shared>, unsealed: &mut Vec<Closed>, ending: &AtomicBoo
 
 fn seal_one(shared: &Arc<Shared>, closed: &mut Closed, ending: &AtomicBool) -> Result<(), LogError> {
     let segment = &closed.segment;
-    let sealed = seal(&*shared.files, &segment.path, segment.start, closed.last_commit)?;
+    let catalogue = shared.catalogue();
+    let sealed = seal(&*shared.files, &catalogue, &segment.path, segment.start, closed.last_commit)?;
     match sealed {
         None => shared.segments.remove(segment.start),
         Some(sealed) => {

@@ -37,6 +37,9 @@ pub(crate) struct Shared {
     pub(crate) committed: watch::Sender<Seq>,
     pub(crate) queries: QueryPool,
     pub(crate) counters: Counters,
+    /// Points described in segments below this start are described anew where they have new rows: rows, and with them
+    /// descriptions, were taken out of these segments.
+    pub(crate) described_from: AtomicU64,
     /// Held while retention is applied.
     pub(crate) retaining: Mutex<()>,
     pub(crate) dropped_to: AtomicU64,

@@ -237,3 +237,34 @@ async fn a_connections_own_retention_takes_its_rows_out_of_sealed_segments_and_s
     log.apply_retention(later).unwrap();
     assert_eq!((log.stats().rows_expired, log.expired(0).unwrap()), (0, expired.to_vec()));
 }
+
+#[tokio::test]
+async fn every_sealed_segment_describes_its_points_though_they_are_described_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = LogConfig { segment_max_rows: 100, ..config(dir.path()) }.open().unwrap();
+    let points = declare(&log, 3);
+    append(&log, readings(&points, 0, 100)).await;
+    append(&log, readings(&points[..2], 100, 100)).await;
+    within(log.seal()).await.unwrap();
+    append(&log, readings(&points[1..], 200, 10)).await;
+    let described = |name: &str| -> Vec<u32> {
+        let connection = rusqlite::Connection::open(dir.path().join(name)).unwrap();
+        let mut select = connection.prepare("SELECT id FROM points ORDER BY id").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let numbers = |points: &[PointId]| points.iter().map(|point| point.0).collect::<Vec<u32>>();
+    let files = segment_files(dir.path());
+    assert_eq!(described(&files[0]), numbers(&points));
+    assert_eq!(described(&files[1]), numbers(&points[..2]));
+    assert_eq!(described(&files[2]), [0; 0], "an open one leaves that to those before it");
+
+    // Where those before it have gone, it does not.
+    within(log.close()).await.unwrap();
+    let log = LogConfig { segment_max_rows: 100, retention_max_age_s: Some(60), ..config(dir.path()) }.open().unwrap();
+    append(&log, readings(&points, 300, 10)).await;
+    within(log.seal()).await.unwrap();
+    let now = Timestamp::from_system_time(std::time::SystemTime::now());
+    assert_eq!(log.apply_retention(Timestamp(now.0 + 100 * 1_000_000_000)).unwrap(), 3);
+    append(&log, readings(&points, 400, 10)).await;
+    assert_eq!(described(&segment_files(dir.path())[0]), numbers(&points));
+}

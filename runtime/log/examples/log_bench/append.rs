@@ -29,16 +29,22 @@ pub(crate) struct Appended {
 /// Rows a second in commits of so many rows, sealing included, beside one table without an index.
 pub(crate) fn beside_bare(folder: &Path, rows: usize, commit_rows: usize) -> Outcome {
     let (mut ours, mut bare, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
+    let (mut ours_ns, mut bare_ns) = (Vec::new(), Vec::new());
+    let ns_per_row = |since: f64| (process::processor_s() - since) * 1e9 / rows as f64;
     for _ in 0..ROUNDS {
-        let dir = tempfile::tempdir_in(folder)?;
+        let (dir, before) = (tempfile::tempdir_in(folder)?, process::processor_s());
         bare.push(append_bare(dir.path(), rows, commit_rows)?);
-        let dir = tempfile::tempdir_in(folder)?;
-        let (appended, _) = append_new(dir.path(), rows, commit_rows, POINTS)?;
+        bare_ns.push(ns_per_row(before));
+        let (dir, before) = (tempfile::tempdir_in(folder)?, process::processor_s());
+        let (appended, log) = append_new(dir.path(), rows, commit_rows, POINTS)?;
+        drop(log);
+        ours_ns.push(ns_per_row(before));
         ours.push(appended.rows_per_s);
         longest = longest.max(appended.longest);
     }
     let name = format!("log-append-{commit_rows}");
     figure(&name, median(ours), "rows/s", Some(median(bare)));
+    figure(&format!("{name}-processor"), median(ours_ns), "ns/row", Some(median(bare_ns)));
     figure(&format!("{name}-longest-commit"), longest.as_secs_f64() * 1e3, "ms", None);
     Ok(())
 }
