@@ -18,17 +18,9 @@ const POINTS: usize = 10_000;
 /// A second.
 const CYCLE_NS: i64 = 1_000_000_000;
 
-/// How appending went.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Appended {
-    pub(crate) rows_per_s: f64,
-    /// The longest time from an append to its commit.
-    pub(crate) longest: Duration,
-}
-
 /// Rows a second in commits of so many rows, sealing included, beside one table without an index.
 pub(crate) fn beside_bare(folder: &Path, rows: usize, commit_rows: usize) -> Outcome {
-    let (mut ours, mut bare, mut longest) = (Vec::new(), Vec::new(), Duration::ZERO);
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
     let (mut ours_ns, mut bare_ns) = (Vec::new(), Vec::new());
     let ns_per_row = |since: f64| (process::processor_s() - since) * 1e9 / rows as f64;
     for _ in 0..ROUNDS {
@@ -39,13 +31,11 @@ pub(crate) fn beside_bare(folder: &Path, rows: usize, commit_rows: usize) -> Out
         let (appended, log) = append_new(dir.path(), rows, commit_rows, POINTS)?;
         drop(log);
         ours_ns.push(ns_per_row(before));
-        ours.push(appended.rows_per_s);
-        longest = longest.max(appended.longest);
+        ours.push(appended);
     }
     let name = format!("log-append-{commit_rows}");
     figure(&name, median(ours), "rows/s", Some(median(bare)));
     figure(&format!("{name}-processor"), median(ours_ns), "ns/row", Some(median(bare_ns)));
-    figure(&format!("{name}-longest-commit"), longest.as_secs_f64() * 1e3, "ms", None);
     Ok(())
 }
 
@@ -58,7 +48,7 @@ pub(crate) fn flat_over_rows(folder: &Path, rows: usize) -> Outcome {
     let piece = 1_000_000;
     let mut rates = Vec::new();
     for from in (0..rows).step_by(piece) {
-        rates.push(runtime.block_on(append(&log, &plant, from, piece, 10_000))?.rows_per_s);
+        rates.push(runtime.block_on(append(&log, &plant, from, piece, 10_000))?);
     }
     let quarter = (rates.len() / 4).max(1);
     let first = median(rates[..quarter].to_vec());
@@ -74,7 +64,7 @@ pub(crate) fn flat_over_points(folder: &Path, rows: usize) -> Outcome {
     for _ in 0..ROUNDS {
         for (points, rates) in counts.iter().zip(&mut rates) {
             let dir = tempfile::tempdir_in(folder)?;
-            rates.push(append_new(dir.path(), rows, 10_000, *points)?.0.rows_per_s);
+            rates.push(append_new(dir.path(), rows, 10_000, *points)?.0);
         }
     }
     let medians: Vec<f64> = rates.into_iter().map(median).collect();
@@ -86,6 +76,36 @@ pub(crate) fn flat_over_points(folder: &Path, rows: usize) -> Outcome {
     Ok(())
 }
 
+/// The longest time from an append to its commit, at 100,000 readings a second for some seconds, while segments of 250,000
+/// are sealed one after another.
+pub(crate) fn while_sealing(folder: &Path, seconds: usize) -> Outcome {
+    let dir = tempfile::tempdir_in(folder)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let config = LogConfig { commit_max_ms: 0, segment_max_rows: 250_000, ..LogConfig::new(dir.path()) };
+    let log = config.open()?;
+    let plant = Plant::declare(&log, POINTS, Values::Registers, CYCLE_NS)?;
+    let (rows, every) = (1_000, Duration::from_millis(10));
+    let started = Instant::now();
+    let mut times = Vec::new();
+    runtime.block_on(async {
+        for number in 0..seconds * 100 {
+            let batch = plant.batch(number * rows, rows);
+            let due = every * u32::try_from(number)?;
+            tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
+            let submitted = Instant::now();
+            log.append(batch).await?;
+            times.push(submitted.elapsed().as_secs_f64() * 1e3);
+        }
+        Outcome::Ok(())
+    })?;
+    let sealed = log.stats().segments - 1 - log.stats().segments_unsealed;
+    times.sort_by(f64::total_cmp);
+    figure("log-longest-commit-sealing", times[times.len() - 1], "ms", None);
+    figure("log-median-commit-sealing", times[times.len() / 2], "ms", None);
+    figure("log-sealed-meanwhile", sealed as f64, "segments", None);
+    Ok(runtime.block_on(log.close())?)
+}
+
 /// The most memory of a process that appends and seals, beyond what it had before the log was opened.
 pub(crate) fn peak_memory(folder: &Path, rows: usize) -> Outcome {
     let dir = tempfile::tempdir_in(folder)?;
@@ -95,8 +115,8 @@ pub(crate) fn peak_memory(folder: &Path, rows: usize) -> Outcome {
     Ok(())
 }
 
-/// Appends to a new log.
-pub(crate) fn append_new(dir: &Path, rows: usize, commit_rows: usize, points: usize) -> Outcome<(Appended, Log)> {
+/// Appends to a new log; rows a second.
+pub(crate) fn append_new(dir: &Path, rows: usize, commit_rows: usize, points: usize) -> Outcome<(f64, Log)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rows_max = u32::try_from(commit_rows)?;
     // A single append is committed as soon as the writer has it: by hand nobody waits for others either.
@@ -107,33 +127,30 @@ pub(crate) fn append_new(dir: &Path, rows: usize, commit_rows: usize, points: us
     Ok((appended, log))
 }
 
-/// Appends readings in commits of so many rows.
+/// Appends readings in commits of so many rows; rows a second.
 pub(crate) async fn append(
     log: &Log,
     plant: &Plant,
     from: usize,
     rows: usize,
     commit_rows: usize,
-) -> Result<Appended, LogError> {
+) -> Result<f64, LogError> {
     let started = Instant::now();
-    let mut longest = Duration::ZERO;
     let mut pending = VecDeque::new();
     let in_flight = if commit_rows == 1 { 1 } else { IN_FLIGHT };
     for number in (from..from + rows).step_by(commit_rows) {
         let batch = plant.batch(number, commit_rows.min(from + rows - number));
-        pending.push_back((Instant::now(), log.submit(batch).await?));
+        pending.push_back(log.submit(batch).await?);
         if pending.len() >= in_flight
-            && let Some((submitted, oldest)) = pending.pop_front()
+            && let Some(oldest) = pending.pop_front()
         {
             oldest.committed().await?;
-            longest = longest.max(submitted.elapsed());
         }
     }
-    for (submitted, pending) in pending {
+    for pending in pending {
         pending.committed().await?;
-        longest = longest.max(submitted.elapsed());
     }
-    Ok(Appended { rows_per_s: rows as f64 / started.elapsed().as_secs_f64(), longest })
+    Ok(rows as f64 / started.elapsed().as_secs_f64())
 }
 
 /// The same rows into one table without an index; rows a second. Making the rows does not count: the log's are made by

@@ -27,6 +27,7 @@ const CASES: &[Case] = &[
     ("append-10000", |folder, rows| append::beside_bare(folder, rows, 10_000), 3_000_000),
     ("flat-rows", append::flat_over_rows, 20_000_000),
     ("flat-points", append::flat_over_points, 2_000_000),
+    ("while-sealing", append::while_sealing, 20),
     ("memory", append::peak_memory, 3_000_000),
     ("point-day", read::point_day, 100_000_000),
     ("by-seq", read::by_seq, 3_000_000),
