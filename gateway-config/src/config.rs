@@ -238,7 +238,7 @@ impl Default for Log {
         Self {
             durability: Durability::Full,
             commit_max_ms: 20,
-            commit_quiet_max_ms: 600,
+            commit_quiet_max_ms: 750,
             commit_max_rows: 10_000,
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,

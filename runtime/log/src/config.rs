@@ -100,7 +100,7 @@ pub struct LogConfig {
 
 impl LogConfig {
     /// The defaults: full durability; commits after 20 ms or 10,000 rows, of a few
-    /// readings after 600 ms; segments of 500,000 rows or a day; no
+    /// readings after 750 ms; segments of 500,000 rows or a day; no
     /// retention bound.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -108,7 +108,7 @@ impl LogConfig {
             dir: dir.into(),
             durability: Durability::Full,
             commit_max_ms: 20,
-            commit_quiet_max_ms: 600,
+            commit_quiet_max_ms: 750,
             commit_max_rows: 10_000,
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,
