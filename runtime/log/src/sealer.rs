@@ -1,5 +1,5 @@
 //! The sealer's thread: seals closed segments, applies retention after each, and at the start completes the latest
-//! readings from older segments.
+//! readings, and what is known of their times, from older segments.
 
 use crate::LogError;
 use crate::clock;
@@ -50,7 +50,9 @@ pub(crate) fn run(
         if ending.load(Ordering::Acquire) {
             break;
         }
-        if let Err(error) = note_latest_of(shared, &segment) {
+        // With its span of times known, a query that it has nothing for need not open it.
+        let known = note_latest_of(shared, &segment).and_then(|()| shared.summary(&segment).map(drop));
+        if let Err(error) = known {
             tracing::warn!(segment = %segment.path.display(), %error, "its latest readings cannot be read");
         }
     }
