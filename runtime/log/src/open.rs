@@ -6,6 +6,7 @@ use crate::config::{LATEST_SEGMENTS_AT_OPEN, QUEUE_MAX_COMMANDS, RESUME_MAX_ROWS
 use crate::files::{FileEntry, SegmentFile, io_error, remove_database};
 use crate::latest::Latest;
 use crate::log::LogId;
+use crate::pace::Pace;
 use crate::query::QueryPool;
 use crate::reader::Readers;
 use crate::reserve::Reserve;
@@ -92,6 +93,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         queries: QueryPool::default(),
         counters,
         retaining: Mutex::new(()),
+        described_from: AtomicU64::new(0),
         dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
         reserve,
         may_drop_ahead: AtomicBool::new(config.when_full == WhenFull::DropOldest),
@@ -265,7 +267,9 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
     })?;
     let writer = Writer {
         described: Vec::new(),
+        described_from: 1,
         described_as: shared.catalogue(),
+        pace: Pace::new(shared.config.commit_max_ms, shared.config.commit_quiet_max_ms, clock::monotonic()),
         reserved_to: next_seq + SEQ_BLOCK,
         shared: Arc::clone(&shared),
         open,

@@ -1,8 +1,9 @@
 //! The sealer's thread: seals closed segments, applies retention after each, and at the start completes the latest
-//! readings from older segments.
+//! readings, and what is known of their times, from older segments.
 
 use crate::LogError;
 use crate::clock;
+use crate::expiry;
 use crate::open::note_latest_of;
 use crate::retention;
 use crate::seal::seal;
@@ -49,7 +50,9 @@ pub(crate) fn run(
         if ending.load(Ordering::Acquire) {
             break;
         }
-        if let Err(error) = note_latest_of(shared, &segment) {
+        // With its span of times known, a query that it has nothing for need not open it.
+        let known = note_latest_of(shared, &segment).and_then(|()| shared.summary(&segment).map(drop));
+        if let Err(error) = known {
             tracing::warn!(segment = %segment.path.display(), %error, "its latest readings cannot be read");
         }
     }
@@ -77,7 +80,7 @@ fn seal_all(shared: &Arc<Shared>, unsealed: &mut Vec<Closed>, ending: &AtomicBoo
         if ending.load(Ordering::Acquire) {
             return true;
         }
-        match seal_one(shared, closed) {
+        match seal_one(shared, closed, ending) {
             Ok(()) => false,
             Err(error) => {
                 shared.counters.sealings_failed.fetch_add(1, Ordering::Relaxed);
@@ -90,9 +93,10 @@ fn seal_all(shared: &Arc<Shared>, unsealed: &mut Vec<Closed>, ending: &AtomicBoo
     failure
 }
 
-fn seal_one(shared: &Arc<Shared>, closed: &mut Closed) -> Result<(), LogError> {
+fn seal_one(shared: &Arc<Shared>, closed: &mut Closed, ending: &AtomicBool) -> Result<(), LogError> {
     let segment = &closed.segment;
-    let sealed = seal(&*shared.files, &segment.path, segment.start, closed.last_commit)?;
+    let catalogue = shared.catalogue();
+    let sealed = seal(&*shared.files, &catalogue, &segment.path, segment.start, closed.last_commit)?;
     match sealed {
         None => shared.segments.remove(segment.start),
         Some(sealed) => {
@@ -109,7 +113,10 @@ fn seal_one(shared: &Arc<Shared>, closed: &mut Closed) -> Result<(), LogError> {
         // The twin is about to be removed: its WAL need not be moved into it first.
         let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
     }
-    if let Err(error) = retention::apply(shared, clock::now()) {
+    let now = clock::now();
+    if let Err(error) =
+        retention::apply(shared, now).and_then(|_| expiry::apply(shared, now, || ending.load(Ordering::Acquire)))
+    {
         tracing::warn!(%error, "retention could not be applied");
     }
     Ok(())

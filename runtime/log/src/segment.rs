@@ -6,6 +6,7 @@ use crate::{LogError, Point};
 use bulkhead_model::{PointId, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -132,6 +133,10 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) knowledge: Knowledge,
     retired: AtomicBool,
+    /// Another file has its name now: nobody may go on with a connection to this one.
+    superseded: AtomicBool,
+    /// Connections known to have no rows in it.
+    gone: Mutex<BTreeSet<String>>,
     files: Arc<dyn FileOps>,
 }
 
@@ -144,14 +149,19 @@ impl Segment {
             SegmentFile::Sealed { start, last } => (start, Knowledge::Sealed { last, bytes, summary: OnceLock::new() }),
             SegmentFile::Unfinished => return None,
         };
-        Some(Arc::new(Self { start, path, knowledge, retired: AtomicBool::new(false), files }))
+        Some(Arc::new(Self::with(start, path, knowledge, files)))
+    }
+
+    fn with(start: Seq, path: PathBuf, knowledge: Knowledge, files: Arc<dyn FileOps>) -> Self {
+        let (retired, superseded) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { start, path, knowledge, retired, superseded, gone: Mutex::default(), files }
     }
 
     /// A segment that is appended to.
     pub(crate) fn live(dir: &Path, start: Seq, live: Live, files: Arc<dyn FileOps>) -> Option<Arc<Self>> {
         let path = dir.join(SegmentFile::Open { start }.name()?);
         let knowledge = Knowledge::Live(Mutex::new(live));
-        Some(Arc::new(Self { start, path, knowledge, retired: AtomicBool::new(false), files }))
+        Some(Arc::new(Self::with(start, path, knowledge, files)))
     }
 
     /// Whether it is sealed.
@@ -172,9 +182,24 @@ impl Segment {
         self.retired.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it has been retired.
+    /// Another file has taken its name.
+    pub(crate) fn supersede(&self) {
+        self.superseded.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it has been retired or superseded.
     pub(crate) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::SeqCst)
+        self.retired.load(Ordering::SeqCst) || self.superseded.load(Ordering::SeqCst)
+    }
+
+    /// Remembers that connections have no rows in it.
+    pub(crate) fn has_none_of(&self, connections: &[&String]) {
+        self.gone.lock().extend(connections.iter().map(|name| (*name).clone()));
+    }
+
+    /// The connections that are known to have no rows in it, though they may have had some.
+    pub(crate) fn gone_connections(&self) -> BTreeSet<String> {
+        self.gone.lock().clone()
     }
 
     /// Opens it for reading.

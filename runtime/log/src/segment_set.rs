@@ -46,6 +46,15 @@ impl SegmentSet {
         }
     }
 
+    /// Puts a sealed segment that was written anew in the place of the one whose name it has.
+    pub(crate) fn supersede(&self, new: Arc<Segment>) {
+        let mut list = self.list.write();
+        if let Some(place) = Arc::make_mut(&mut *list).iter_mut().find(|segment| segment.start == new.start) {
+            place.supersede();
+            *place = new;
+        }
+    }
+
     /// Takes a segment out and retires it.
     pub(crate) fn remove(&self, start: Seq) {
         let mut list = self.list.write();

@@ -39,6 +39,9 @@ pub(crate) struct Shared {
     pub(crate) committed: watch::Sender<Seq>,
     pub(crate) queries: QueryPool,
     pub(crate) counters: Counters,
+    /// Points described in segments below this start are described anew where they have new rows: rows, and with them
+    /// descriptions, were taken out of these segments.
+    pub(crate) described_from: AtomicU64,
     /// Held while retention is applied.
     pub(crate) retaining: Mutex<()>,
     pub(crate) dropped_to: AtomicU64,
@@ -169,6 +172,7 @@ impl Shared {
             segments_abandoned: counters.segments_abandoned.load(Ordering::Relaxed),
             refused_when_full: counters.refused_when_full.load(Ordering::Relaxed),
             longest_pause: Duration::from_nanos(counters.longest_pause_ns.load(Ordering::Relaxed)),
+            rows_expired: counters.rows_expired.load(Ordering::Relaxed),
             bytes_on_disk: self.bytes_on_disk().unwrap_or(0),
             bytes_of_files: usage.files,
             max_bytes: self.config.max_bytes,

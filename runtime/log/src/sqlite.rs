@@ -5,6 +5,7 @@
 //! caches files anyway. Sorts beyond a cache's size go to temporary files, not to memory.
 
 use crate::LogError;
+use crate::config::PAGE_BYTES;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +48,7 @@ pub(crate) fn sqlite_error(action: &'static str, path: &Path) -> impl Fn(rusqlit
 /// `state.db`, made when it is not there. Always synced in full.
 pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
     set(&connection, "synchronous = FULL")?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
@@ -60,6 +62,7 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
 /// A segment to append to, made when it is not there.
 pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
     prepare_to_append(&connection, full)?;
     Ok(connection)

@@ -31,6 +31,8 @@ pub struct LogStats {
     pub refused_when_full: u64,
     /// The longest that starting a segment or dropping one has kept the writer from committing since it was opened.
     pub longest_pause: Duration,
+    /// Rows taken out of sealed segments since it was opened, because their connections keep them for a shorter time.
+    pub rows_expired: u64,
     /// Bytes of all segments, WAL files included.
     pub bytes_on_disk: u64,
     /// Bytes of all files in the log's folder.
@@ -72,6 +74,7 @@ pub(crate) struct Counters {
     pub(crate) sealings_failed: AtomicU64,
     pub(crate) segments_dropped: AtomicU64,
     pub(crate) rows_dropped: AtomicU64,
+    pub(crate) rows_expired: AtomicU64,
     pub(crate) segments_abandoned: AtomicU64,
     pub(crate) refused_when_full: AtomicU64,
     pub(crate) longest_pause_ns: AtomicU64,
