@@ -50,6 +50,10 @@ pub(crate) const QUERY_WAIT: Duration = Duration::from_secs(5);
 pub(crate) const QUERY_TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Dead letters kept a route; beyond it the oldest goes.
 pub(crate) const DEAD_LETTERS_MAX_PER_ROUTE: u64 = 10_000;
+/// Gaps kept in `state.db`; beyond it the oldest goes.
+pub(crate) const GAPS_MAX: u64 = 10_000;
+/// Routes that a gap names.
+pub const GAP_ROUTES_MAX: usize = 100;
 /// Points of one connection; a connection that declares more gets [`LogError::TooManyPoints`].
 pub const POINTS_MAX_PER_CONNECTION: usize = 20_000;
 /// Keys in an adapter's memory.

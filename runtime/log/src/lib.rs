@@ -25,7 +25,7 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, adapters' memory |
+//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, gaps, adapters' memory |
 //! | `seg-<start>.open.db` | a segment that is appended to, or waits to be sealed: rows by `seq`, no index, WAL |
 //! | `seg-<start>-<last>.db` | a sealed segment: never changed, indexed by (point, time), read as immutable |
 //! | `….tmp` | a segment being sealed; a leftover is removed at open |
@@ -64,6 +64,7 @@ mod directory;
 mod error;
 mod expiry;
 mod files;
+mod gaps;
 mod group;
 mod latest;
 mod log;
@@ -93,13 +94,14 @@ mod writer;
 pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
-    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, LogConfig,
-    POINTS_MAX_PER_CONNECTION,
+    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, GAP_ROUTES_MAX,
+    LogConfig, POINTS_MAX_PER_CONNECTION,
 };
 pub use delivery::{DeadLetter, InFlight};
 pub use error::LogError;
 pub use expiry::Expired;
 pub use files::{FileEntry, FileOps, SystemFiles};
+pub use gaps::{Gap, GapReason};
 pub use log::{Log, LogId, Pending};
 pub use query::{Query, QueryRow, SqlValue};
 pub use stats::LogStats;

@@ -9,7 +9,9 @@ use crate::shared::Shared;
 use crate::sqlite::sqlite_error;
 use crate::state::stored_seq;
 use crate::writer::{Command, Room};
-use crate::{Catalogue, Committed, DeadLetter, FileOps, InFlight, LogConfig, LogError, LogStats, Point, Row};
+use crate::{
+    Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LogConfig, LogError, LogStats, Point, Row,
+};
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
 use std::fmt;
@@ -336,6 +338,25 @@ impl Log {
     /// As [`Log::set_cursor`].
     pub fn state_remove(&self, connection: &str, key: &str) -> Result<(), LogError> {
         self.shared.state.adapter_remove(connection, key)
+    }
+
+    /// What is missing from the log and why: gaps behind a number, by rising number, at most `limit`; 0 for the first page.
+    /// The newest 10,000 are kept. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn gaps(&self, after_id: u64, limit: usize) -> Result<Vec<Gap>, LogError> {
+        self.shared.state.gaps(after_id, limit)
+    }
+
+    /// Records that readings of a connection were given up before they had a seq; durable when it returns. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn note_gap(&self, connection: &str, rows: u64, reason: GapReason) -> Result<(), LogError> {
+        let at = *self.shared.committed.borrow();
+        let gap = Gap { rows: Some(rows), connection: Some(connection.to_owned()), ..Gap::now(at, at, reason) };
+        self.shared.note_gaps(vec![gap])
     }
 
     /// Numbers about the log now. Lists the folder, so it blocks a little.

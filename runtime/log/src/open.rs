@@ -18,7 +18,7 @@ use crate::state::{State, loaded_seq};
 use crate::state_schema::LogRecord;
 use crate::stats::Counters;
 use crate::writer::{Appending, Command, Sealer, Writer, start_segment};
-use crate::{Catalogue, Durability, FileOps, LogConfig, LogError, clock};
+use crate::{Catalogue, Durability, FileOps, Gap, GapReason, LogConfig, LogError, clock};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
@@ -67,8 +67,12 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     let last_stored = last_stored_seq(&segments, id.as_str())?.max(loaded_seq(record.dropped_to));
     let place = place_to_go_on(&record, last_stored);
     state.reserve_to(place.next + SEQ_BLOCK)?;
+    let counters = Counters::default();
     if let Some((first, last)) = place.skipped {
         tracing::warn!(first, last, "the log was not closed in order: these seqs are skipped");
+        let gaps = vec![Gap::now(first, last, GapReason::SkippedAtOpen)];
+        counters.count_gaps(&gaps);
+        state.note_gaps(gaps)?;
     }
     let shared = Arc::new(Shared {
         files,
@@ -82,7 +86,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         latest: RwLock::new(Latest::default()),
         committed: watch::Sender::new(last_stored),
         queries: QueryPool::default(),
-        counters: Counters::default(),
+        counters,
         retaining: Mutex::new(()),
         dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
         skipped_at_open: place.skipped,

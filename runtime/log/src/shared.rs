@@ -12,7 +12,7 @@ use crate::segment_set::{SegmentSet, Segments};
 use crate::state::{State, loaded_seq};
 use crate::stats::Counters;
 use crate::stored::from_sql;
-use crate::{Catalogue, FileOps, LogConfig, LogError, LogStats, Row};
+use crate::{Catalogue, FileOps, Gap, LogConfig, LogError, LogStats, Row};
 use bulkhead_model::{PointId, Reading, Seq, Status, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
@@ -91,6 +91,13 @@ impl Shared {
         Ok(())
     }
 
+    /// Records gaps and counts them.
+    pub(crate) fn note_gaps(&self, gaps: Vec<Gap>) -> Result<(), LogError> {
+        self.state.note_gaps(gaps.clone())?;
+        self.counters.count_gaps(&gaps);
+        Ok(())
+    }
+
     /// What a sealed segment says of itself; none for one that is not sealed.
     pub(crate) fn summary(&self, segment: &Arc<Segment>) -> Result<Option<Summary>, LogError> {
         self.readers.summary(segment)
@@ -148,6 +155,9 @@ impl Shared {
             segments_read: self.readers.handed_out(),
             rows_read: self.readers.rows_read(),
             skipped_at_open: self.skipped_at_open,
+            gaps: counters.gaps.load(Ordering::Relaxed),
+            gap_rows: counters.gap_rows.load(Ordering::Relaxed),
+            gaps_of_unknown_rows: counters.gaps_of_unknown_rows.load(Ordering::Relaxed),
         }
     }
 

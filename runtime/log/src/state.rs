@@ -45,6 +45,22 @@ impl State {
         Ok((Self { database, adapter_state: Mutex::new(()) }, record))
     }
 
+    /// Changes `state.db` in one transaction; durable when it returns.
+    pub(crate) fn write(
+        &self,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), LogError> {
+        self.database.write(write)
+    }
+
+    /// Reads `state.db`.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LogError> {
+        self.database.read(read)
+    }
+
     /// Reserves the seqs up to one; the log counts as open from then on.
     pub(crate) fn reserve_to(&self, seq: Seq) -> Result<(), LogError> {
         let seq = stored_seq(seq)?;

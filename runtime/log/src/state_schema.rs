@@ -60,6 +60,7 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
         insert.execute((key::CLOSED_AT, 0))?;
         insert.execute((key::DROPPED_TO, 0))?;
     }
+    transaction.execute_batch(crate::gaps::SCHEMA)?;
     let record = read_record(&transaction)?;
     transaction.commit()?;
     Ok(record)

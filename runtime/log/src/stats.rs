@@ -1,7 +1,7 @@
 //! Numbers about a log, for the API and for metrics.
 
 use bulkhead_model::Seq;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Numbers about a log at one moment.
@@ -40,6 +40,12 @@ pub struct LogStats {
     /// The seqs skipped at open after an unclean end: first and last. They may have been given to readings whose commit
     /// never finished; nobody was told of them.
     pub skipped_at_open: Option<(Seq, Seq)>,
+    /// Gaps recorded since the log was opened, those of the opening included.
+    pub gaps: u64,
+    /// Rows of these gaps, as far as their number is known.
+    pub gap_rows: u64,
+    /// Gaps among them of which nobody knows how many rows they had.
+    pub gaps_of_unknown_rows: u64,
 }
 
 /// The counters the threads of a log keep.
@@ -52,4 +58,20 @@ pub(crate) struct Counters {
     pub(crate) sealings_failed: AtomicU64,
     pub(crate) segments_dropped: AtomicU64,
     pub(crate) rows_expired: AtomicU64,
+    pub(crate) gaps: AtomicU64,
+    pub(crate) gap_rows: AtomicU64,
+    pub(crate) gaps_of_unknown_rows: AtomicU64,
+}
+
+impl Counters {
+    /// Counts gaps that have been recorded.
+    pub(crate) fn count_gaps(&self, gaps: &[crate::Gap]) {
+        for gap in gaps {
+            self.gaps.fetch_add(1, Ordering::Relaxed);
+            match gap.rows {
+                Some(rows) => self.gap_rows.fetch_add(rows, Ordering::Relaxed),
+                None => self.gaps_of_unknown_rows.fetch_add(1, Ordering::Relaxed),
+            };
+        }
+    }
 }
