@@ -54,6 +54,10 @@ pub(crate) const DEAD_LETTERS_MAX_PER_ROUTE: u64 = 10_000;
 pub(crate) const GAPS_MAX: u64 = 10_000;
 /// Routes that a gap names.
 pub const GAP_ROUTES_MAX: usize = 100;
+/// Bytes of sealed segments read a second when they are verified after a start.
+pub(crate) const VERIFY_BYTES_PER_S: u64 = 2 * 1024 * 1024;
+/// Longest rest between two segments then.
+pub(crate) const VERIFY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Points of one connection; a connection that declares more gets [`LogError::TooManyPoints`].
 pub const POINTS_MAX_PER_CONNECTION: usize = 20_000;
 /// Keys in an adapter's memory.

@@ -2,6 +2,8 @@
 //! transaction and one fsync. Each caller returns when its own write is durable.
 
 use crate::LogError;
+use crate::damage::sqlite_says_damage;
+use crate::mend::Mender;
 use crate::sqlite::sqlite_error;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction};
@@ -20,11 +22,28 @@ pub(crate) struct GroupedDatabase {
     path: PathBuf,
     connection: Mutex<Connection>,
     waiting: Mutex<Vec<Waiting>>,
+    mender: OnceLock<Mender>,
 }
 
 impl GroupedDatabase {
     pub(crate) fn new(path: PathBuf, connection: Connection) -> Self {
-        Self { path, connection: Mutex::new(connection), waiting: Mutex::new(Vec::new()) }
+        Self { path, connection: Mutex::new(connection), waiting: Mutex::new(Vec::new()), mender: OnceLock::new() }
+    }
+
+    /// Has the database mended when it is found damaged.
+    pub(crate) fn mended_by(&self, mender: Mender) {
+        // Set once, at the opening.
+        let _ = self.mender.set(mender);
+    }
+
+    /// Mends the database if an error says that it is damaged. The error is the caller's all the same.
+    fn mend_after(&self, error: &rusqlite::Error, connection: &mut Connection) {
+        if sqlite_says_damage(error)
+            && let Some(mender) = self.mender.get()
+            && let Err(error) = mender.mend(connection)
+        {
+            tracing::error!(%error, "state.db is damaged and could not be mended; it is tried again");
+        }
     }
 
     /// Carries out a write and returns when it is durable. Writes of one transaction share their fate.
@@ -38,7 +57,10 @@ impl GroupedDatabase {
         if outcome.get().is_none() {
             let group = std::mem::take(&mut *self.waiting.lock());
             let outcomes: Vec<_> = group.iter().map(|waiting| Arc::clone(&waiting.outcome)).collect();
-            let result = commit(&mut connection, group).map_err(sqlite_error("write to", &self.path));
+            let result = commit(&mut connection, group).map_err(|error| {
+                self.mend_after(&error, &mut connection);
+                sqlite_error("write to", &self.path)(error)
+            });
             for other in outcomes {
                 // Nobody else sets it: the write was in this group alone.
                 let _ = other.set(result.clone());
@@ -50,7 +72,11 @@ impl GroupedDatabase {
 
     /// Reads. Waits while a group is being committed.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
-        read(&self.connection.lock()).map_err(sqlite_error("read", &self.path))
+        let mut connection = self.connection.lock();
+        read(&connection).map_err(|error| {
+            self.mend_after(&error, &mut connection);
+            sqlite_error("read", &self.path)(error)
+        })
     }
 }
 

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// The lowest SQLite that will do: it has the fix for the WAL-reset defect.
 pub(crate) const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
+/// Page of a sealed segment, SQLite's default; said at the creation, because salvage reads pages without SQLite.
+pub(crate) const SEALED_PAGE_BYTES: u32 = 4096;
 /// Page cache of the connection that appends: a commit of 10,000 numeric rows dirties about 500 KiB.
 const APPEND_CACHE_KIB: u32 = 1024;
 /// Page cache of a connection that reads.
@@ -21,7 +23,7 @@ const SEAL_CACHE_KIB: u32 = 256;
 const STATE_CACHE_KIB: u32 = 256;
 /// Page of an open segment and of `state.db`: a commit of one reading puts a page or two into the WAL, and what the device
 /// writes is those, rounded up to its own pages.
-const PAGE_BYTES: u32 = 1024;
+pub(crate) const PAGE_BYTES: u32 = 1024;
 /// Pages of the WAL after which its content is moved into the database: 4 MiB. A larger WAL would save no writing (a
 /// page is full long before), only make the pause of a checkpoint on slow flash longer.
 const WAL_CHECKPOINT_PAGES: u32 = 4 * 1024 * 1024 / PAGE_BYTES;
@@ -50,6 +52,7 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
     set(&connection, "synchronous = FULL")?;
+    crate::state_sum::register(&connection)?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
     set(&connection, &format!("cache_size = -{STATE_CACHE_KIB}"))?;
     set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
@@ -96,6 +99,7 @@ pub(crate) fn open_sealing(path: &Path) -> rusqlite::Result<Connection> {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI,
     )?;
+    set(&connection, &format!("page_size = {SEALED_PAGE_BYTES}"))?;
     set(&connection, "journal_mode = OFF")?;
     set(&connection, "synchronous = OFF")?;
     // Named, so that it does not hold for the open twin that is attached: that one has other users.

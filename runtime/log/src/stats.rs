@@ -40,6 +40,10 @@ pub struct LogStats {
     /// The seqs skipped at open after an unclean end: first and last. They may have been given to readings whose commit
     /// never finished; nobody was told of them.
     pub skipped_at_open: Option<(Seq, Seq)>,
+    /// Damaged files set aside since the log was opened, those found at its opening included.
+    pub files_damaged: u64,
+    /// Bytes of damaged files that are kept in the folder `damaged`.
+    pub bytes_set_aside: u64,
     /// Gaps recorded since the log was opened, those of the opening included.
     pub gaps: u64,
     /// Rows of these gaps, as far as their number is known.
@@ -58,6 +62,7 @@ pub(crate) struct Counters {
     pub(crate) sealings_failed: AtomicU64,
     pub(crate) segments_dropped: AtomicU64,
     pub(crate) rows_expired: AtomicU64,
+    pub(crate) files_damaged: AtomicU64,
     pub(crate) gaps: AtomicU64,
     pub(crate) gap_rows: AtomicU64,
     pub(crate) gaps_of_unknown_rows: AtomicU64,

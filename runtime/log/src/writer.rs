@@ -5,12 +5,13 @@ use crate::batch::Batch;
 use crate::config::{QUEUE_MAX_BYTES, SEAL_BACKLOG_MAX, SEQ_BLOCK};
 use crate::files::io_error;
 use crate::pace::Pace;
+use crate::row_sum::RowSums;
 use crate::sealer::{Closed, Job};
 use crate::segment::{self, Knowledge, Live, PUT, Segment, key};
 use crate::shared::Shared;
 use crate::sqlite::{set, sqlite_error};
 use crate::state::clamp_seq;
-use crate::stored::to_sql;
+use crate::stored::{to_sql, value_ref};
 use crate::{Catalogue, Committed, Durability, LogError, clock};
 use bulkhead_model::{Reading, Seq, Timestamp};
 use rusqlite::Connection;
@@ -54,6 +55,8 @@ pub(crate) struct Sealer {
     pub(crate) jobs: SyncSender<Job>,
     pub(crate) ending: Arc<AtomicBool>,
     pub(crate) thread: JoinHandle<()>,
+    /// Reads the sealed segments once and slowly; ends with the sealer.
+    pub(crate) verifier: JoinHandle<()>,
 }
 
 /// The writer.
@@ -67,6 +70,7 @@ pub(crate) struct Writer {
     /// The points described in the open segment, by number, as of `described_as`.
     pub(crate) described: Vec<bool>,
     pub(crate) described_as: Arc<Catalogue>,
+    pub(crate) sums: RowSums,
     pub(crate) pace: Pace,
 }
 
@@ -168,15 +172,20 @@ impl Writer {
         self.describe_points(&batch.readings)?;
         let connection = &self.open.connection;
         let mut insert = connection
-            .prepare_cached("INSERT INTO readings(seq, point, time, status, value) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .prepare_cached(
+                "INSERT INTO readings(seq, point, time, status, value, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )
             .map_err(&wrong)?;
         for (seq, reading) in (batch.first..).zip(&batch.readings) {
-            let mut bind = || {
-                insert.raw_bind_parameter(1, clamp_seq(seq))?;
+            let (seq, value) = (clamp_seq(seq), to_sql(reading.value.as_ref()));
+            let sum = self.sums.of(seq, reading.point.0, reading.time.0, reading.status.0, value_ref(&value));
+            let bind = || {
+                insert.raw_bind_parameter(1, seq)?;
                 insert.raw_bind_parameter(2, reading.point.0)?;
                 insert.raw_bind_parameter(3, reading.time.0)?;
                 insert.raw_bind_parameter(4, reading.status.0)?;
-                insert.raw_bind_parameter(5, to_sql(reading.value.as_ref()))?;
+                insert.raw_bind_parameter(5, value)?;
+                insert.raw_bind_parameter(6, sum)?;
                 insert.raw_execute()
             };
             bind().map_err(&wrong)?;
@@ -293,7 +302,10 @@ impl Writer {
     /// Closes the open segment when it has enough rows or is old enough.
     fn rotate_if_due(&mut self, now: Timestamp) {
         let config = &self.shared.config;
-        if is_due(self.open.rows, self.open.first_commit, now, config.segment_max_rows, config.segment_max_age_s) {
+        let is_due =
+            is_due(self.open.rows, self.open.first_commit, now, config.segment_max_rows, config.segment_max_age_s);
+        // A damaged one is closed, so that it can be salvaged.
+        if is_due || self.open.segment.is_suspect() {
             self.rotate();
         }
     }
@@ -339,7 +351,12 @@ impl Writer {
         let checkpointed = checkpointed.map_err(sqlite_error("checkpoint", &open.segment.path));
         drop(open);
         sealer.ending.store(true, Ordering::Release);
+        shared.readers.reports_to_nobody();
         drop(sealer.jobs);
+        sealer.verifier.thread().unpark();
+        if sealer.verifier.join().is_err() {
+            tracing::error!("the verifier's thread panicked");
+        }
         if sealer.thread.join().is_err() {
             tracing::error!("the sealer's thread panicked");
         }
