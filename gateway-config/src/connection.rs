@@ -1,6 +1,6 @@
 //! Connections: an adapter with its settings, its transports, its schedule and its limits.
 
-use crate::LogLevel;
+use crate::{LogLevel, WhenFull};
 use bulkhead_model::transport::Transport;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -35,6 +35,10 @@ pub struct Connection {
     #[serde(default)]
     #[schemars(range(min = 60, max = 3_153_600_000_u64))]
     pub retention_max_age_s: Option<u64>,
+    /// What happens to its readings when the log is full; `log.when_full` unless it is given. `refuse` holds even where
+    /// the log drops.
+    #[serde(default)]
+    pub when_full: Option<WhenFull>,
     /// Poll groups by name, each with an interval of its own.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]

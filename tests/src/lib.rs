@@ -6,7 +6,9 @@
 //! what was missing when the bound is reached.
 
 mod api;
+mod broker_flows;
 mod certificates;
+mod fragile_adapter;
 mod gateway;
 mod http_client;
 mod lines;
@@ -21,10 +23,13 @@ mod pymodbus;
 pub mod scenario;
 mod serial_pair;
 mod site;
+pub mod soak;
 mod wait;
 
 pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Transport, Written};
+pub use broker_flows::BrokerFlow;
 pub use certificates::Certificates;
+pub use fragile_adapter::{Fragility, fragile_adapter};
 pub use gateway::Gateway;
 pub use http_client::http_client;
 pub use lines::Lines;

@@ -11,6 +11,9 @@ mod guest_toolchain;
 mod process;
 mod python;
 mod repository;
+mod soak;
+#[path = "../../tests/src/soak/faults.rs"]
+mod soak_faults;
 mod test;
 mod tidy;
 
@@ -39,6 +42,8 @@ enum Command {
     Demo(demo::Options),
     /// Builds in release mode and measures.
     Bench(bench::Options),
+    /// Builds in release mode, brings faults about and says what they cost; without a name lists them.
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Soak(options) => soak::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

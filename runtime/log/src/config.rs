@@ -1,7 +1,7 @@
 //! What can be set about a log, and the fixed bounds of what cannot.
 
 use crate::files::{FileOps, SystemFiles};
-use crate::{Log, LogError};
+use crate::{Log, LogError, WhenFull};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) const IDLE_READERS_MAX: usize = 6;
 pub(crate) const SCAN_FIRST_ROWS: usize = 64;
 /// Most rows a scan fetches at a time.
 pub(crate) const SCAN_MAX_ROWS: usize = 1024;
+/// A scan fetches no further rows once those at hand have values of this many bytes.
+pub(crate) const SCAN_MAX_BYTES: usize = 1024 * 1024;
 /// Rows of a sealed segment that are sorted together: what sealing, and a reader, holds in memory at a time.
 pub(crate) const SLICE_MAX_ROWS: usize = 131_072;
 /// Texts and blobs of a slice, in bytes, behind which it ends; the value that reaches it is still in it.
@@ -48,8 +50,25 @@ pub(crate) const QUERIES_MAX: usize = 4;
 pub(crate) const QUERY_WAIT: Duration = Duration::from_secs(5);
 /// How long one statement of a query may run unless the query says otherwise.
 pub(crate) const QUERY_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Dead letters kept a route; beyond it the oldest goes.
-pub(crate) const DEAD_LETTERS_MAX_PER_ROUTE: u64 = 10_000;
+/// Dead letters kept of one route or one connection; beyond it the oldest go and are counted.
+pub(crate) const DEAD_LETTERS_MAX_PER_ORIGIN: u64 = 10_000;
+/// Bytes of the dead letters of one route or one connection; beyond it the oldest go and are counted.
+pub(crate) const DEAD_LETTERS_MAX_BYTES: i64 = 32 * 1024 * 1024;
+/// Bytes kept of a frame that an adapter failed on; of a longer one its beginning and its length.
+pub const LETTER_PAYLOAD_MAX_BYTES: usize = 64 * 1024;
+/// Bytes a backup copies and syncs at a time, so that a commit waits for no more than these on the medium.
+pub(crate) const BACKUP_PIECE_BYTES: usize = 256 * 1024;
+/// Most bytes a second a backup copies. It also leaves the medium alone for at least as long as it has used it.
+pub(crate) const BACKUP_MAX_BYTES_PER_S: u64 = 32 * 1024 * 1024;
+/// Rows a backup's check reads before it pauses for as long as they took.
+pub(crate) const BACKUP_CHECK_ROWS: u64 = 20_000;
+/// Longest manifest of a backup that is read.
+pub(crate) const BACKUP_MANIFEST_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The reserve unless the config says otherwise.
+const RESERVE_DEFAULT_BYTES: u64 = 4 * 1024 * 1024;
+/// Pages of a segment's WAL after which its content is moved into the segment: 4 MiB. A larger WAL would save no writing (a
+/// page is full long before), only make the pause of a checkpoint on slow flash longer.
+pub(crate) const CHECKPOINT_PAGES: i64 = 1024;
 /// Gaps kept in `state.db`; beyond it the oldest goes.
 pub(crate) const GAPS_MAX: u64 = 10_000;
 /// Routes that a gap names.
@@ -102,14 +121,21 @@ pub struct LogConfig {
     /// Seconds that connections keep their own readings, where that is shorter, by name: when the newest commit of a
     /// sealed segment is older, the segment is written anew without their rows.
     pub retention_of_connections: BTreeMap<String, u64>,
-    /// The oldest sealed segments are dropped while all segments together have more bytes than this. None: no bound.
-    pub retention_max_bytes: Option<u64>,
+    /// The quota: most bytes of all files in the folder, copies being sealed and the reserve included. None: what the disk
+    /// has. Small quotas make small segments: an open one is closed at a sixteenth of the room there is.
+    pub max_bytes: Option<u64>,
+    /// Bytes of a file that is given up when the disk is full, so that cursors still move and segments can be dropped; made
+    /// again when there is room. 0: none.
+    pub reserve_bytes: u64,
+    /// What happens to readings for which there is no room. An [`Appender`](crate::Appender) may choose to be refused though
+    /// the log drops.
+    pub when_full: WhenFull,
 }
 
 impl LogConfig {
     /// The defaults: full durability; commits after 20 ms or 10,000 rows, of a few
     /// readings after 500 ms; segments of 500,000 rows or a day; no
-    /// retention bound.
+    /// retention by age, no quota but the disk, where the oldest segment makes room; a reserve of 4 MiB.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -122,7 +148,9 @@ impl LogConfig {
             segment_max_age_s: 86_400,
             retention_max_age_s: None,
             retention_of_connections: BTreeMap::new(),
-            retention_max_bytes: None,
+            max_bytes: None,
+            reserve_bytes: RESERVE_DEFAULT_BYTES,
+            when_full: WhenFull::DropOldest,
         }
     }
 

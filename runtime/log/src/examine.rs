@@ -52,7 +52,7 @@ pub(crate) fn look_at_open(path: &Path, log_id: &str, is_newest: bool) -> Result
     let bytes = std::fs::metadata(path).map_err(io_error("read", path))?.len();
     let wal = match Wal::read(&with_suffix(path, "-wal")) {
         Ok(wal) => wal,
-        Err(error) => return Ok(Finding::damaged(format!("its WAL cannot be read: {error}"))),
+        Err(error) => return Err(io_error("read", path)(error)),
     };
     if wal.is_damaged() {
         return Ok(Finding::damaged("its WAL does not hold before its end"));
@@ -70,9 +70,15 @@ pub(crate) fn look_at_open(path: &Path, log_id: &str, is_newest: bool) -> Result
             Ok(Finding::damaged(format!("its log id {found} is not quite what was written")))
         }
         Err(LogError::ForeignSegment { found, .. }) => Ok(Finding::Foreign { found }),
-        Err(error) if is_damage(&error) => Ok(Finding::damaged(with_cause(&error))),
+        Err(error) if is_damage(&error) && !is_of_reading(&error) => Ok(Finding::damaged(with_cause(&error))),
         other => other,
     }
+}
+
+/// Whether the medium does not give what it holds; the next time it may.
+fn is_of_reading(error: &LogError) -> bool {
+    matches!(error, LogError::Sqlite { source, .. }
+        if source.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure))
 }
 
 /// An error with what is behind it.
@@ -101,7 +107,13 @@ fn look_with_sqlite(path: &Path, log_id: &str, is_newest: bool, bytes: u64) -> R
         return Ok(Finding::damaged(what));
     }
     let last = connection.query_row("SELECT coalesce(max(seq), 0) FROM readings", [], |row| row.get(0));
-    Ok(Finding::Whole { last: loaded_seq(last.map_err(&wrong)?) })
+    let last = loaded_seq(last.map_err(&wrong)?);
+    if last > 0 {
+        return Ok(Finding::Whole { last });
+    }
+    // Without rows it is of no use, and the segment before it may have gone on beyond its start.
+    let damaged = damage_in_open(&connection).map_err(&wrong)?.map(Finding::damaged);
+    Ok(damaged.unwrap_or(Finding::Unborn))
 }
 
 /// What does not hold in an open segment; none: every row does, and so does the structure that leads to them.
@@ -155,7 +167,7 @@ pub(crate) fn look_at_state(path: &Path, has_segments: bool) -> Result<Option<St
     let bytes = std::fs::metadata(path).map_err(io_error("read", path))?.len();
     let wal = match Wal::read(&with_suffix(path, "-wal")) {
         Ok(wal) => wal,
-        Err(error) => return Ok(Some(format!("its WAL cannot be read: {error}"))),
+        Err(error) => return Err(io_error("read", path)(error)),
     };
     if wal.is_damaged() {
         return Ok(Some("its WAL does not hold before its end".to_owned()));
@@ -173,7 +185,12 @@ pub(crate) fn look_at_state(path: &Path, has_segments: bool) -> Result<Option<St
     };
     match read() {
         Ok(found) => Ok(found),
-        Err(error) if sqlite_says_damage(&error) => Ok(Some(error.to_string())),
+        Err(error)
+            if sqlite_says_damage(&error)
+                && error.sqlite_error_code() != Some(rusqlite::ErrorCode::SystemIoFailure) =>
+        {
+            Ok(Some(error.to_string()))
+        }
         Err(error) => Err(sqlite_error("open", path)(error)),
     }
 }

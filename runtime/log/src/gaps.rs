@@ -182,9 +182,12 @@ fn gap_of(row: &Row<'_>) -> rusqlite::Result<Gap> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reserve::Reserve;
+    use std::sync::Arc;
 
     fn state(dir: &tempfile::TempDir) -> State {
-        State::open(&dir.path().join("state.db"), "a").unwrap().0
+        let reserve = Arc::new(Reserve::new(dir.path(), 0, Arc::new(crate::SystemFiles)));
+        State::open(&dir.path().join("state.db"), "a", reserve).unwrap().0
     }
 
     #[test]

@@ -67,6 +67,10 @@
 //! then the first name goes: a power cut between two steps loses nothing more. A WAL is damaged where a frame does not hold
 //! and behind it a commit ends and another follows; where only the last commit does not hold, a power cut tore it, and nobody
 //! was told of it.
+//! # Backup
+//!
+//! [`Log::backup_to`] copies the log while it is written to; [`restore`] makes a folder of a copy, under a new log id. See
+//! the module `backup` for what is in one and why it is consistent.
 //!
 //! # Threads
 //!
@@ -74,6 +78,9 @@
 //! the open). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
+mod appender;
+mod appending;
+mod backup;
 mod batch;
 mod block;
 mod carve;
@@ -91,6 +98,7 @@ mod files;
 mod gaps;
 mod group;
 mod latest;
+mod letters;
 mod log;
 mod memory_tables;
 mod mend;
@@ -103,6 +111,7 @@ mod reader;
 mod readings_table;
 mod rebuild;
 mod repair;
+mod reserve;
 mod retention;
 mod row_sum;
 mod rows;
@@ -115,6 +124,7 @@ mod sealer;
 mod segment;
 mod segment_set;
 mod shared;
+mod space;
 mod sqlite;
 mod state;
 mod state_schema;
@@ -124,19 +134,26 @@ mod stored;
 mod verify;
 mod wal;
 mod writer;
+mod writer_recovery;
 
+pub use appender::{Appender, Pending, Refused, WhenFull};
+pub use backup::{
+    BackupProgress, BackupReport, BackupStage, Beside, BesideContent, OnProgress, Restore, Restored, restore,
+    verify_backup,
+};
 pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
     ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, GAP_ROUTES_MAX,
-    LogConfig, POINTS_MAX_PER_CONNECTION,
+    LETTER_PAYLOAD_MAX_BYTES, LogConfig, POINTS_MAX_PER_CONNECTION,
 };
-pub use delivery::{DeadLetter, InFlight};
+pub use delivery::{DeadLetter, InFlight, LetterCount, LetterError, LetterItem, LostFrame, Origin, RefusedReading};
 pub use error::LogError;
 pub use expiry::Expired;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use gaps::{Gap, GapReason};
-pub use log::{Log, LogId, Pending};
+pub use log::{Log, LogId};
 pub use query::{Query, QueryRow, SqlValue};
+pub use sqlite::sqlite_version;
 pub use stats::LogStats;
 pub use stored::value_of;

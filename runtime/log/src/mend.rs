@@ -1,6 +1,7 @@
 //! Mending `state.db` while the log is open: when SQLite says that it is damaged and a look confirms it, it is rebuilt as at
 //! an opening, with what memory knows in addition. The write that met the damage fails; the next one finds a whole file.
 
+use crate::damage::sqlite_says_damage;
 use crate::files::{FileOps, SegmentFile, io_error};
 use crate::rebuild::{self, Known, Source};
 use crate::sqlite::{open_state, sqlite_error};
@@ -50,12 +51,13 @@ pub(crate) struct Mender {
 
 impl Mender {
     /// Rebuilds the database behind a connection if it is damaged, and connects anew.
-    pub(crate) fn mend(&self, connection: &mut Connection) -> Result<(), LogError> {
-        let Some(why) = confirm(connection) else { return Ok(()) };
+    pub(crate) fn mend(&self, connection: &mut Option<Connection>) -> Result<(), LogError> {
+        let Some(why) = confirm(&self.path, connection.as_ref()) else { return Ok(()) };
         let wrong = sqlite_error("mend", &self.path);
         // Nobody may have the damaged file open while it is replaced, and it is to be set aside as it is.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&wrong)?;
-        *connection = Connection::open_in_memory().map_err(&wrong)?;
+        if let Some(open) = connection.take() {
+            open.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(&wrong)?;
+        }
         let known = {
             let memory = self.memory.lock();
             Known {
@@ -68,7 +70,7 @@ impl Mender {
         let rebuilt = self.sources().and_then(|sources| {
             rebuild::rebuild(&*self.files, &self.path, &sources, known.log_id.as_deref().unwrap_or(""), &known)
         });
-        *connection = open_state(&self.path).map_err(&wrong)?;
+        *connection = Some(open_state(&self.path).map_err(&wrong)?);
         rebuild::tell(&self.path, &why, &rebuilt?);
         Ok(())
     }
@@ -87,9 +89,19 @@ impl Mender {
 }
 
 /// What is wrong with a database; none: nothing, so the error that led here was another's fault.
-fn confirm(connection: &Connection) -> Option<String> {
-    match damage_in(connection) {
+fn confirm(path: &Path, connection: Option<&Connection>) -> Option<String> {
+    let found = match connection {
+        Some(connection) => damage_in(connection),
+        None => open_state(path).and_then(|connection| {
+            // It may have to be set aside as it is.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            damage_in(&connection)
+        }),
+    };
+    match found {
         Ok(found) => found,
-        Err(error) => Some(error.to_string()),
+        Err(error) if sqlite_says_damage(&error) => Some(error.to_string()),
+        // The medium fails or is full: another matter.
+        Err(_) => None,
     }
 }

@@ -1,5 +1,6 @@
 //! Opening a log: leftovers removed, the place to go on found, latest readings rebuilt, threads started.
 
+use crate::appending::{Appending, start_segment};
 use crate::batch::Ring;
 use crate::config::{LATEST_SEGMENTS_AT_OPEN, QUEUE_MAX_COMMANDS, RESUME_MAX_ROWS, SEAL_BACKLOG_MAX, SEQ_BLOCK};
 use crate::damage::is_damage;
@@ -10,18 +11,20 @@ use crate::pace::Pace;
 use crate::query::QueryPool;
 use crate::reader::Readers;
 use crate::repair::{self, OpenedState};
-use crate::row_sum::RowSums;
+use crate::reserve::Reserve;
 use crate::scan::{RowFilter, Scan, last_rows};
 use crate::sealer::{self, Closed};
 use crate::segment::{self, Knowledge, Live, Segment, key};
 use crate::segment_set::SegmentSet;
 use crate::shared::{Shared, Snapshot};
+use crate::space::Space;
 use crate::sqlite::{assert_version, open_append, sqlite_error};
 use crate::state::loaded_seq;
 use crate::state_schema::LogRecord;
 use crate::stats::Counters;
-use crate::writer::{Appending, Command, Sealer, Writer, start_segment};
-use crate::{Catalogue, Durability, FileOps, LogConfig, LogError, clock, verify};
+use crate::writer::{Command, Sealer, Writer};
+use crate::writer_recovery::Revival;
+use crate::{Catalogue, Durability, FileOps, LogConfig, LogError, WhenFull, clock, verify};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
@@ -54,7 +57,8 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     let lock = lock(&dir)?;
     let entries = files.list(&dir).map_err(io_error("list", &dir))?;
     let found = remove_leftovers(&*files, &dir, &entries)?;
-    let OpenedState { state, record, rebuilt } = repair::open_state(&files, &dir, &found)?;
+    let reserve = Arc::new(Reserve::new(&dir, config.reserve_bytes, Arc::clone(&files)));
+    let OpenedState { state, record, rebuilt } = repair::open_state(&files, &dir, &found, &reserve)?;
     files.sync_dir(&dir).map_err(io_error("sync", &dir))?;
     let id = LogId(Arc::from(record.log_id.as_str()));
     let mut catalogue = Catalogue::default();
@@ -63,6 +67,10 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     let surveyed = repair::survey(&files, &dir, &found, &state, &record, &mut catalogue)?;
     let last_stored = surveyed.last_stored.max(loaded_seq(record.dropped_to));
     let mut place = place_to_go_on(&record, last_stored, rebuilt.is_some());
+    if rebuilt.is_none() && record.closed_at.is_some() && surveyed.damaged == 0 && !surveyed.has_unborn {
+        // Closed in order, and nothing is missing: a log that was restored goes on behind its last row.
+        place.skipped = None;
+    }
     let skipped = repair::unrecorded(&state, &place)?;
     if skipped.is_empty() {
         place.skipped = None;
@@ -91,6 +99,9 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         counters,
         retaining: Mutex::new(()),
         dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
+        reserve,
+        may_drop_ahead: AtomicBool::new(config.when_full == WhenFull::DropOldest),
+        largest_open: AtomicU64::new(0),
         skipped_at_open: place.skipped,
         _lock: lock,
         config,
@@ -99,7 +110,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
 }
 
 /// Takes the folder's lock.
-fn lock(dir: &Path) -> Result<File, LogError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, LogError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
     match file.try_lock() {
@@ -197,12 +208,11 @@ fn place_to_go_on(record: &LogRecord, last_stored: Seq, rebuilt: bool) -> Place 
 /// Finds the segment to append to and starts the threads.
 fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)]) -> Result<Opened, LogError> {
     let open = match resume(&shared)? {
-        Some(open) => open,
-        None => {
-            let open = start_segment(&shared, next_seq)?;
-            shared.segments.push(Arc::clone(&open.segment));
-            open
-        }
+        Some(open) => Some(open),
+        None => start_segment(&shared, next_seq)
+            .inspect(|open| shared.segments.push(Arc::clone(&open.segment)))
+            .inspect_err(|error| tracing::error!(%error, "no segment can be started yet: the log takes no readings"))
+            .ok(),
     };
     let older = note_newest(&shared)?;
     let leftovers = leftovers(&shared, found);
@@ -219,7 +229,6 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
         move || verify::run(&shared, &ending)
     })?;
     let writer = Writer {
-        sums: RowSums::default(),
         described: Vec::new(),
         described_as: shared.catalogue(),
         pace: Pace::new(shared.config.commit_max_ms, shared.config.commit_quiet_max_ms, clock::monotonic()),
@@ -228,6 +237,8 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
         open,
         sealer: Sealer { jobs, ending, thread: sealer_thread, verifier },
         next_seq,
+        space: Space::default(),
+        revival: Revival::default(),
     };
     let writer = spawn("log-writer", move || writer.run(&waiting_commands))?;
     Ok(Opened { shared, commands, writer })

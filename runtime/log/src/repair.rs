@@ -7,6 +7,7 @@ use crate::files::{FileEntry, FileOps, SegmentFile, remove_database};
 use crate::gaps::recorded_between;
 use crate::open::{Place, new_id};
 use crate::rebuild::{self, Known, Rebuilt, adopt_points};
+use crate::reserve::Reserve;
 use crate::salvage::{Patient, Salvaged, Surgery, expel, salvage, tell, without};
 use crate::segment::Segment;
 use crate::state::{State, loaded_seq};
@@ -15,6 +16,9 @@ use crate::{Catalogue, Gap, GapReason, LogError};
 use bulkhead_model::Seq;
 use std::path::Path;
 use std::sync::Arc;
+
+/// How often a file is looked at whose medium does not give what it holds, before it counts as damaged.
+const READ_TRIES_MAX: usize = 8;
 
 /// `state.db`, open.
 #[derive(Debug)]
@@ -30,12 +34,15 @@ pub(crate) fn open_state(
     files: &Arc<dyn FileOps>,
     dir: &Path,
     found: &[(SegmentFile, FileEntry)],
+    reserve: &Arc<Reserve>,
 ) -> Result<OpenedState, LogError> {
     let path = dir.join("state.db");
     let finished = rebuild::finish_interrupted(&**files, &path)?;
     let new_id = new_id()?;
     let why = if path.exists() {
-        look_at_state(&path, !found.is_empty())?
+        let look = patiently(|| look_at_state(&path, !found.is_empty()));
+        // A medium that goes on not to give what it holds is damaged.
+        look.or_else(|error| if is_unreadable(&error) { Ok(Some(with_cause(&error))) } else { Err(error) })?
     } else {
         (!found.is_empty()).then(|| "it is not there".to_owned())
     };
@@ -46,19 +53,48 @@ pub(crate) fn open_state(
         rebuild::tell(&path, &why, &done);
         rebuilt = Some(done);
     }
-    let (state, record) = match State::open(&path, &new_id) {
+    let (state, record) = match open_even_on_a_full_disk(&path, &new_id, reserve) {
         Err(error) if is_damage(&error) && !matches!(error, LogError::Format { .. }) => {
             // Looked whole and is not: what is left to read decides.
             let sources: Vec<_> = found.iter().map(|(file, entry)| (*file, dir.join(&entry.name))).collect();
             let done = rebuild::rebuild(&**files, &path, &sources, &new_id, &Known::default())?;
             rebuild::tell(&path, &with_cause(&error), &done);
             rebuilt = Some(done);
-            State::open(&path, &new_id)?
+            State::open(&path, &new_id, Arc::clone(reserve))?
         }
         opened => opened?,
     };
     state.mends_itself_with(&path, Arc::clone(files));
     Ok(OpenedState { state, record, rebuilt })
+}
+
+/// Opens `state.db`. Where the disk is too full for that, the reserve is given up first.
+fn open_even_on_a_full_disk(path: &Path, id: &str, reserve: &Arc<Reserve>) -> Result<(State, LogRecord), LogError> {
+    match State::open(path, id, Arc::clone(reserve)) {
+        Err(error) if error.is_full() && reserve.release() => State::open(path, id, Arc::clone(reserve)),
+        result => result,
+    }
+}
+
+/// Looks again where the medium does not give what it holds: it may the next time.
+fn patiently<T>(look: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
+    let mut last = look();
+    for _ in 1..READ_TRIES_MAX {
+        match last {
+            Err(error) if is_unreadable(&error) => last = look(),
+            other => return other,
+        }
+    }
+    last
+}
+
+/// Whether an error says that the medium cannot be read.
+fn is_unreadable(error: &LogError) -> bool {
+    match error {
+        LogError::Sqlite { source, .. } => source.sqlite_error_code() == Some(rusqlite::ErrorCode::SystemIoFailure),
+        LogError::Io { action: "read", .. } => true,
+        _ => false,
+    }
 }
 
 /// What was found in the folder and what became of it.
@@ -69,6 +105,8 @@ pub(crate) struct Surveyed {
     pub(crate) last_stored: Seq,
     /// The gaps that were recorded.
     pub(crate) gaps: Vec<Gap>,
+    /// A segment that was open has no rows: its making was interrupted, or they are gone.
+    pub(crate) has_unborn: bool,
     /// Damaged segments, those that still wait for their salvage included.
     pub(crate) damaged: u64,
 }
@@ -128,7 +166,11 @@ impl Survey<'_> {
         let is_newest = !std::mem::replace(&mut self.newest_is_known, true);
         let last_commit = entry.modified;
         let patient = Patient { path: &path, start, file, last, last_commit };
-        match look_at_open(&path, &self.record.log_id, is_newest)? {
+        let look = patiently(|| look_at_open(&path, &self.record.log_id, is_newest));
+        let finding = look.or_else(|error| {
+            if is_unreadable(&error) { Ok(Finding::Damaged { what: with_cause(&error) }) } else { Err(error) }
+        })?;
+        match finding {
             Finding::Whole { last } => {
                 self.found.last_stored = self.found.last_stored.max(last);
                 adopt_points(self.state, self.catalogue, &path)?;
@@ -137,6 +179,7 @@ impl Survey<'_> {
             Finding::Unborn => {
                 tracing::info!(segment = %path.display(), "a segment whose making was interrupted is removed");
                 remove_database(&**self.files, &path)?;
+                self.found.has_unborn = true;
                 // The one before it goes on.
                 self.newest_is_known = false;
             }

@@ -7,7 +7,7 @@
 
 use crate::LogError;
 use crate::columns::Damage;
-use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_ROWS};
+use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_BYTES, SCAN_MAX_ROWS};
 use crate::directory::Directory;
 use crate::reader::{Reader, Readers};
 use crate::row_sum::RowSums;
@@ -222,13 +222,13 @@ impl Visit {
             }
             Plan::Walk { after, up_to } => {
                 let wrong = sealed_error("read", path);
-                let count = walk(&self.reader, filter, (*after, *up_to), rows, sums, path, into).map_err(wrong)?;
+                let has_more = walk(&self.reader, filter, (*after, *up_to), rows, sums, path, into).map_err(wrong)?;
                 match into.back() {
                     Some(last) if filter.descending => *up_to = last.seq - 1,
                     Some(last) => *after = last.seq,
                     None => {}
                 }
-                Ok(count == rows)
+                Ok(has_more)
             }
         }
     }
@@ -244,16 +244,18 @@ impl Picked {
     }
 
     fn fetch(&mut self, rows: usize, path: &Arc<Path>, into: &mut VecDeque<StoredRow>) -> Result<(), Damage> {
-        let to = self.order.len().min(self.fetched + rows);
-        for row in &self.order[self.fetched..to] {
-            into.push_back(stored_of(&self.rows, *row as usize, path)?);
+        let (to, mut bytes) = (self.order.len().min(self.fetched + rows), 0);
+        while self.fetched < to && bytes < SCAN_MAX_BYTES {
+            let row = stored_of(&self.rows, self.order[self.fetched] as usize, path)?;
+            self.fetched += 1;
+            bytes += heap_bytes(&row.value);
+            into.push_back(row);
         }
-        self.fetched = to;
         Ok(())
     }
 }
 
-/// Reads some rows of an open segment between two seqs. Returns how many.
+/// Reads some rows of an open segment between two seqs, until their values are heavy. Returns whether there may be more.
 fn walk(
     reader: &Reader,
     filter: &RowFilter,
@@ -262,17 +264,21 @@ fn walk(
     sums: &mut RowSums,
     path: &Arc<Path>,
     into: &mut VecDeque<StoredRow>,
-) -> Result<usize, SealedError> {
+) -> Result<bool, SealedError> {
     let limit = i64::try_from(rows).unwrap_or(i64::MAX);
     let mut select = reader.prepare_cached(walk_sql(filter))?;
     let parameters = rusqlite::params![after, up_to, filter.time_from, filter.time_to, limit, filter.point];
     let mut found = select.query(parameters)?;
-    let mut count = 0;
-    while let Some(row) = found.next()? {
-        into.push_back(stored(row, sums, path)?);
+    let (mut count, mut bytes) = (0, 0);
+    while bytes < SCAN_MAX_BYTES
+        && let Some(row) = found.next()?
+    {
+        let row = stored(row, sums, path)?;
         count += 1;
+        bytes += heap_bytes(&row.value);
+        into.push_back(row);
     }
-    Ok(count)
+    Ok(count == rows || bytes >= SCAN_MAX_BYTES)
 }
 
 fn walk_sql(filter: &RowFilter) -> &'static str {
@@ -328,6 +334,15 @@ fn stored_of(rows: &Rows, row: usize, path: &Arc<Path>) -> Result<StoredRow, Dam
         value: rows.owned_value(row)?,
         path: Arc::clone(path),
     })
+}
+
+/// The bytes a value holds beside its own size.
+fn heap_bytes(value: &SqlValue) -> usize {
+    match value {
+        SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) => 0,
+        SqlValue::Text(text) => text.len(),
+        SqlValue::Blob(bytes) => bytes.len(),
+    }
 }
 
 fn stored(row: &Row<'_>, sums: &mut RowSums, path: &Arc<Path>) -> Result<StoredRow, SealedError> {

@@ -1,7 +1,7 @@
 //! One segment: the tables of its file, what is known of it in memory, and how long its file lives.
 
 use crate::files::{FileOps, SegmentFile, remove_database};
-use crate::sqlite::{open_append, open_live, open_sealed, sqlite_error};
+use crate::sqlite::{open_live, open_sealed, open_unborn, prepare_to_append, set, sqlite_error};
 use crate::{LogError, Point};
 use bulkhead_model::{PointId, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
@@ -253,10 +253,11 @@ impl Drop for Segment {
     }
 }
 
-/// Makes the file of a new segment and leaves it open for appending.
+/// Makes the file of a new segment and leaves it open for appending. The caller syncs the file and its folder before the
+/// first commit.
 pub(crate) fn create(path: &Path, full: bool, log_id: &str, start: Seq) -> Result<Connection, LogError> {
     let wrong = sqlite_error("create", path);
-    let mut connection = open_append(path, full).map_err(&wrong)?;
+    let mut connection = open_unborn(path).map_err(&wrong)?;
     let fill = |connection: &mut Connection| {
         let transaction = connection.transaction()?;
         transaction.execute_batch(TABLES)?;
@@ -264,7 +265,9 @@ pub(crate) fn create(path: &Path, full: bool, log_id: &str, start: Seq) -> Resul
         transaction.execute(PUT, (key::FORMAT, FORMAT))?;
         transaction.execute(PUT, (key::LOG_ID, log_id))?;
         transaction.execute(PUT, (key::START, crate::state::clamp_seq(start)))?;
-        transaction.commit()
+        transaction.commit()?;
+        set(connection, "wal_checkpoint(TRUNCATE)")?;
+        prepare_to_append(connection, full)
     };
     fill(&mut connection).map_err(&wrong)?;
     Ok(connection)

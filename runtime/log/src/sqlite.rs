@@ -24,9 +24,6 @@ const STATE_CACHE_KIB: u32 = 256;
 /// Page of an open segment and of `state.db`: a commit of one reading puts a page or two into the WAL, and what the device
 /// writes is those, rounded up to its own pages.
 pub(crate) const PAGE_BYTES: u32 = 1024;
-/// Pages of the WAL after which its content is moved into the database: 4 MiB. A larger WAL would save no writing (a
-/// page is full long before), only make the pause of a checkpoint on slow flash longer.
-const WAL_CHECKPOINT_PAGES: u32 = 4 * 1024 * 1024 / PAGE_BYTES;
 /// A WAL that grew beyond this is cut back after its checkpoint.
 const WAL_MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// How long one connection waits for another's lock in `state.db`.
@@ -38,6 +35,12 @@ pub(crate) fn assert_version() -> Result<(), LogError> {
         return Err(LogError::SqliteTooOld { found: rusqlite::version(), expected: SQLITE_MIN.1 });
     }
     Ok(())
+}
+
+/// The version of the SQLite that is linked.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
 }
 
 /// Makes a [`LogError::Sqlite`] of a SQLite error.
@@ -55,7 +58,8 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     crate::state_sum::register(&connection)?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
     set(&connection, &format!("cache_size = -{STATE_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(&connection, "wal_autocheckpoint = 0")?;
     set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
     Ok(connection)
 }
@@ -65,11 +69,26 @@ pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connectio
     let connection = Connection::open(path)?;
     set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
-    set(&connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
-    set(&connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
-    set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
+    prepare_to_append(&connection, full)?;
     Ok(connection)
+}
+
+/// A segment that is being made: nothing is synced until it is whole, because it counts only then.
+pub(crate) fn open_unborn(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
+    set(&connection, "synchronous = OFF")?;
+    set(&connection, "journal_mode = WAL")?;
+    Ok(connection)
+}
+
+/// Has the commits of a connection synced in full, or left to the operating system.
+pub(crate) fn prepare_to_append(connection: &Connection, full: bool) -> rusqlite::Result<()> {
+    set(connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
+    set(connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(connection, "wal_autocheckpoint = 0")?;
+    set(connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))
 }
 
 /// An open segment to read while it is appended to.

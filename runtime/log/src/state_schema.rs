@@ -1,4 +1,4 @@
-//! The tables of `state.db`.
+//! The tables of `state.db`; those of the dead letters are in the module `letters`.
 
 use crate::state_sum::sum_column;
 use rusqlite::{Connection, OptionalExtension};
@@ -24,12 +24,6 @@ CREATE TABLE in_flight(
   route TEXT PRIMARY KEY, revision TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, ",
     sum_column!("route, revision, first, last"),
     ") WITHOUT ROWID;
-CREATE TABLE dead_letters(
-  id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, seq INTEGER NOT NULL, point INTEGER NOT NULL,
-  code TEXT NOT NULL, message TEXT NOT NULL, time INTEGER NOT NULL, ",
-    sum_column!("id, route, seq, point, code, message, time"),
-    ");
-CREATE INDEX dead_letters_by_route ON dead_letters(route, id);
 CREATE TABLE adapter_state(
   connection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, ",
     sum_column!("connection, key, value"),
@@ -68,6 +62,7 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
         transaction.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'log'", [], |row| row.get(0))?;
     if !exists {
         transaction.execute_batch(SCHEMA)?;
+        transaction.execute_batch(crate::letters::SCHEMA)?;
         let mut insert = transaction.prepare("INSERT INTO log(key, value) VALUES (?1, ?2)")?;
         insert.execute((key::FORMAT, FORMAT))?;
         insert.execute((key::LOG_ID, new_id))?;
@@ -81,7 +76,8 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
     Ok(record)
 }
 
-fn read_record(connection: &Connection) -> rusqlite::Result<LogRecord> {
+/// What a `state.db` says of its log.
+pub(crate) fn read_record(connection: &Connection) -> rusqlite::Result<LogRecord> {
     let mut select = connection.prepare("SELECT value FROM log WHERE key = ?1")?;
     Ok(LogRecord {
         format: select.query_row([key::FORMAT], |row| row.get(0))?,

@@ -21,12 +21,28 @@ pub struct LogStats {
     pub segments_unsealed: usize,
     /// Sealings that failed since it was opened; they are tried again.
     pub sealings_failed: u64,
-    /// Segments dropped by retention since it was opened.
+    /// Segments dropped since it was opened, for their age or for room.
     pub segments_dropped: u64,
     /// Rows taken out of sealed segments since it was opened, because their connections keep them for a shorter time.
     pub rows_expired: u64,
+    /// Rows in them.
+    pub rows_dropped: u64,
+    /// Segments given up for writing since it was opened, because their medium failed.
+    pub segments_abandoned: u64,
+    /// Appends refused since it was opened because there was no room.
+    pub refused_when_full: u64,
+    /// The longest that starting a segment or dropping one has kept the writer from committing since it was opened.
+    pub longest_pause: Duration,
     /// Bytes of all segments, WAL files included.
     pub bytes_on_disk: u64,
+    /// Bytes of all files in the log's folder.
+    pub bytes_of_files: u64,
+    /// The most it may take; none: what the disk has.
+    pub max_bytes: Option<u64>,
+    /// Free bytes on its disk.
+    pub disk_free_bytes: u64,
+    /// Whether the reserve is there; false after a full disk, until there is room.
+    pub has_reserve: bool,
     /// The lowest seq that may still be read; 1 in a new log.
     pub first_available: Seq,
     /// The last committed seq; 0 in a new log.
@@ -63,12 +79,21 @@ pub(crate) struct Counters {
     pub(crate) segments_dropped: AtomicU64,
     pub(crate) rows_expired: AtomicU64,
     pub(crate) files_damaged: AtomicU64,
+    pub(crate) rows_dropped: AtomicU64,
+    pub(crate) segments_abandoned: AtomicU64,
+    pub(crate) refused_when_full: AtomicU64,
+    pub(crate) longest_pause_ns: AtomicU64,
     pub(crate) gaps: AtomicU64,
     pub(crate) gap_rows: AtomicU64,
     pub(crate) gaps_of_unknown_rows: AtomicU64,
 }
 
 impl Counters {
+    /// Notes that the writer could not commit for so long.
+    pub(crate) fn note_pause(&self, pause: Duration) {
+        self.longest_pause_ns.fetch_max(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// Counts gaps that have been recorded.
     pub(crate) fn count_gaps(&self, gaps: &[crate::Gap]) {
         for gap in gaps {

@@ -248,7 +248,7 @@ async fn state_that_is_damaged_in_operation_is_mended_without_losing_what_memory
         let file = std::fs::File::options().write(true).open(&path).unwrap();
         std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xa5; length], 0).unwrap();
     }
-    assert!(log.dead_letters(None, 10).is_err(), "the first to meet the damage is told");
+    assert!(log.in_flight("r").is_err(), "the first to meet the damage is told");
     assert_eq!(set_aside(dir.path()).len(), 2, "the file and its WAL");
     log.set_cursor("r", 5).unwrap();
     assert_eq!(log.cursor("r").unwrap(), Some(5));

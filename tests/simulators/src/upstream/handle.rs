@@ -145,6 +145,12 @@ impl Upstream {
         }
     }
 
+    /// What it accepted since this was last asked, in order, as far as it is kept; figures and entities stay.
+    #[must_use]
+    pub fn take_accepted(&self) -> Vec<Accepted> {
+        self.shared.state.lock().store.take_accepted()
+    }
+
     /// Forgets the list of what was accepted; figures and entities stay.
     pub fn forget_accepted(&self) {
         self.shared.state.lock().store.forget_accepted();

@@ -109,6 +109,10 @@ impl Store {
         self.accepted_total
     }
 
+    pub(crate) fn take_accepted(&mut self) -> Vec<Accepted> {
+        std::mem::take(&mut self.accepted).into()
+    }
+
     pub(crate) fn forget_accepted(&mut self) {
         self.accepted.clear();
     }
