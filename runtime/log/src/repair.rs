@@ -2,7 +2,7 @@
 //! one is salvaged at once; older ones wait for the sealer's thread, so that a large log serves soon.
 
 use crate::damage::is_damage;
-use crate::examine::{Finding, look_at_open, look_at_sealed, look_at_state, with_cause};
+use crate::examine::{Finding, is_torn_unborn, look_at_open, look_at_sealed, look_at_state, with_cause};
 use crate::files::{FileEntry, FileOps, SegmentFile, remove_database};
 use crate::gaps::recorded_between;
 use crate::open::{Place, new_id};
@@ -170,6 +170,13 @@ impl Survey<'_> {
         let finding = look.or_else(|error| {
             if is_unreadable(&error) { Ok(Finding::Damaged { what: with_cause(&error) }) } else { Err(error) }
         })?;
+        let finding = match finding {
+            // After a close in order its newest segment was whole.
+            Finding::Damaged { .. } if is_newest && self.record.closed_at.is_none() && is_torn_unborn(&path) => {
+                Finding::Unborn
+            }
+            other => other,
+        };
         match finding {
             Finding::Whole { last } => {
                 self.found.last_stored = self.found.last_stored.max(last);
