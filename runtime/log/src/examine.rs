@@ -138,13 +138,11 @@ pub(crate) fn damage_in_open(connection: &Connection) -> rusqlite::Result<Option
 /// Bytes that a segment without rows does not exceed, its tables made.
 const UNBORN_MAX_BYTES: u64 = 64 * 1024;
 
-/// Whether a file that looks damaged is a segment whose making a power cut tore: small, nothing committed to its WAL, and not
-/// one row in it.
+/// Whether a file that looks damaged is a segment whose making a power cut tore: small, and not one row in it or its WAL.
 pub(crate) fn is_torn_unborn(path: &Path) -> bool {
     let is_small = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= UNBORN_MAX_BYTES);
-    let has_commits = Wal::read(&with_suffix(path, "-wal")).map_or(true, |wal| wal.has_commits());
     let stop_at_a_row = carve_rows(path, &mut RowSums::default(), &(0..=i64::MAX), |_| Err(LogError::Closed));
-    is_small && !has_commits && stop_at_a_row.is_ok()
+    is_small && stop_at_a_row.is_ok()
 }
 
 /// Looks at a sealed segment without reading it: its header, and that it has the length its header says. None: nothing is
