@@ -66,16 +66,17 @@ pub(crate) const BACKUP_CHECK_ROWS: u64 = 20_000;
 pub(crate) const BACKUP_MANIFEST_MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// The reserve unless the config says otherwise.
 const RESERVE_DEFAULT_BYTES: u64 = 4 * 1024 * 1024;
-/// Page of an open segment and of `state.db`: a commit of one reading puts a page or two into the WAL, and what the device
-/// writes is those, rounded up to its own pages.
-pub(crate) const PAGE_BYTES: i64 = 1024;
 /// Pages of a segment's WAL after which its content is moved into the segment: 4 MiB. A larger WAL would save no writing (a
 /// page is full long before), only make the pause of a checkpoint on slow flash longer.
-pub(crate) const CHECKPOINT_PAGES: i64 = 4 * 1024 * 1024 / PAGE_BYTES;
+pub(crate) const CHECKPOINT_PAGES: i64 = 4 * 1024 * 1024 / crate::sqlite::PAGE_BYTES as i64;
 /// Gaps kept in `state.db`; beyond it the oldest goes.
 pub(crate) const GAPS_MAX: u64 = 10_000;
 /// Routes that a gap names.
 pub const GAP_ROUTES_MAX: usize = 100;
+/// Bytes of sealed segments read a second when they are verified after a start.
+pub(crate) const VERIFY_BYTES_PER_S: u64 = 2 * 1024 * 1024;
+/// Longest rest between two segments then.
+pub(crate) const VERIFY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Points of one connection; a connection that declares more gets [`LogError::TooManyPoints`].
 pub const POINTS_MAX_PER_CONNECTION: usize = 20_000;
 /// Keys in an adapter's memory.

@@ -28,7 +28,9 @@
 //! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, gaps, adapters' memory |
 //! | `seg-<start>.open.db` | a segment that is appended to, or waits to be sealed: rows by `seq`, no index, WAL |
 //! | `seg-<start>-<last>.db` | a sealed segment: compressed blocks, read as immutable, at most replaced whole |
-//! | `….tmp` | a segment being sealed or written anew; a leftover is removed at open |
+//! | `….tmp` | a segment being sealed, salvaged or written anew, a `state.db` being rebuilt; a leftover is removed at open |
+//! | `state.db.salvaged` | a rebuilt `state.db` that is whole; the next open puts it in place |
+//! | `damaged/` | damaged files that were set aside, named by the moment |
 //!
 //! `<start>` and `<last>` are 20 decimal digits; `<start>` is the lowest seq the segment may hold. All but `lock` are SQLite
 //! databases. `state.db`'s tables are in the module `state_schema`. A segment, format 2, has these:
@@ -94,6 +96,9 @@
 //!   described in it or in a segment before it that is still there.
 //! * What retention has dropped is never passed over in silence: [`Log::read`] answers [`LogError::Gone`]; what a
 //!   connection's own retention has taken out of a segment that stays, [`Log::expired`] tells.
+//! * Every row of an open segment, every block of a sealed one and every row of `state.db` has a checksum; a row whose
+//!   checksum does not hold is never shown.
+//! * No damage of a file keeps the log from opening. What is lost by it is recorded as [`Gap`]s.
 //!
 //! # At open
 //!
@@ -115,6 +120,20 @@
 //! | `retention_…` | disk | |
 //! | `retention_of_connections` | | each segment is written once more, when its newest row is so old |
 //!
+//! # Damage
+//!
+//! | what is damaged | found | what is done |
+//! | --- | --- | --- |
+//! | `state.db`, its WAL | at open: WAL, structure, indexes and sums; in operation: when SQLite says so | rebuilt from what holds of it, the segments, and memory; the log's id stays; seqs go on a block behind all that are known |
+//! | the newest open segment, its WAL | at open: WAL, structure, each row | before `open` returns, the rows that hold are put into a sealed segment |
+//! | another open segment | at open: WAL, header; when it is sealed: structure, each row | by the sealer's thread; until then reading it answers [`LogError::Damaged`] |
+//! | a sealed segment | at open: header and length; whenever a block is read; once after each start, slowly | by the sealer's thread, block by block |
+//! | a segment of another log | as above | set aside whole |
+//!
+//! The damaged file gets a second name in `damaged/`, the gaps are recorded, the replacement is renamed into place, and only
+//! then the first name goes: a power cut between two steps loses nothing more. A WAL is damaged where a frame does not hold
+//! and behind it a commit ends and another follows; where only the last commit does not hold, a power cut tore it, and nobody
+//! was told of it.
 //! # Backup
 //!
 //! [`Log::backup_to`] copies the log while it is written to; [`restore`] makes a folder of a copy, under a new log id. See
@@ -122,7 +141,8 @@
 //!
 //! # Threads
 //!
-//! One writer (group commit), one sealer (seals, applies retention). Readers use their own connections. Functions that
+//! One writer (group commit), one sealer (seals, salvages, applies retention), one verifier (reads sealed segments once after
+//! the open). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
 mod appender;
@@ -130,13 +150,16 @@ mod appending;
 mod backup;
 mod batch;
 mod block;
+mod carve;
 mod catalogue;
 mod clock;
 mod columns;
 mod config;
+mod damage;
 mod delivery;
 mod directory;
 mod error;
+mod examine;
 mod expiry;
 mod files;
 mod gaps;
@@ -145,15 +168,22 @@ mod latest;
 mod letters;
 mod log;
 mod memory_tables;
+mod mend;
 mod open;
 mod pace;
+mod page;
 mod pushdown;
 mod query;
 mod reader;
 mod readings_table;
+mod rebuild;
+mod repair;
 mod reserve;
 mod retention;
+mod row_sum;
 mod rows;
+mod salvage;
+mod salvage_blocks;
 mod scan;
 mod seal;
 mod sealed;
@@ -165,8 +195,11 @@ mod space;
 mod sqlite;
 mod state;
 mod state_schema;
+mod state_sum;
 mod stats;
 mod stored;
+mod verify;
+mod wal;
 mod writer;
 mod writer_recovery;
 

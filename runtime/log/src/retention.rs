@@ -113,6 +113,7 @@ fn drop_segment(
         }
     })?;
     shared.counters.count_gaps(&gaps);
+    shared.state.note_dropped(last);
     shared.dropped_to.store(last, Ordering::Release);
     shared.segments.remove(segment.start);
     shared.readers.forget(segment.start, true);

@@ -3,6 +3,7 @@
 
 use crate::columns::Damage;
 use crate::files::{FileOps, SegmentFile, io_error, remove_database};
+use crate::row_sum::RowSums;
 use crate::sealed::{self, SealedError, SealedWriter, Totals};
 use crate::segment::{self, PUT, Summary, TABLES, key};
 use crate::sqlite::{open_sealing, set, sqlite_error, uri};
@@ -96,14 +97,7 @@ fn write_sealed(
          INSERT INTO main.points SELECT * FROM source.points",
     )?;
     let mut writer = SealedWriter::default();
-    {
-        let mut select =
-            connection.prepare("SELECT seq, point, time, status, value FROM source.readings ORDER BY seq")?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            writer.push(&connection, row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get_ref(4)?)?;
-        }
-    }
+    push_rows(&connection, &mut writer)?;
     let Some(totals) = writer.finish(&connection)? else { return Ok(None) };
     describe_missing(&connection, catalogue, &totals)?;
     describe(&connection, &totals, last_commit)?;
@@ -128,6 +122,23 @@ pub(crate) fn copy_length(connection: Connection) -> rusqlite::Result<u64> {
     let bytes = connection.query_row(length, [], |row| row.get(0).map(loaded_seq))?;
     connection.close().map_err(|(_, error)| error)?;
     Ok(bytes)
+}
+
+/// Hands the rows of the attached twin over. Each is checked: under the blocks' checksums a changed one would hold again.
+fn push_rows(connection: &Connection, writer: &mut SealedWriter) -> Result<(), SealedError> {
+    let mut sums = RowSums::default();
+    let mut select =
+        connection.prepare("SELECT seq, point, time, status, value, sum FROM source.readings ORDER BY seq")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, point, time, status) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let value = row.get_ref(4)?;
+        if sums.of(seq, point, time, status, value) != row.get::<_, i32>(5)? {
+            return Err(Damage(format!("the reading with seq {seq} is not what was written")).into());
+        }
+        writer.push(connection, seq, point, time, status, value)?;
+    }
+    Ok(())
 }
 
 /// Writes down what the rows come to, and forgets the points that have none.
@@ -177,7 +188,10 @@ mod tests {
                     [point],
                 )
                 .unwrap();
-            connection.execute("INSERT INTO readings VALUES (?1, ?2, ?3, 0, 1.5)", (seq, point, time)).unwrap();
+            let sum = RowSums::default().of(*seq, *point, *time, 0, rusqlite::types::ValueRef::Real(1.5));
+            connection
+                .execute("INSERT INTO readings VALUES (?1, ?2, ?3, 0, 1.5, ?4)", (seq, point, time, sum))
+                .unwrap();
         }
         path
     }

@@ -269,7 +269,8 @@ pub(crate) fn read_slice(
     Ok(rows)
 }
 
-fn read_times(info: &SliceInfo, mut bytes: &[u8], reader: &mut ColumnReader) -> Result<Vec<i64>, Damage> {
+/// The times of a slice's table, if its checksum holds.
+pub(crate) fn read_times(info: &SliceInfo, mut bytes: &[u8], reader: &mut ColumnReader) -> Result<Vec<i64>, Damage> {
     if info.checksum(bytes) != info.crc {
         return Err(Damage::of(format!("the times of seqs {} to {} have changed", info.first, info.last)));
     }

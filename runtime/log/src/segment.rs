@@ -20,10 +20,12 @@ CREATE TABLE points(
   id INTEGER PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, unit TEXT,
   description TEXT);
 ";
-/// The table of an open segment's rows; those of a sealed one are in [`crate::sealed`].
-const READINGS: &str = "
+/// The table of an open segment's rows, each with the sum of [`crate::row_sum`]; those of a sealed one are in
+/// [`crate::sealed`].
+pub(crate) const READINGS: &str = "
 CREATE TABLE readings(
-  seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value);
+  seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value,
+  sum INTEGER NOT NULL);
 ";
 /// Stores one pair of the table `segment`.
 pub(crate) const PUT: &str = "INSERT OR REPLACE INTO segment(key, value) VALUES (?1, ?2)";
@@ -133,6 +135,8 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) knowledge: Knowledge,
     retired: AtomicBool,
+    /// It is known to be damaged and waits for its salvage: nobody may open it, because SQLite would cut its WAL.
+    suspect: AtomicBool,
     /// Another file has its name now: nobody may go on with a connection to this one.
     superseded: AtomicBool,
     /// Connections known to have no rows in it.
@@ -153,8 +157,16 @@ impl Segment {
     }
 
     fn with(start: Seq, path: PathBuf, knowledge: Knowledge, files: Arc<dyn FileOps>) -> Self {
-        let (retired, superseded) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { start, path, knowledge, retired, superseded, gone: Mutex::default(), files }
+        Self {
+            start,
+            path,
+            knowledge,
+            retired: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
+            superseded: AtomicBool::new(false),
+            gone: Mutex::default(),
+            files,
+        }
     }
 
     /// A segment that is appended to.
@@ -167,6 +179,14 @@ impl Segment {
     /// Whether it is sealed.
     pub(crate) fn is_sealed(&self) -> bool {
         matches!(self.knowledge, Knowledge::Sealed { .. })
+    }
+
+    /// What its file is.
+    pub(crate) fn file(&self) -> SegmentFile {
+        match self.knowledge {
+            Knowledge::Sealed { last, .. } => SegmentFile::Sealed { start: self.start, last },
+            _ => SegmentFile::Open { start: self.start },
+        }
     }
 
     /// Its last seq, if it is sealed.
@@ -202,8 +222,21 @@ impl Segment {
         self.gone.lock().clone()
     }
 
+    /// It is damaged. True when nobody knew that yet.
+    pub(crate) fn suspect(&self) -> bool {
+        !self.suspect.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether it is known to be damaged.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::SeqCst)
+    }
+
     /// Opens it for reading.
     pub(crate) fn connect(&self) -> Result<Connection, LogError> {
+        if self.is_suspect() {
+            return Err(LogError::Damaged { path: self.path.clone(), what: "its salvage is under way".to_owned() });
+        }
         let opened = if self.is_sealed() { open_sealed(&self.path) } else { open_live(&self.path) };
         opened.map_err(sqlite_error("open", &self.path))
     }

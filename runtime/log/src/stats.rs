@@ -56,6 +56,10 @@ pub struct LogStats {
     /// The seqs skipped at open after an unclean end: first and last. They may have been given to readings whose commit
     /// never finished; nobody was told of them.
     pub skipped_at_open: Option<(Seq, Seq)>,
+    /// Damaged files set aside since the log was opened, those found at its opening included.
+    pub files_damaged: u64,
+    /// Bytes of damaged files that are kept in the folder `damaged`.
+    pub bytes_set_aside: u64,
     /// Gaps recorded since the log was opened, those of the opening included.
     pub gaps: u64,
     /// Rows of these gaps, as far as their number is known.
@@ -73,6 +77,7 @@ pub(crate) struct Counters {
     pub(crate) last_commit_ns: AtomicU64,
     pub(crate) sealings_failed: AtomicU64,
     pub(crate) segments_dropped: AtomicU64,
+    pub(crate) files_damaged: AtomicU64,
     pub(crate) rows_dropped: AtomicU64,
     pub(crate) rows_expired: AtomicU64,
     pub(crate) segments_abandoned: AtomicU64,

@@ -57,6 +57,8 @@ pub(crate) struct Sealer {
     pub(crate) jobs: SyncSender<Job>,
     pub(crate) ending: Arc<AtomicBool>,
     pub(crate) thread: JoinHandle<()>,
+    /// Reads the sealed segments once and slowly; ends with the sealer.
+    pub(crate) verifier: JoinHandle<()>,
 }
 
 /// The writer.
@@ -329,7 +331,9 @@ impl Writer {
         let config = &self.shared.config;
         let Some(open) = &self.open else { return };
         let is_large = open.rows > 0 && self.space.open_is_large(config.max_bytes);
-        if is_large || is_due(open.rows, open.first_commit, now, config.segment_max_rows, config.segment_max_age_s) {
+        // A damaged one is closed, so that it can be salvaged.
+        let is_due = is_due(open.rows, open.first_commit, now, config.segment_max_rows, config.segment_max_age_s);
+        if is_large || is_due || open.segment.is_suspect() {
             self.rotate();
         }
     }
@@ -384,7 +388,12 @@ impl Writer {
         let checkpointed = open.as_ref().map_or(Ok(()), Appending::finish);
         drop(open);
         sealer.ending.store(true, Ordering::Release);
+        shared.readers.reports_to_nobody();
         drop(sealer.jobs);
+        sealer.verifier.thread().unpark();
+        if sealer.verifier.join().is_err() {
+            tracing::error!("the verifier's thread panicked");
+        }
         if sealer.thread.join().is_err() {
             tracing::error!("the sealer's thread panicked");
         }
