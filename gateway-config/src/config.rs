@@ -224,6 +224,9 @@ pub struct Log {
     /// Longest time a reading waits for its commit, in milliseconds.
     #[schemars(range(min = 1, max = 10_000))]
     pub commit_max_ms: u32,
+    /// The same for a few readings that nobody seems to wait for, in milliseconds.
+    #[schemars(range(max = 10_000))]
+    pub commit_quiet_max_ms: u32,
     /// Most rows in one commit.
     #[schemars(range(min = 1, max = 100_000))]
     pub commit_max_rows: u32,
@@ -251,6 +254,7 @@ impl Default for Log {
         Self {
             durability: Durability::Full,
             commit_max_ms: 20,
+            commit_quiet_max_ms: 750,
             commit_max_rows: 10_000,
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,

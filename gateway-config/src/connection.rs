@@ -35,6 +35,10 @@ pub struct Connection {
     /// the log drops.
     #[serde(default)]
     pub when_full: Option<WhenFull>,
+    /// Its readings older than this many seconds are deleted, a segment at a time; absent: `log.retention_max_age_s`.
+    #[serde(default)]
+    #[schemars(range(min = 60, max = 3_153_600_000_u64))]
+    pub retention_max_age_s: Option<u64>,
     /// Poll groups by name, each with an interval of its own.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]

@@ -24,6 +24,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::step("build the gateway and the measurements in release mode", || {
         let mut cargo = process::host_cargo(&repository::root());
         cargo.args(["build", "--release", "--package", "bulkhead", "--package", "bulkhead-tests"]);
+        cargo.args(["--package", "bulkhead-log", "--example", "log_bench"]);
         process::run(cargo.args(["--bin", "bulkhead", "--bin", "bulkhead-bench"]))
     })?;
     let built = repository::host_target()?.join("release");

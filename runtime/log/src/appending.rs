@@ -3,12 +3,13 @@
 use crate::batch::Batch;
 use crate::config::CHECKPOINT_PAGES;
 use crate::files::{io_error, remove_database};
+use crate::row_sum::RowSums;
 use crate::sealer::Closed;
 use crate::segment::{self, Knowledge, Live, PUT, Segment, key};
 use crate::shared::Shared;
 use crate::sqlite::{set, sqlite_error};
 use crate::state::{clamp_seq, loaded_seq};
-use crate::stored::to_sql;
+use crate::stored::{to_sql, value_ref};
 use crate::{Durability, LogError, Point, clock};
 use bulkhead_model::{Seq, Timestamp};
 use rusqlite::Connection;
@@ -57,15 +58,21 @@ impl Appending {
         let wrong = sqlite_error("append to", &self.segment.path);
         let mut insert = self
             .connection
-            .prepare_cached("INSERT INTO readings(seq, point, time, status, value) VALUES (?1, ?2, ?3, ?4, ?5)")
+            .prepare_cached(
+                "INSERT INTO readings(seq, point, time, status, value, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )
             .map_err(&wrong)?;
+        let mut sums = RowSums::default();
         for (seq, reading) in (batch.first..).zip(&batch.readings) {
-            let mut bind = || {
-                insert.raw_bind_parameter(1, clamp_seq(seq))?;
+            let (seq, value) = (clamp_seq(seq), to_sql(reading.value.as_ref()));
+            let sum = sums.of(seq, reading.point.0, reading.time.0, reading.status.0, value_ref(&value));
+            let bind = || {
+                insert.raw_bind_parameter(1, seq)?;
                 insert.raw_bind_parameter(2, reading.point.0)?;
                 insert.raw_bind_parameter(3, reading.time.0)?;
                 insert.raw_bind_parameter(4, reading.status.0)?;
-                insert.raw_bind_parameter(5, to_sql(reading.value.as_ref()))?;
+                insert.raw_bind_parameter(5, value)?;
+                insert.raw_bind_parameter(6, sum)?;
                 insert.raw_execute()
             };
             bind().map_err(&wrong)?;

@@ -2,6 +2,7 @@
 
 use crate::files::{FileOps, SystemFiles};
 use crate::{Log, LogError, WhenFull};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,11 +68,15 @@ pub(crate) const BACKUP_MANIFEST_MAX_BYTES: u64 = 64 * 1024 * 1024;
 const RESERVE_DEFAULT_BYTES: u64 = 4 * 1024 * 1024;
 /// Pages of a segment's WAL after which its content is moved into the segment: 4 MiB. A larger WAL would save no writing (a
 /// page is full long before), only make the pause of a checkpoint on slow flash longer.
-pub(crate) const CHECKPOINT_PAGES: i64 = 1024;
+pub(crate) const CHECKPOINT_PAGES: i64 = 4 * 1024 * 1024 / crate::sqlite::PAGE_BYTES as i64;
 /// Gaps kept in `state.db`; beyond it the oldest goes.
 pub(crate) const GAPS_MAX: u64 = 10_000;
 /// Routes that a gap names.
 pub const GAP_ROUTES_MAX: usize = 100;
+/// Bytes of sealed segments read a second when they are verified after a start.
+pub(crate) const VERIFY_BYTES_PER_S: u64 = 2 * 1024 * 1024;
+/// Longest rest between two segments then.
+pub(crate) const VERIFY_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Points of one connection; a connection that declares more gets [`LogError::TooManyPoints`].
 pub const POINTS_MAX_PER_CONNECTION: usize = 20_000;
 /// Keys in an adapter's memory.
@@ -99,8 +104,12 @@ pub struct LogConfig {
     pub dir: PathBuf,
     /// When a commit counts as done.
     pub durability: Durability,
-    /// Longest time in milliseconds that an append waits for others to share its commit.
+    /// Longest time in milliseconds that an append waits for others to share its commit, when there are many readings
+    /// or somebody seems to wait for them.
     pub commit_max_ms: u32,
+    /// The same for a few readings (up to 15) that follow others while nobody seems to wait for them: each commit has
+    /// the device write some 4 KiB, however small. Less than `commit_max_ms` counts as that.
+    pub commit_quiet_max_ms: u32,
     /// Rows at which a commit waits no longer. A batch is never split, so a commit may have more.
     pub commit_max_rows: u32,
     /// Rows at which a segment is closed and sealed.
@@ -109,6 +118,9 @@ pub struct LogConfig {
     pub segment_max_age_s: u32,
     /// Sealed segments whose newest commit is older than this many seconds are dropped. None: no bound.
     pub retention_max_age_s: Option<u64>,
+    /// Seconds that connections keep their own readings, where that is shorter, by name: when the newest commit of a
+    /// sealed segment is older, the segment is written anew without their rows.
+    pub retention_of_connections: BTreeMap<String, u64>,
     /// The quota: most bytes of all files in the folder, copies being sealed and the reserve included. None: what the disk
     /// has. Small quotas make small segments: an open one is closed at a sixteenth of the room there is.
     pub max_bytes: Option<u64>,
@@ -121,7 +133,8 @@ pub struct LogConfig {
 }
 
 impl LogConfig {
-    /// The defaults: full durability; commits after 20 ms or 10,000 rows; segments of 500,000 rows or a day; no
+    /// The defaults: full durability; commits after 20 ms or 10,000 rows, of a few readings
+    /// after 750 ms; segments of 500,000 rows or a day; no
     /// retention by age, no quota but the disk, where the oldest segment makes room; a reserve of 4 MiB.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
@@ -129,6 +142,7 @@ impl LogConfig {
             dir: dir.into(),
             durability: Durability::Full,
             commit_max_ms: 20,
+            commit_quiet_max_ms: 750,
             commit_max_rows: 10_000,
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,
@@ -136,6 +150,7 @@ impl LogConfig {
             max_bytes: None,
             reserve_bytes: RESERVE_DEFAULT_BYTES,
             when_full: WhenFull::DropOldest,
+            retention_of_connections: BTreeMap::new(),
         }
     }
 

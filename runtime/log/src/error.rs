@@ -45,11 +45,13 @@ pub enum LogError {
         /// The log's folder.
         dir: PathBuf,
     },
-    /// There are segments, but no `state.db` beside them.
-    #[error("there are segments in {} but no state.db: restore it from the backup the segments came from", dir.display())]
-    StateMissing {
-        /// The log's folder.
-        dir: PathBuf,
+    /// A file is damaged. It is being set aside and salvaged; the call may succeed when that is done.
+    #[error("{} is damaged ({what}): it is set aside and what can be read of it is salvaged", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What shows it.
+        what: String,
     },
     /// A file is of a format this version does not know, or lacks what it must have.
     #[error("{} is not a file this version can read: {what}", path.display())]
@@ -192,7 +194,12 @@ impl LogError {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Io { .. } | Self::Sqlite { .. } | Self::Full { .. } | Self::Behind | Self::QueriesBusy { .. }
+            Self::Io { .. }
+                | Self::Sqlite { .. }
+                | Self::Damaged { .. }
+                | Self::Full { .. }
+                | Self::Behind
+                | Self::QueriesBusy { .. }
         )
     }
 

@@ -42,6 +42,21 @@ pub trait FileOps: Send + Sync + std::fmt::Debug {
     /// What the operating system reports.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name; where the file system has no such thing, a copy of it that is on the medium.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match fs::hard_link(from, to) {
+            Err(error) if !from.exists() || to.exists() || error.kind() == io::ErrorKind::StorageFull => Err(error),
+            Err(_) => {
+                fs::copy(from, to)?;
+                fs::File::open(to)?.sync_all()
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     /// Removes a file.
     ///
     /// # Errors
@@ -202,6 +217,14 @@ impl SegmentFile {
         match self {
             Self::Open { start } => Some(format!("seg-{start:020}.open.db")),
             Self::Sealed { start, last } => Some(format!("seg-{start:020}-{last:020}.db")),
+            Self::Unfinished => None,
+        }
+    }
+
+    /// The lowest seq it may hold; none of an unfinished one.
+    pub(crate) fn start(self) -> Option<Seq> {
+        match self {
+            Self::Open { start } | Self::Sealed { start, .. } => Some(start),
             Self::Unfinished => None,
         }
     }

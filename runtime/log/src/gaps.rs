@@ -4,16 +4,21 @@
 use crate::LogError;
 use crate::config::GAPS_MAX;
 use crate::state::{State, clamp_seq, loaded_seq};
+use crate::state_sum::sum_column;
 use bulkhead_model::{Seq, Timestamp};
 use rusqlite::{Connection, Row, Transaction};
 use std::fmt;
 
 /// The table. Made at each open where it is missing.
-pub(crate) const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = concat!(
+    "
 CREATE TABLE IF NOT EXISTS gaps(
   id INTEGER PRIMARY KEY AUTOINCREMENT, first INTEGER NOT NULL, last INTEGER NOT NULL, rows INTEGER,
-  reason TEXT NOT NULL, connection TEXT, routes TEXT NOT NULL, time INTEGER NOT NULL);
-";
+  reason TEXT NOT NULL, connection TEXT, routes TEXT NOT NULL, time INTEGER NOT NULL, ",
+    sum_column!("id, first, last, rows, reason, connection, routes, time"),
+    ");
+"
+);
 /// What stands between two names of routes in a column; no name has it.
 const BETWEEN_NAMES: char = '\n';
 
@@ -138,6 +143,20 @@ fn read_gaps(connection: &Connection, after_id: i64, limit: i64) -> rusqlite::Re
             "SELECT id, first, last, rows, reason, connection, routes, time FROM gaps WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?
         .query_map((after_id, limit), gap_of)?
+        .collect()
+}
+
+/// The spans of seqs that are recorded as gaps and touch a span, by rising seq.
+pub(crate) fn recorded_between(connection: &Connection, first: Seq, last: Seq) -> rusqlite::Result<Vec<(Seq, Seq)>> {
+    // Readings that were refused or given up before they had a seq name the last one committed: that one is there.
+    let never_had_seqs = [GapReason::Refused.code(), GapReason::CommitFailed.code()];
+    connection
+        .prepare_cached(
+            "SELECT first, last FROM gaps WHERE first <= ?2 AND last >= ?1 AND reason NOT IN (?3, ?4) ORDER BY first",
+        )?
+        .query_map((clamp_seq(first), clamp_seq(last), never_had_seqs[0], never_had_seqs[1]), |row| {
+            Ok((loaded_seq(row.get(0)?), loaded_seq(row.get(1)?)))
+        })?
         .collect()
 }
 

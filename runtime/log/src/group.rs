@@ -6,6 +6,8 @@
 //! into it and synced, and looks whether it is whole.
 
 use crate::LogError;
+use crate::damage::is_damage;
+use crate::mend::Mender;
 use crate::reserve::Reserve;
 use crate::sqlite::{set, sqlite_error};
 use parking_lot::Mutex;
@@ -30,6 +32,7 @@ pub(crate) struct GroupedDatabase {
     /// None after a failure of the medium, until it could be opened again.
     connection: Mutex<Option<Connection>>,
     waiting: Mutex<Vec<Waiting>>,
+    mender: OnceLock<Mender>,
     open: fn(&Path) -> rusqlite::Result<Connection>,
     reserve: Arc<Reserve>,
 }
@@ -42,7 +45,30 @@ impl GroupedDatabase {
         open: fn(&Path) -> rusqlite::Result<Connection>,
         reserve: Arc<Reserve>,
     ) -> Self {
-        Self { path, connection: Mutex::new(Some(connection)), waiting: Mutex::new(Vec::new()), open, reserve }
+        Self {
+            path,
+            connection: Mutex::new(Some(connection)),
+            waiting: Mutex::new(Vec::new()),
+            mender: OnceLock::new(),
+            open,
+            reserve,
+        }
+    }
+
+    /// Has the database mended when it is found damaged.
+    pub(crate) fn mended_by(&self, mender: Mender) {
+        // Set once, at the opening.
+        let _ = self.mender.set(mender);
+    }
+
+    /// Mends the database if an error says that it is damaged. The error is the caller's all the same.
+    fn mend_after(&self, error: &LogError, connection: &mut Option<Connection>) {
+        if is_damage(error)
+            && let Some(mender) = self.mender.get()
+            && let Err(error) = mender.mend(connection)
+        {
+            tracing::error!(%error, "state.db is damaged and could not be mended; it is tried again");
+        }
     }
 
     /// Carries out a write and returns when it is durable. Writes of one transaction share their fate; a write may be
@@ -57,6 +83,9 @@ impl GroupedDatabase {
         if outcome.get().is_none() {
             let group = std::mem::take(&mut *self.waiting.lock());
             let result = self.commit_group(&mut connection, &group);
+            if let Err(error) = &result {
+                self.mend_after(error, &mut connection);
+            }
             for waiting in group {
                 // Nobody else sets it: the write was in this group alone.
                 let _ = waiting.outcome.set(result.clone());
@@ -69,7 +98,11 @@ impl GroupedDatabase {
     /// Reads. Waits while a group is being committed.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LogError> {
         let mut connection = self.connection.lock();
-        read(self.opened(&mut connection)?).map_err(sqlite_error("read", &self.path))
+        let result = self.opened(&mut connection).and_then(|open| read(open).map_err(sqlite_error("read", &self.path)));
+        if let Err(error) = &result {
+            self.mend_after(error, &mut connection);
+        }
+        result
     }
 
     fn commit_group(&self, connection: &mut Option<Connection>, group: &[Waiting]) -> Result<(), LogError> {

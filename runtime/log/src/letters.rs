@@ -7,21 +7,31 @@ use crate::Row;
 use crate::config::{DEAD_LETTERS_MAX_BYTES, DEAD_LETTERS_MAX_PER_ORIGIN};
 use crate::delivery::{DeadLetter, LetterCount, LetterError, LetterItem, LostFrame, Origin, RefusedReading};
 use crate::state::{clamp_seq, loaded_seq};
+use crate::state_sum::sum_column;
 use crate::stored::{from_sql, to_sql};
 use bulkhead_model::{Kind, PointId, Reading, Status, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, Transaction};
 
 /// The tables.
-pub(crate) const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = concat!(
+    "
 CREATE TABLE dead_letters(
   id INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, origin TEXT NOT NULL,
   seq INTEGER, point INTEGER, time INTEGER NOT NULL, status INTEGER, value_kind INTEGER, value,
   transport TEXT, topic TEXT, payload BLOB, payload_bytes INTEGER, retained INTEGER, properties BLOB,
-  code TEXT NOT NULL, message TEXT NOT NULL, tries INTEGER NOT NULL, tried_at INTEGER NOT NULL, bytes INTEGER NOT NULL);
+  code TEXT NOT NULL, message TEXT NOT NULL, tries INTEGER NOT NULL, tried_at INTEGER NOT NULL, bytes INTEGER NOT NULL, ",
+    sum_column!(
+        "id, kind, origin, seq, point, time, status, value_kind, value, transport, topic, payload, payload_bytes, retained,
+         properties, code, message, tries, tried_at, bytes"
+    ),
+    ");
 CREATE INDEX dead_letters_by_origin ON dead_letters(kind, origin, id, bytes);
 CREATE TABLE dead_letters_dropped(
-  kind INTEGER NOT NULL, origin TEXT NOT NULL, dropped INTEGER NOT NULL, PRIMARY KEY(kind, origin)) WITHOUT ROWID;
-";
+  kind INTEGER NOT NULL, origin TEXT NOT NULL, dropped INTEGER NOT NULL, ",
+    sum_column!("kind, origin, dropped"),
+    ", PRIMARY KEY(kind, origin)) WITHOUT ROWID;
+"
+);
 
 /// Gives the dead letters of a route, and the count of those dropped, to another name.
 pub(crate) const RENAME_ROUTE: &str = "UPDATE dead_letters SET origin = ?2 WHERE kind = 0 AND origin = ?1";

@@ -27,27 +27,113 @@
 //! | --- | --- |
 //! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, gaps, adapters' memory |
 //! | `seg-<start>.open.db` | a segment that is appended to, or waits to be sealed: rows by `seq`, no index, WAL |
-//! | `seg-<start>-<last>.db` | a sealed segment: never changed, indexed by (point, time), read as immutable |
-//! | `….tmp` | a segment being sealed; a leftover is removed at open |
+//! | `seg-<start>-<last>.db` | a sealed segment: compressed blocks, read as immutable, at most replaced whole |
+//! | `….tmp` | a segment being sealed, salvaged or written anew, a `state.db` being rebuilt; a leftover is removed at open |
+//! | `state.db.salvaged` | a rebuilt `state.db` that is whole; the next open puts it in place |
+//! | `damaged/` | damaged files that were set aside, named by the moment |
 //!
-//! `<start>` and `<last>` are 20 decimal digits; `<start>` is the lowest seq the segment may hold. The tables of a
-//! segment are in the module `segment`, those of `state.db` in `state_schema`.
+//! `<start>` and `<last>` are 20 decimal digits; `<start>` is the lowest seq the segment may hold. All but `lock` are SQLite
+//! databases. `state.db`'s tables are in the module `state_schema`. A segment, format 2, has these:
+//!
+//! | table | in | columns |
+//! | --- | --- | --- |
+//! | `segment` | both | `key`, `value`: `format`, `log_id`, `start`, `first_commit`; sealed also `first_seq`, `last_seq`, `rows`, `min_time`, `max_time`, `last_commit`, `checksum` |
+//! | `points` | both | `id`, `connection`, `name`, `kind`, `unit`, `description` of points used |
+//! | `readings` | open | `seq`, `point`, `time`, `status`, `value`; values as in [`value_of`]'s module `stored` |
+//! | `slices` | sealed | `id` from 0, `first_seq`, `last_seq`, `rows`, `crc`, `times` |
+//! | `blocks` | sealed | `id` from 0, `slice`, `rows`, least and greatest `point`, `time`, `seq`, and `crc` |
+//! | `block_data` | sealed | `id` as in `blocks`, `bytes` |
+//! | `expired` | sealed | `connection`, `first_seq`, `last_seq`, `rows`: what was taken out because its connection keeps it for a shorter time |
+//!
+//! # A sealed segment's bytes
+//!
+//! Rows are cut, in the order of their seqs, into *slices* of 131,072 rows or 2 MiB of texts and bytes. A slice is sorted by
+//! point, time and seq and cut into *blocks* of 4,096 rows or 256 KiB. So one point's rows of a slice lie in one or two
+//! blocks, and a slice put back in the order of seqs follows the one before it.
+//!
+//! A *varint* is LEB128 (7 bits a byte, the lowest first); *zigzag* maps 0, −1, 1, −2 … to 0, 1, 2, 3 …; numbers in
+//! checksums are i64, little-endian; checksums are CRC-32 (IEEE).
+//!
+//! `slices.times`: how many times the slice's table of times has (varint; 0: none), then they, rising, as a *numbers*
+//! column. There is a table when neighbouring rows have another time at most once in 8 rows, as those of a poll do.
+//!
+//! `block_data.bytes`: nine columns, each behind its length in bytes (varint):
+//!
+//! | # | column | coded as |
+//! | --- | --- | --- |
+//! | 1 | points | runs |
+//! | 2 | times, or places in the slice's table of times | numbers |
+//! | 3 | seqs less the slice's `first_seq` | numbers |
+//! | 4 | statuses | runs |
+//! | 5 | storage classes: 0 none, 1 integer, 2 real, 3 text, 4 bytes | runs |
+//! | 6 | values of class 1 | numbers |
+//! | 7 | values of class 2 | reals |
+//! | 8 | lengths of the values of classes 3 and 4 | numbers |
+//! | 9 | these values, one behind the other | bytes |
+//!
+//! | coding | bytes |
+//! | --- | --- |
+//! | numbers, reals, bytes: none | nothing |
+//! | numbers, all equal | `0`, the number (varint, zigzag) |
+//! | numbers, up to 24 | `1`, each one's difference from the one before, the first from 0 (varint, zigzag) |
+//! | numbers; reals | `2`, then of pco: the header, a chunk's metadata, one page; of i64 or f64 |
+//! | runs | how many (varint), the length of the next column (varint), the runs' numbers (numbers), their lengths (numbers) |
+//! | bytes | `0` and the bytes, or `1` and an LZ4 block of them |
+//!
+//! A block's `crc` is over slice, rows, least and greatest point, least and greatest time, least and greatest seq, then its
+//! bytes. A slice's is over id, first and last seq and rows, then `times`. `segment.checksum` is over, slice by slice, the
+//! same numbers of the slice and its `crc` (u32), and for each of its blocks likewise. A reader checks `checksum` when it
+//! opens a segment, and a slice's and a block's `crc` before it decodes it: what has changed is an error, never a row.
 //!
 //! # Invariants
 //!
 //! * A reading's `seq` is given by the one writer thread, rises, and is never given twice: seqs are reserved in blocks
 //!   in `state.db` before the first of a block is used, and after an unclean end the log goes on behind the block.
 //! * [`Log::append`] returns after the commit, in durability [`Durability::Full`] after its fsync.
+//! * Sealing changes no bit of a row: reals keep theirs, so do texts that are empty and values that are none.
 //! * A sealed segment wins over its open twin; the twin is removed when the last reader has let it go.
-//! * A segment describes itself: log id, the points it uses, ranges, a checksum over its rows.
-//! * What retention has dropped is never passed over in silence: [`Log::read`] answers [`LogError::Gone`].
+//! * A sealed segment describes itself: log id, the points it uses, ranges, checksums. A point with rows in an open one is
+//!   described in it or in a segment before it that is still there.
+//! * What retention has dropped is never passed over in silence: [`Log::read`] answers [`LogError::Gone`]; what a
+//!   connection's own retention has taken out of a segment that stays, [`Log::expired`] tells.
+//! * Every row of an open segment, every block of a sealed one and every row of `state.db` has a checksum; a row whose
+//!   checksum does not hold is never shown.
+//! * No damage of a file keeps the log from opening. What is lost by it is recorded as [`Gap`]s.
 //!
 //! # At open
 //!
 //! Leftovers (`.tmp`, open twins of sealed segments) are removed. The newest open segment goes on if it is short,
 //! otherwise it is sealed like every older open one, off the writer's thread. The latest readings are rebuilt from the
-//! newest segments backwards: the first few before [`LogConfig::open`] returns, the older ones behind its back.
+//! newest segments backwards: the first few before [`LogConfig::open`] returns, the older ones behind its back. A segment
+//! that is being written anew has its old file's name only once it is whole and synced: a crash leaves one or the other.
 //!
+//! # What each setting costs
+//!
+//! | setting | more of it | less of it |
+//! | --- | --- | --- |
+//! | `durability` | full: an fsync a commit | normal: none; a power cut takes the last seconds |
+//! | `commit_max_ms` | fewer, larger commits; each reading waits longer | up to 50 commits a second at 20 ms |
+//! | `commit_quiet_max_ms` | less wear: each commit has the device write some 5.8 KB, at 750 ms and ten single readings a second 0.8 GB a day | at 20 ms as much as 5 GB a day; few readings are there sooner |
+//! | `commit_max_rows` | fewer fsyncs; up to 100 bytes of memory a row on the way | |
+//! | `segment_max_rows` | fewer files, so that a query opens fewer; more open bytes (30 to 47 a row against 1 to 9 sealed) that a sealing needs at once | retention works in finer steps |
+//! | `segment_max_age_s` | as above | data of slow sources is compressed sooner, in more files of at least 32 KiB |
+//! | `retention_…` | disk | |
+//! | `retention_of_connections` | | each segment is written once more, when its newest row is so old |
+//!
+//! # Damage
+//!
+//! | what is damaged | found | what is done |
+//! | --- | --- | --- |
+//! | `state.db`, its WAL | at open: WAL, structure, indexes and sums; in operation: when SQLite says so | rebuilt from what holds of it, the segments, and memory; the log's id stays; seqs go on a block behind all that are known |
+//! | the newest open segment, its WAL | at open: WAL, structure, each row | before `open` returns, the rows that hold are put into a sealed segment |
+//! | another open segment | at open: WAL, header; when it is sealed: structure, each row | by the sealer's thread; until then reading it answers [`LogError::Damaged`] |
+//! | a sealed segment | at open: header and length; whenever a block is read; once after each start, slowly | by the sealer's thread, block by block |
+//! | a segment of another log | as above | set aside whole |
+//!
+//! The damaged file gets a second name in `damaged/`, the gaps are recorded, the replacement is renamed into place, and only
+//! then the first name goes: a power cut between two steps loses nothing more. A WAL is damaged where a frame does not hold
+//! and behind it a commit ends and another follows; where only the last commit does not hold, a power cut tore it, and nobody
+//! was told of it.
 //! # Backup
 //!
 //! [`Log::backup_to`] copies the log while it is written to; [`restore`] makes a folder of a copy, under a new log id. See
@@ -55,7 +141,8 @@
 //!
 //! # Threads
 //!
-//! One writer (group commit), one sealer (seals, then applies retention by size). Readers use their own connections. Functions that
+//! One writer (group commit), one sealer (seals, salvages, applies retention by size), one verifier (reads sealed segments
+//! once after the open). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
 mod appender;
@@ -63,13 +150,17 @@ mod appending;
 mod backup;
 mod batch;
 mod block;
+mod carve;
 mod catalogue;
 mod clock;
 mod columns;
 mod config;
+mod damage;
 mod delivery;
 mod directory;
 mod error;
+mod examine;
+mod expiry;
 mod files;
 mod gaps;
 mod group;
@@ -78,14 +169,22 @@ mod letters;
 mod log;
 mod log_letters;
 mod memory_tables;
+mod mend;
 mod open;
+mod pace;
+mod page;
 mod pushdown;
 mod query;
 mod reader;
 mod readings_table;
+mod rebuild;
+mod repair;
 mod reserve;
 mod retention;
+mod row_sum;
 mod rows;
+mod salvage;
+mod salvage_blocks;
 mod scan;
 mod seal;
 mod sealed;
@@ -97,8 +196,11 @@ mod space;
 mod sqlite;
 mod state;
 mod state_schema;
+mod state_sum;
 mod stats;
 mod stored;
+mod verify;
+mod wal;
 mod writer;
 mod writer_recovery;
 
@@ -115,6 +217,7 @@ pub use config::{
 };
 pub use delivery::{DeadLetter, InFlight, LetterCount, LetterError, LetterItem, LostFrame, Origin, RefusedReading};
 pub use error::LogError;
+pub use expiry::Expired;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use gaps::{Gap, GapReason};
 pub use log::{Log, LogId};

@@ -3,10 +3,12 @@
 use crate::appender::Place;
 use crate::batch::{rows_after, weight_of};
 use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
+use crate::expiry::{Expired, expired_in};
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
 use crate::segment::Knowledge;
 use crate::shared::Shared;
+use crate::sqlite::sqlite_error;
 use crate::state::stored_seq;
 use crate::writer::{Append, Command, Room};
 use crate::{
@@ -408,9 +410,10 @@ impl Log {
         })
     }
 
-    /// Closes the open segment if it is old enough, and drops the sealed segments that retention no longer allows at
-    /// `now`. Returns how many were dropped. By size the log does the same after each sealing; by age it never does by
-    /// itself, since its own clock may be wrong: call this now and then, with a time that is believed. Blocks.
+    /// Closes the open segment if it is old enough, drops the sealed segments that retention no longer allows at `now`,
+    /// and takes the rows out of others whose connections keep them for a shorter time. Returns how many were dropped. By
+    /// size the log does the same after each sealing; by age it never does by itself, since its own clock may be wrong:
+    /// call this now and then, with a time that is believed. Blocks.
     ///
     /// # Errors
     /// What reading or writing met; what could be dropped before it was.
@@ -418,7 +421,26 @@ impl Log {
         if let Some(room) = self.queue.try_reserve() {
             self.queue.send(Command::RotateIfAged { now, _room: room })?;
         }
-        crate::retention::apply(&self.shared, now)
+        let dropped = crate::retention::apply(&self.shared, now)?;
+        crate::expiry::apply(&self.shared, now)?;
+        Ok(dropped)
+    }
+
+    /// The rows that are missing behind `after` because their connections keep them for a shorter time than the log,
+    /// segment by segment: who counts what came must not take them for lost. Blocks.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn expired(&self, after: Seq) -> Result<Vec<Expired>, LogError> {
+        let mut expired = Vec::new();
+        for segment in self.shared.segments.now().iter() {
+            if segment.sealed_last().is_some_and(|last| last > after) {
+                let reader = self.shared.readers.open(segment)?;
+                expired.extend(expired_in(&reader).map_err(sqlite_error("read", &segment.path))?);
+            }
+        }
+        expired.retain(|expired| expired.last > after);
+        Ok(expired)
     }
 
     /// Closes the open segment and returns when it and those before it are sealed. An empty one stays as it is.

@@ -3,11 +3,14 @@
 use crate::appending::{Appending, start_segment};
 use crate::batch::Ring;
 use crate::config::{LATEST_SEGMENTS_AT_OPEN, QUEUE_MAX_COMMANDS, RESUME_MAX_ROWS, SEAL_BACKLOG_MAX, SEQ_BLOCK};
+use crate::damage::is_damage;
 use crate::files::{FileEntry, SegmentFile, io_error, remove_database};
 use crate::latest::Latest;
 use crate::log::LogId;
+use crate::pace::Pace;
 use crate::query::QueryPool;
 use crate::reader::Readers;
+use crate::repair::{self, OpenedState};
 use crate::reserve::Reserve;
 use crate::scan::{RowFilter, Scan, last_rows};
 use crate::sealer::{self, Closed};
@@ -16,19 +19,19 @@ use crate::segment_set::SegmentSet;
 use crate::shared::{Shared, Snapshot};
 use crate::space::Space;
 use crate::sqlite::{assert_version, open_append, sqlite_error};
-use crate::state::{State, loaded_seq};
+use crate::state::loaded_seq;
 use crate::state_schema::LogRecord;
 use crate::stats::Counters;
 use crate::writer::{Command, Sealer, Writer};
 use crate::writer_recovery::Revival;
-use crate::{Catalogue, Durability, FileOps, Gap, GapReason, LogConfig, LogError, WhenFull, clock};
+use crate::{Catalogue, Durability, FileOps, LogConfig, LogError, WhenFull, clock, verify};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
@@ -53,28 +56,31 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     files.create_dir(&dir).map_err(io_error("create", &dir))?;
     let lock = lock(&dir)?;
     let entries = files.list(&dir).map_err(io_error("list", &dir))?;
-    let state_path = dir.join("state.db");
-    let has_state = entries.iter().any(|entry| entry.name == "state.db");
-    let found = remove_unborn(&*files, &dir, remove_leftovers(&*files, &dir, &entries)?)?;
-    if !has_state && !found.is_empty() {
-        return Err(LogError::StateMissing { dir });
-    }
+    let found = remove_leftovers(&*files, &dir, &entries)?;
     let reserve = Arc::new(Reserve::new(&dir, config.reserve_bytes, Arc::clone(&files)));
-    let (state, record) = open_state_even_on_a_full_disk(&state_path, &reserve)?;
+    let OpenedState { state, record, rebuilt } = repair::open_state(&files, &dir, &found, &reserve)?;
     files.sync_dir(&dir).map_err(io_error("sync", &dir))?;
     let id = LogId(Arc::from(record.log_id.as_str()));
     let mut catalogue = Catalogue::default();
     catalogue.insert_all(state.points()?);
 
-    let segments: Vec<_> =
-        found.iter().filter_map(|(file, entry)| Segment::new(&dir, *file, entry.bytes, Arc::clone(&files))).collect();
-    let last_stored = last_stored_seq(&segments, id.as_str())?.max(loaded_seq(record.dropped_to));
-    let place = place_to_go_on(&record, last_stored);
+    let surveyed = repair::survey(&files, &dir, &found, &state, &record, &mut catalogue)?;
+    let last_stored = surveyed.last_stored.max(loaded_seq(record.dropped_to));
+    let mut place = place_to_go_on(&record, last_stored, rebuilt.is_some());
+    if rebuilt.is_none() && record.closed_at.is_some() && surveyed.damaged == 0 && !surveyed.has_unborn {
+        // Closed in order, and nothing is missing: a log that was restored goes on behind its last row.
+        place.skipped = None;
+    }
+    let skipped = repair::unrecorded(&state, &place)?;
+    if skipped.is_empty() {
+        place.skipped = None;
+    }
     state.reserve_to(place.next + SEQ_BLOCK)?;
     let counters = Counters::default();
-    if let Some((first, last)) = place.skipped {
-        tracing::warn!(first, last, "the log was not closed in order: these seqs are skipped");
-        let gaps = vec![Gap::now(first, last, GapReason::SkippedAtOpen)];
+    counters.count_gaps(&surveyed.gaps);
+    counters.files_damaged.fetch_add(surveyed.damaged + u64::from(rebuilt.is_some()), Ordering::Relaxed);
+    let gaps = repair::gaps_of_opening(&skipped, place.next, rebuilt.as_ref(), surveyed.damaged > 0);
+    if !gaps.is_empty() {
         counters.count_gaps(&gaps);
         state.note_gaps(gaps)?;
     }
@@ -85,13 +91,14 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         state,
         catalogue: RwLock::new(Arc::new(catalogue)),
         declaring: Mutex::new(()),
-        segments: SegmentSet::new(segments),
+        segments: SegmentSet::new(surveyed.segments),
         ring: RwLock::new(Ring::new(last_stored)),
         latest: RwLock::new(Latest::default()),
         committed: watch::Sender::new(last_stored),
         queries: QueryPool::default(),
         counters,
         retaining: Mutex::new(()),
+        described_from: AtomicU64::new(0),
         dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
         reserve,
         may_drop_ahead: AtomicBool::new(config.when_full == WhenFull::DropOldest),
@@ -101,15 +108,6 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         config,
     });
     start(shared, place.next, &found)
-}
-
-/// Opens `state.db`. Where the disk is too full for that, the reserve is given up first.
-fn open_state_even_on_a_full_disk(path: &Path, reserve: &Arc<Reserve>) -> Result<(State, LogRecord), LogError> {
-    let id = new_id()?;
-    match State::open(path, &id, Arc::clone(reserve)) {
-        Err(error) if error.is_full() && reserve.release() => State::open(path, &id, Arc::clone(reserve)),
-        result => result,
-    }
 }
 
 /// Takes the folder's lock.
@@ -178,65 +176,28 @@ fn remove_orphans(files: &dyn FileOps, dir: &Path, entries: &[FileEntry]) -> Res
     Ok(())
 }
 
-/// Removes open segments without rows: their making was interrupted or failed, and the segment before them may have gone on
-/// beyond their start.
-fn remove_unborn(
-    files: &dyn FileOps,
-    dir: &Path,
-    found: Vec<(SegmentFile, FileEntry)>,
-) -> Result<Vec<(SegmentFile, FileEntry)>, LogError> {
-    let mut born = Vec::new();
-    for (file, entry) in found {
-        let path = dir.join(&entry.name);
-        if matches!(file, SegmentFile::Open { .. }) && !has_rows(&path).map_err(sqlite_error("open", &path))? {
-            tracing::info!(segment = %path.display(), "a segment without rows is removed");
-            remove_database(files, &path)?;
-        } else {
-            born.push((file, entry));
-        }
-    }
-    Ok(born)
-}
-
-fn has_rows(path: &Path) -> rusqlite::Result<bool> {
-    let connection = open_append(path, true)?;
-    let has_table = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'readings'";
-    if !connection.query_row(has_table, [], |row| row.get(0))? {
-        return Ok(false);
-    }
-    connection.query_row("SELECT EXISTS (SELECT 1 FROM readings)", [], |row| row.get(0))
-}
-
-/// The last seq in the segments; 0 when they are empty. Checks on the way that the open ones belong to this log.
-fn last_stored_seq(segments: &[Arc<Segment>], log_id: &str) -> Result<Seq, LogError> {
-    let mut last = 0;
-    for segment in segments {
-        match segment.sealed_last() {
-            Some(sealed) => last = last.max(sealed),
-            None => {
-                let wrong = sqlite_error("read", &segment.path);
-                // Opened for writing, so that a WAL left by a killed process is taken over.
-                let connection = open_append(&segment.path, true).map_err(&wrong)?;
-                segment::check(&connection, &segment.path, log_id)?;
-                let max = connection.query_row("SELECT coalesce(max(seq), 0) FROM readings", [], |row| row.get(0));
-                last = last.max(loaded_seq(max.map_err(&wrong)?));
-            }
-        }
-    }
-    Ok(last)
-}
-
 /// Where a log goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Place {
-    next: Seq,
-    skipped: Option<(Seq, Seq)>,
+pub(crate) struct Place {
+    pub(crate) next: Seq,
+    pub(crate) skipped: Option<(Seq, Seq)>,
 }
 
-/// Behind the last row after an orderly close; behind everything that was reserved otherwise.
-fn place_to_go_on(record: &LogRecord, last_stored: Seq) -> Place {
+/// Behind the last row after an orderly close; behind everything that was reserved otherwise; and a block further when
+/// `state.db` had to be rebuilt: what was reserved, nobody knows for sure then.
+fn place_to_go_on(record: &LogRecord, last_stored: Seq, rebuilt: bool) -> Place {
+    if rebuilt {
+        let closed_at = record.closed_at.map_or(0, loaded_seq);
+        let behind = last_stored.max(loaded_seq(record.reserved_to)).max(closed_at) + SEQ_BLOCK;
+        return Place { next: behind + 1, skipped: Some((last_stored + 1, behind)) };
+    }
     match record.closed_at {
-        Some(closed_at) => Place { next: last_stored.max(loaded_seq(closed_at)) + 1, skipped: None },
+        Some(closed_at) => {
+            let closed_at = loaded_seq(closed_at);
+            // Rows that were there at the close and are not now: their segment is damaged or gone.
+            let skipped = (closed_at > last_stored).then_some((last_stored + 1, closed_at));
+            Place { next: last_stored.max(closed_at) + 1, skipped }
+        }
         None => {
             let reserved_to = loaded_seq(record.reserved_to);
             let skipped = (reserved_to > last_stored).then_some((last_stored + 1, reserved_to));
@@ -263,13 +224,20 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
         let (shared, ending) = (Arc::clone(&shared), Arc::clone(&ending));
         move || sealer::run(&shared, leftovers, older, &waiting_jobs, &ending)
     })?;
+    shared.readers.reports_to(jobs.clone());
+    let verifier = spawn("log-verifier", {
+        let (shared, ending) = (Arc::clone(&shared), Arc::clone(&ending));
+        move || verify::run(&shared, &ending)
+    })?;
     let writer = Writer {
         described: Vec::new(),
+        described_from: 1,
         described_as: shared.catalogue(),
+        pace: Pace::new(shared.config.commit_max_ms, shared.config.commit_quiet_max_ms, clock::monotonic()),
         reserved_to: next_seq + SEQ_BLOCK,
         shared: Arc::clone(&shared),
         open,
-        sealer: Sealer { jobs, ending, thread: sealer_thread },
+        sealer: Sealer { jobs, ending, thread: sealer_thread, verifier },
         next_seq,
         space: Space::default(),
         revival: Revival::default(),
@@ -286,7 +254,9 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 /// The newest segment, if it is open and short enough to go on.
 fn resume(shared: &Shared) -> Result<Option<Appending>, LogError> {
     let segments = shared.segments.now();
-    let Some(newest) = segments.last().filter(|segment| matches!(segment.knowledge, Knowledge::Unread)) else {
+    let Some(newest) =
+        segments.last().filter(|segment| matches!(segment.knowledge, Knowledge::Unread) && !segment.is_suspect())
+    else {
         return Ok(None);
     };
     let wrong = sqlite_error("open", &newest.path);
@@ -345,7 +315,11 @@ fn note_newest(shared: &Arc<Shared>) -> Result<Vec<Arc<Segment>>, LogError> {
     let unsealed = older.iter().take_while(|segment| !segment.is_sealed()).count();
     let at_once = unsealed.max(LATEST_SEGMENTS_AT_OPEN).min(older.len());
     for segment in older.drain(..at_once) {
-        note_latest_of(shared, &segment)?;
+        match note_latest_of(shared, &segment) {
+            // Its salvage looks for them again.
+            Err(error) if is_damage(&error) => shared.note_damage(&segment, &error),
+            result => result?,
+        }
     }
     Ok(older)
 }
@@ -392,11 +366,16 @@ mod tests {
 
     #[test]
     fn after_an_orderly_close_seqs_go_on_and_after_another_end_the_reserved_ones_are_skipped() {
-        assert_eq!(place_to_go_on(&record(0, Some(0)), 0), Place { next: 1, skipped: None });
-        assert_eq!(place_to_go_on(&record(900, Some(10)), 10), Place { next: 11, skipped: None });
-        assert_eq!(place_to_go_on(&record(900, Some(12)), 10), Place { next: 13, skipped: None });
-        assert_eq!(place_to_go_on(&record(900, None), 10), Place { next: 901, skipped: Some((11, 900)) });
-        assert_eq!(place_to_go_on(&record(900, None), 950), Place { next: 951, skipped: None });
+        assert_eq!(place_to_go_on(&record(0, Some(0)), 0, false), Place { next: 1, skipped: None });
+        assert_eq!(place_to_go_on(&record(900, Some(10)), 10, false), Place { next: 11, skipped: None });
+        assert_eq!(place_to_go_on(&record(900, Some(12)), 10, false), Place { next: 13, skipped: Some((11, 12)) });
+        assert_eq!(place_to_go_on(&record(900, None), 10, false), Place { next: 901, skipped: Some((11, 900)) });
+        assert_eq!(place_to_go_on(&record(900, None), 950, false), Place { next: 951, skipped: None });
+        let behind = 900 + SEQ_BLOCK;
+        assert_eq!(
+            place_to_go_on(&record(900, Some(10)), 10, true),
+            Place { next: behind + 1, skipped: Some((11, behind)) }
+        );
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 use crate::LogError;
 use crate::config::IDLE_READERS_MAX;
+use crate::damage::is_damage;
 use crate::directory::Directory;
+use crate::examine::with_cause;
 use crate::log::LogId;
+use crate::row_sum::RowSums;
 use crate::seal::sealed_error;
+use crate::sealer::Job;
 use crate::segment::{Knowledge, Segment, Summary};
 use crate::shared::load_summary;
 use bulkhead_model::Seq;
@@ -15,6 +19,7 @@ use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 
 /// An idle connection to the segment of a start, sealed or not.
 #[derive(Debug)]
@@ -28,8 +33,10 @@ struct Idle {
 /// The idle connections of a log.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    /// The log's id: a segment of another log is refused.
+    /// The log's id: a segment of another log is refused, and so are rows that were not written for it.
     log_id: LogId,
+    /// The way to the sealer, which salvages what readers find damaged; gone when the log ends.
+    sealer: Mutex<Option<SyncSender<Job>>>,
     idle: Mutex<VecDeque<Idle>>,
     /// How many times a segment was handed to a reader.
     handed_out: AtomicU64,
@@ -39,7 +46,46 @@ pub(crate) struct Readers {
 
 impl Readers {
     pub(crate) fn new(log_id: LogId) -> Self {
-        Self { log_id, idle: Mutex::default(), handed_out: AtomicU64::new(0), rows_read: AtomicU64::new(0) }
+        Self {
+            log_id,
+            sealer: Mutex::default(),
+            idle: Mutex::default(),
+            handed_out: AtomicU64::new(0),
+            rows_read: AtomicU64::new(0),
+        }
+    }
+
+    /// Has damage that is found from now on reported to the sealer.
+    pub(crate) fn reports_to(&self, sealer: SyncSender<Job>) {
+        *self.sealer.lock() = Some(sealer);
+    }
+
+    /// Lets the sealer go, so that it can end.
+    pub(crate) fn reports_to_nobody(&self) {
+        self.sealer.lock().take();
+    }
+
+    /// For the sums of rows.
+    pub(crate) fn sums(&self) -> RowSums {
+        RowSums::default()
+    }
+
+    /// If an error says that a segment is damaged: nobody opens it any more, and the sealer salvages it. What the reader
+    /// is to be told.
+    pub(crate) fn judge(&self, segment: &Segment, error: LogError) -> LogError {
+        if !is_damage(&error) {
+            return error;
+        }
+        let what = with_cause(&error);
+        if segment.suspect() {
+            tracing::error!(segment = %segment.path.display(), what, "a segment is damaged; its salvage follows");
+            self.forget(segment.start, segment.is_sealed());
+            if let Some(sealer) = &*self.sealer.lock() {
+                // With a full queue the sealer is busy; it looks for damage after each of its jobs.
+                let _ = sealer.try_send(Job::Salvage);
+            }
+        }
+        LogError::Damaged { path: segment.path.clone(), what }
     }
 
     /// A connection to a segment.
@@ -52,7 +98,7 @@ impl Readers {
         };
         let (connection, directory) = match kept {
             Some(idle) => (idle.connection, idle.directory),
-            None => (segment.connect()?, OnceCell::new()),
+            None => (segment.connect().map_err(|error| self.judge(segment, error))?, OnceCell::new()),
         };
         Ok(Reader { connection: Some(connection), directory, segment: Arc::clone(segment), readers: Arc::clone(self) })
     }
@@ -89,7 +135,7 @@ impl Readers {
     fn give_back(&self, segment: &Segment, connection: Connection, directory: OnceCell<Arc<Directory>>) {
         let mut idle = self.idle.lock();
         // Looked at under the lock: `forget` runs after `retire`, so either it or this drops the connection.
-        if segment.is_retired() {
+        if segment.is_retired() || segment.is_suspect() {
             return;
         }
         idle.push_back(Idle { start: segment.start, sealed: segment.is_sealed(), connection, directory });
@@ -111,7 +157,10 @@ pub(crate) struct Reader {
 impl Reader {
     /// What a sealed segment says of itself; the first time, that it is of this log is checked.
     pub(crate) fn summary(&self) -> Result<Summary, LogError> {
-        let read = || load_summary(&self.segment, self, &self.readers.log_id);
+        let read = || {
+            let read = load_summary(&self.segment, self, &self.readers.log_id);
+            read.map_err(|error| self.readers.judge(&self.segment, error))
+        };
         let Knowledge::Sealed { summary, .. } = &self.segment.knowledge else { return read() };
         if let Some(summary) = summary.get() {
             return Ok(*summary);
@@ -126,7 +175,8 @@ impl Reader {
             return Ok(Arc::clone(directory));
         }
         let loaded = Directory::load(self).map_err(Into::into).and_then(|loaded| loaded.map_err(Into::into));
-        let loaded = Arc::new(loaded.map_err(sealed_error("read", &self.segment.path))?);
+        let loaded = loaded.map_err(sealed_error("read", &self.segment.path));
+        let loaded = Arc::new(loaded.map_err(|error| self.readers.judge(&self.segment, error))?);
         Ok(Arc::clone(self.directory.get_or_init(|| loaded)))
     }
 }

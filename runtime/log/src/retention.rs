@@ -46,6 +46,15 @@ impl CommitTimes {
         }
         self.newest
     }
+
+    /// As [`CommitTimes::next`], and where no segment before it knows, by what those behind it say.
+    pub(crate) fn believed(&mut self, shared: &Shared, said: Timestamp, now: Timestamp) -> Result<Timestamp, LogError> {
+        match self.next(said, now) {
+            Some(time) => Ok(time),
+            None if now < Timestamp::PLAUSIBLE_FROM => Ok(now),
+            None => first_plausible(shared, now),
+        }
+    }
 }
 
 /// The first commit time that can be, of segments from the oldest on: those before it are no younger.
@@ -75,11 +84,7 @@ pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> 
         let _alone = shared.retaining.lock();
         let Some((segment, last)) = oldest_sealed(shared) else { break };
         let Some(summary) = shared.summary(&segment)? else { break };
-        let last_commit = match times.next(summary.last_commit, now) {
-            Some(time) => time,
-            None if now < Timestamp::PLAUSIBLE_FROM => now,
-            None => first_plausible(shared, now)?,
-        };
+        let last_commit = times.believed(shared, summary.last_commit, now)?;
         let reason = if is_too_old(shared.config.retention_max_age_s, last_commit, now) {
             GapReason::Retention
         } else if may_drop && must_make_room(shared)? {
@@ -155,6 +160,7 @@ fn drop_segment(
         }
     })?;
     shared.counters.count_gaps(&gaps);
+    shared.state.note_dropped(last);
     shared.dropped_to.store(last, Ordering::Release);
     shared.segments.remove(segment.start);
     shared.readers.forget(segment.start, true);

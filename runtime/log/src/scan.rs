@@ -10,9 +10,10 @@ use crate::columns::Damage;
 use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_BYTES, SCAN_MAX_ROWS};
 use crate::directory::Directory;
 use crate::reader::{Reader, Readers};
+use crate::row_sum::RowSums;
 use crate::rows::Rows;
 use crate::seal::sealed_error;
-use crate::sealed::read_slice;
+use crate::sealed::{SealedError, read_slice};
 use crate::segment::Segment;
 use crate::shared::{Snapshot, may_hold};
 use crate::sqlite::sqlite_error;
@@ -82,6 +83,7 @@ pub(crate) struct Scan {
     current: Option<Visit>,
     fetched: VecDeque<StoredRow>,
     fetch_rows: usize,
+    sums: RowSums,
 }
 
 /// The segment a scan is in.
@@ -129,7 +131,8 @@ impl Scan {
                 segments.make_contiguous().reverse();
             }
         }
-        Self { filter, segments, readers, current: None, fetched: VecDeque::new(), fetch_rows: SCAN_FIRST_ROWS }
+        let sums = readers.sums();
+        Self { filter, segments, readers, current: None, fetched: VecDeque::new(), fetch_rows: SCAN_FIRST_ROWS, sums }
     }
 
     /// Says how many rows will be asked for, so that they are fetched at once.
@@ -147,8 +150,14 @@ impl Scan {
             else {
                 return Ok(None);
             };
-            if visit.fetch(&self.filter, self.fetch_rows, &mut self.fetched)? {
-                self.current = Some(visit);
+            match visit.fetch(&self.filter, self.fetch_rows, &mut self.sums, &mut self.fetched) {
+                Ok(true) => self.current = Some(visit),
+                Ok(false) => {}
+                // What was fetched before the damage holds, but it would be a page with a hole.
+                Err(error) => {
+                    self.fetched.clear();
+                    return Err(self.readers.judge(&visit.reader.segment, error));
+                }
             }
             self.readers.count_rows(self.fetched.len());
             self.fetch_rows = (self.fetch_rows * 2).min(SCAN_MAX_ROWS);
@@ -192,7 +201,13 @@ fn plan(reader: &Reader, filter: &RowFilter) -> Result<Option<Plan>, LogError> {
 
 impl Visit {
     /// Fetches some rows; false when the segment has no more.
-    fn fetch(&mut self, filter: &RowFilter, rows: usize, into: &mut VecDeque<StoredRow>) -> Result<bool, LogError> {
+    fn fetch(
+        &mut self,
+        filter: &RowFilter,
+        rows: usize,
+        sums: &mut RowSums,
+        into: &mut VecDeque<StoredRow>,
+    ) -> Result<bool, LogError> {
         let path = &self.path;
         match &mut self.plan {
             Plan::Slices { directory, left, slice } => {
@@ -206,8 +221,8 @@ impl Visit {
                 Ok(slice.fetched < slice.order.len() || !left.is_empty())
             }
             Plan::Walk { after, up_to } => {
-                let has_more = walk(&self.reader, filter, (*after, *up_to), rows, path, into)
-                    .map_err(sqlite_error("read", path))?;
+                let wrong = sealed_error("read", path);
+                let has_more = walk(&self.reader, filter, (*after, *up_to), rows, sums, path, into).map_err(wrong)?;
                 match into.back() {
                     Some(last) if filter.descending => *up_to = last.seq - 1,
                     Some(last) => *after = last.seq,
@@ -246,9 +261,10 @@ fn walk(
     filter: &RowFilter,
     (after, up_to): (i64, i64),
     rows: usize,
+    sums: &mut RowSums,
     path: &Arc<Path>,
     into: &mut VecDeque<StoredRow>,
-) -> rusqlite::Result<bool> {
+) -> Result<bool, SealedError> {
     let limit = i64::try_from(rows).unwrap_or(i64::MAX);
     let mut select = reader.prepare_cached(walk_sql(filter))?;
     let parameters = rusqlite::params![after, up_to, filter.time_from, filter.time_to, limit, filter.point];
@@ -257,7 +273,7 @@ fn walk(
     while bytes < SCAN_MAX_BYTES
         && let Some(row) = found.next()?
     {
-        let row = stored(row, path)?;
+        let row = stored(row, sums, path)?;
         count += 1;
         bytes += heap_bytes(&row.value);
         into.push_back(row);
@@ -269,7 +285,7 @@ fn walk_sql(filter: &RowFilter) -> &'static str {
     macro_rules! walk {
         ($point:literal, $order:literal) => {
             concat!(
-                "SELECT seq, point, time, status, value FROM readings NOT INDEXED
+                "SELECT seq, point, time, status, value, sum FROM readings NOT INDEXED
                  WHERE seq > ?1 AND seq <= ?2 AND time >= ?3 AND time <= ?4 AND ",
                 $point,
                 " ORDER BY seq ",
@@ -329,15 +345,12 @@ fn heap_bytes(value: &SqlValue) -> usize {
     }
 }
 
-fn stored(row: &Row<'_>, path: &Arc<Path>) -> rusqlite::Result<StoredRow> {
-    Ok(StoredRow {
-        seq: row.get(0)?,
-        point: row.get(1)?,
-        time: row.get(2)?,
-        status: row.get(3)?,
-        value: row.get(4)?,
-        path: Arc::clone(path),
-    })
+fn stored(row: &Row<'_>, sums: &mut RowSums, path: &Arc<Path>) -> Result<StoredRow, SealedError> {
+    let (seq, point, time, status) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+    if sums.of(seq, point, time, status, row.get_ref(4)?) != row.get::<_, i32>(5)? {
+        return Err(Damage::of(format!("the reading with seq {seq} is not what was written")).into());
+    }
+    Ok(StoredRow { seq, point, time, status, value: row.get(4)?, path: Arc::clone(path) })
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! Sealing one segment: its rows are read by seq and written as compressed blocks into a `.tmp` beside it, slice by slice;
 //! that is synced, renamed, and the folder synced. Only then does it count; a crash before leaves the open twin as it was.
 
-use crate::LogError;
 use crate::columns::Damage;
 use crate::files::{FileOps, SegmentFile, io_error, remove_database};
+use crate::row_sum::RowSums;
 use crate::sealed::{self, SealedError, SealedWriter, Totals};
-use crate::segment::{PUT, Summary, TABLES, key};
+use crate::segment::{self, PUT, Summary, TABLES, key};
 use crate::sqlite::{open_sealing, set, sqlite_error, uri};
 use crate::state::loaded_seq;
-use bulkhead_model::{Seq, Timestamp};
+use crate::{Catalogue, LogError};
+use bulkhead_model::{PointId, Seq, Timestamp};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use std::collections::HashSet;
 use std::path::Path;
 
 /// Page cache for reading the open twin: its rows are read once, in order.
@@ -24,16 +26,18 @@ pub(crate) struct Sealed {
     pub(crate) summary: Summary,
 }
 
-/// Seals the segment of a file. None: it has no rows.
+/// Seals the segment of a file, with the points' descriptions as of now. None: it has no rows.
 pub(crate) fn seal(
     files: &dyn FileOps,
+    catalogue: &Catalogue,
     source: &Path,
     start: Seq,
     last_commit: Timestamp,
 ) -> Result<Option<Sealed>, LogError> {
     let tmp = source.with_file_name(format!("seg-{start:020}.tmp"));
     remove_database(files, &tmp)?;
-    let written = write_sealed(source, &tmp, last_commit).map_err(|error| sealed_error("seal", source)(error))?;
+    let written =
+        write_sealed(catalogue, source, &tmp, last_commit).map_err(|error| sealed_error("seal", source)(error))?;
     let Some((totals, bytes)) = written else {
         remove_database(files, &tmp)?;
         return Ok(None);
@@ -44,7 +48,7 @@ pub(crate) fn seal(
 }
 
 /// Makes a finished copy count.
-fn publish(files: &dyn FileOps, tmp: &Path, file: SegmentFile) -> Result<(), LogError> {
+pub(crate) fn publish(files: &dyn FileOps, tmp: &Path, file: SegmentFile) -> Result<(), LogError> {
     let name = file.name().unwrap_or_default();
     let path = tmp.with_file_name(name);
     let dir = path.parent().unwrap_or(Path::new("."));
@@ -62,7 +66,7 @@ pub(crate) fn sealed_error(action: &'static str, path: &Path) -> impl Fn(SealedE
     }
 }
 
-fn summary_of(totals: &Totals, last_commit: Timestamp) -> Summary {
+pub(crate) fn summary_of(totals: &Totals, last_commit: Timestamp) -> Summary {
     Summary {
         rows: loaded_seq(totals.rows),
         first: loaded_seq(totals.first),
@@ -74,7 +78,12 @@ fn summary_of(totals: &Totals, last_commit: Timestamp) -> Summary {
 
 /// Writes what an open segment has into a new file. Returns what its rows come to and the file's length; none: it has
 /// no row.
-fn write_sealed(source: &Path, tmp: &Path, last_commit: Timestamp) -> Result<Option<(Totals, u64)>, SealedError> {
+fn write_sealed(
+    catalogue: &Catalogue,
+    source: &Path,
+    tmp: &Path,
+    last_commit: Timestamp,
+) -> Result<Option<(Totals, u64)>, SealedError> {
     let connection = open_sealing(tmp)?;
     // The twin is about to go: moving its WAL into it would be writing for nothing.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
@@ -88,25 +97,52 @@ fn write_sealed(source: &Path, tmp: &Path, last_commit: Timestamp) -> Result<Opt
          INSERT INTO main.points SELECT * FROM source.points",
     )?;
     let mut writer = SealedWriter::default();
-    {
-        let mut select =
-            connection.prepare("SELECT seq, point, time, status, value FROM source.readings ORDER BY seq")?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            writer.push(&connection, row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get_ref(4)?)?;
-        }
-    }
+    push_rows(&connection, &mut writer)?;
     let Some(totals) = writer.finish(&connection)? else { return Ok(None) };
+    describe_missing(&connection, catalogue, &totals)?;
     describe(&connection, &totals, last_commit)?;
     connection.execute_batch("COMMIT; DETACH source")?;
+    Ok(Some((totals, copy_length(connection)?)))
+}
+
+/// Describes the points that were described in an earlier segment.
+fn describe_missing(connection: &Connection, catalogue: &Catalogue, totals: &Totals) -> rusqlite::Result<()> {
+    let mut select = connection.prepare("SELECT id FROM main.points")?;
+    let described = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<HashSet<u32>>>()?;
+    let missing = totals.points.difference(&described);
+    for point in missing.filter_map(|point| catalogue.by_id(PointId(*point))) {
+        segment::describe(connection, point)?;
+    }
+    Ok(())
+}
+
+/// Closes a file that was written; its length.
+pub(crate) fn copy_length(connection: Connection) -> rusqlite::Result<u64> {
     let length = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
     let bytes = connection.query_row(length, [], |row| row.get(0).map(loaded_seq))?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(Some((totals, bytes)))
+    Ok(bytes)
+}
+
+/// Hands the rows of the attached twin over. Each is checked: under the blocks' checksums a changed one would hold again.
+fn push_rows(connection: &Connection, writer: &mut SealedWriter) -> Result<(), SealedError> {
+    let mut sums = RowSums::default();
+    let mut select =
+        connection.prepare("SELECT seq, point, time, status, value, sum FROM source.readings ORDER BY seq")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (seq, point, time, status) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+        let value = row.get_ref(4)?;
+        if sums.of(seq, point, time, status, value) != row.get::<_, i32>(5)? {
+            return Err(Damage(format!("the reading with seq {seq} is not what was written")).into());
+        }
+        writer.push(connection, seq, point, time, status, value)?;
+    }
+    Ok(())
 }
 
 /// Writes down what the rows come to, and forgets the points that have none.
-fn describe(connection: &Connection, totals: &Totals, last_commit: Timestamp) -> Result<(), SealedError> {
+pub(crate) fn describe(connection: &Connection, totals: &Totals, last_commit: Timestamp) -> Result<(), SealedError> {
     let mut put = connection.prepare(PUT)?;
     for (key, number) in [
         (key::ROWS, totals.rows),
@@ -139,7 +175,6 @@ mod tests {
     use crate::directory::Directory;
     use crate::files::SystemFiles;
     use crate::scan::RowFilter;
-    use crate::segment;
     use std::path::PathBuf;
 
     fn open_segment(dir: &Path, rows: &[(i64, u32, i64)]) -> PathBuf {
@@ -153,7 +188,10 @@ mod tests {
                     [point],
                 )
                 .unwrap();
-            connection.execute("INSERT INTO readings VALUES (?1, ?2, ?3, 0, 1.5)", (seq, point, time)).unwrap();
+            let sum = RowSums::default().of(*seq, *point, *time, 0, rusqlite::types::ValueRef::Real(1.5));
+            connection
+                .execute("INSERT INTO readings VALUES (?1, ?2, ?3, 0, 1.5, ?4)", (seq, point, time, sum))
+                .unwrap();
         }
         path
     }
@@ -162,7 +200,7 @@ mod tests {
     fn a_sealed_segment_says_what_is_in_it_and_notices_a_changed_block() {
         let dir = tempfile::tempdir().unwrap();
         let source = open_segment(dir.path(), &[(5, 1, 30), (6, 2, 10), (9, 1, 20)]);
-        let sealed = seal(&SystemFiles, &source, 1, Timestamp(77)).unwrap().unwrap();
+        let sealed = seal(&SystemFiles, &Catalogue::default(), &source, 1, Timestamp(77)).unwrap().unwrap();
         assert_eq!(sealed.file, SegmentFile::Sealed { start: 1, last: 9 });
         let path = dir.path().join(sealed.file.name().unwrap());
         let connection = crate::sqlite::open_sealed(&path).unwrap();
@@ -195,7 +233,7 @@ mod tests {
     fn an_empty_segment_leaves_nothing_behind() {
         let dir = tempfile::tempdir().unwrap();
         let source = open_segment(dir.path(), &[]);
-        assert!(seal(&SystemFiles, &source, 1, Timestamp(0)).unwrap().is_none());
+        assert!(seal(&SystemFiles, &Catalogue::default(), &source, 1, Timestamp(0)).unwrap().is_none());
         let tmp = source.with_file_name("seg-00000000000000000001.tmp");
         assert!(!tmp.exists());
     }

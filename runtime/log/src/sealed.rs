@@ -28,6 +28,8 @@ CREATE TABLE blocks(
   max_point INTEGER NOT NULL, min_time INTEGER NOT NULL, max_time INTEGER NOT NULL, min_seq INTEGER NOT NULL,
   max_seq INTEGER NOT NULL, crc INTEGER NOT NULL);
 CREATE TABLE block_data(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL);
+CREATE TABLE expired(
+  connection TEXT PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, rows INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
 /// A slice has a table of times when its neighbouring rows have another time at most once in so many rows.
@@ -85,6 +87,15 @@ pub(crate) struct Totals {
     /// CRC-32 over what is said of slices and blocks, their checksums included.
     pub(crate) checksum: u32,
     pub(crate) points: HashSet<u32>,
+}
+
+impl Totals {
+    /// Of no rows, in a segment with this start: no time is in it.
+    pub(crate) fn none(start: i64) -> Self {
+        let checksum = Directory::default().checksum();
+        let (min_time, max_time) = (i64::MAX, i64::MIN);
+        Self { rows: 0, first: start, last: start, min_time, max_time, checksum, points: HashSet::new() }
+    }
 }
 
 /// Takes rows by rising seq and writes them into the tables of a connection.
@@ -258,7 +269,8 @@ pub(crate) fn read_slice(
     Ok(rows)
 }
 
-fn read_times(info: &SliceInfo, mut bytes: &[u8], reader: &mut ColumnReader) -> Result<Vec<i64>, Damage> {
+/// The times of a slice's table, if its checksum holds.
+pub(crate) fn read_times(info: &SliceInfo, mut bytes: &[u8], reader: &mut ColumnReader) -> Result<Vec<i64>, Damage> {
     if info.checksum(bytes) != info.crc {
         return Err(Damage::of(format!("the times of seqs {} to {} have changed", info.first, info.last)));
     }

@@ -1,12 +1,15 @@
 //! The sealer's thread: seals closed segments, applies retention by size after each, and at the start completes the latest
-//! readings from older segments.
+//! readings, and what is known of their times, from older segments.
 
 use crate::LogError;
+use crate::damage::is_damage;
 use crate::open::note_latest_of;
 use crate::retention;
 use crate::seal::seal;
 use crate::segment::{Knowledge, Segment};
 use crate::shared::Shared;
+use crate::sqlite::sqlite_error;
+use crate::state::loaded_seq;
 use bulkhead_model::Timestamp;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -29,6 +32,8 @@ pub(crate) struct Closed {
 pub(crate) enum Job {
     /// To seal a segment.
     Seal(Closed),
+    /// To salvage the segments that have been found damaged.
+    Salvage,
     /// To say how the sealings before went.
     Report(oneshot::Sender<Result<(), LogError>>),
 }
@@ -44,12 +49,16 @@ pub(crate) fn run(
 ) {
     let mut unsealed = leftovers;
     seal_all(shared, &mut unsealed, ending);
+    salvage_all(shared, ending);
     for segment in older {
         if ending.load(Ordering::Acquire) {
             break;
         }
-        if let Err(error) = note_latest_of(shared, &segment) {
+        // With its span of times known, a query that it has nothing for need not open it.
+        let known = note_latest_of(shared, &segment).and_then(|()| shared.summary(&segment).map(drop));
+        if let Err(error) = known {
             tracing::warn!(segment = %segment.path.display(), %error, "its latest readings cannot be read");
+            shared.note_damage(&segment, &error);
         }
     }
     while let Ok(job) = jobs.recv() {
@@ -58,7 +67,9 @@ pub(crate) fn run(
                 unsealed.push(closed);
                 seal_all(shared, &mut unsealed, ending);
             }
+            Job::Salvage => salvage_all(shared, ending),
             Job::Report(reply) => {
+                salvage_all(shared, ending);
                 let failure = seal_all(shared, &mut unsealed, ending);
                 let failure = failure.or((!unsealed.is_empty()).then_some(LogError::Closed));
                 let result = failure.map_or(Ok(()), Err);
@@ -89,9 +100,38 @@ fn seal_all(shared: &Arc<Shared>, unsealed: &mut Vec<Closed>, ending: &AtomicBoo
     failure
 }
 
+/// Salvages the damaged segments that do not wait to be sealed; what fails is tried again with the next job.
+fn salvage_all(shared: &Arc<Shared>, ending: &AtomicBool) {
+    let segments = shared.segments.now();
+    for segment in segments.iter().filter(|segment| segment.is_suspect() && segment.is_sealed()) {
+        if ending.load(Ordering::Acquire) {
+            break;
+        }
+        if let Err(error) = shared.salvage(segment, None) {
+            tracing::error!(segment = %segment.path.display(), %error, "salvage failed; it is tried again");
+        }
+    }
+}
+
 fn seal_one(shared: &Arc<Shared>, closed: &mut Closed) -> Result<(), LogError> {
-    let segment = &closed.segment;
-    let sealed = seal(&*shared.files, &segment.path, segment.start, closed.last_commit)?;
+    let catalogue = shared.catalogue();
+    let segment = Arc::clone(&closed.segment);
+    if segment.is_suspect() {
+        drop_without_checkpoint(closed);
+        return shared.salvage(&segment, Some(closed.last_commit));
+    }
+    let looked = look_at_closed(&segment);
+    let sealed =
+        looked.and_then(|()| seal(&*shared.files, &catalogue, &segment.path, segment.start, closed.last_commit));
+    let sealed = match sealed {
+        Err(error) if is_damage(&error) => {
+            let error = shared.readers.judge(&segment, error);
+            drop_without_checkpoint(closed);
+            tracing::debug!(%error, "found at sealing");
+            return shared.salvage(&segment, Some(closed.last_commit));
+        }
+        sealed => sealed?,
+    };
     match sealed {
         None => shared.segments.remove(segment.start),
         Some(sealed) => {
@@ -104,13 +144,37 @@ fn seal_one(shared: &Arc<Shared>, closed: &mut Closed) -> Result<(), LogError> {
         }
     }
     shared.readers.forget(segment.start, false);
-    if let Some(connection) = closed.connection.take() {
-        // The twin is about to be removed: its WAL need not be moved into it first.
-        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
-    }
+    drop_without_checkpoint(closed);
     // By size only: what is old is for those to say who know how far the clock is believed.
     if let Err(error) = retention::apply(shared, Timestamp(i64::MIN)) {
         tracing::warn!(%error, "retention could not be applied");
     }
     Ok(())
+}
+
+/// Looks for rows that a closed segment does not show any more, before it is sealed; those it shows are checked one by
+/// one while they are read.
+fn look_at_closed(segment: &Segment) -> Result<(), LogError> {
+    let connection = segment.connect()?;
+    let wrong = sqlite_error("read", &segment.path);
+    let what = match &segment.knowledge {
+        Knowledge::Live(live) => {
+            let expected = live.lock().rows;
+            let found: i64 =
+                connection.query_row("SELECT count(*) FROM readings", [], |row| row.get(0)).map_err(wrong)?;
+            (loaded_seq(found) != expected).then(|| format!("it has {found} rows, {expected} were written"))
+        }
+        _ => {
+            let said: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(wrong)?;
+            (said != "ok").then_some(said)
+        }
+    };
+    what.map_or(Ok(()), |what| Err(LogError::Damaged { path: segment.path.clone(), what }))
+}
+
+/// Lets the writer's connection go: its segment is about to be removed, so its WAL need not be moved into it.
+fn drop_without_checkpoint(closed: &mut Closed) {
+    if let Some(connection) = closed.connection.take() {
+        let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+    }
 }

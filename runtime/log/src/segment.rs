@@ -6,6 +6,7 @@ use crate::{LogError, Point};
 use bulkhead_model::{PointId, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,10 +20,12 @@ CREATE TABLE points(
   id INTEGER PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, unit TEXT,
   description TEXT);
 ";
-/// The table of an open segment's rows; those of a sealed one are in [`crate::sealed`].
-const READINGS: &str = "
+/// The table of an open segment's rows, each with the sum of [`crate::row_sum`]; those of a sealed one are in
+/// [`crate::sealed`].
+pub(crate) const READINGS: &str = "
 CREATE TABLE readings(
-  seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value);
+  seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value,
+  sum INTEGER NOT NULL);
 ";
 /// Stores one pair of the table `segment`.
 pub(crate) const PUT: &str = "INSERT OR REPLACE INTO segment(key, value) VALUES (?1, ?2)";
@@ -132,6 +135,12 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) knowledge: Knowledge,
     retired: AtomicBool,
+    /// It is known to be damaged and waits for its salvage: nobody may open it, because SQLite would cut its WAL.
+    suspect: AtomicBool,
+    /// Another file has its name now: nobody may go on with a connection to this one.
+    superseded: AtomicBool,
+    /// Connections known to have no rows in it.
+    gone: Mutex<BTreeSet<String>>,
     files: Arc<dyn FileOps>,
 }
 
@@ -144,19 +153,40 @@ impl Segment {
             SegmentFile::Sealed { start, last } => (start, Knowledge::Sealed { last, bytes, summary: OnceLock::new() }),
             SegmentFile::Unfinished => return None,
         };
-        Some(Arc::new(Self { start, path, knowledge, retired: AtomicBool::new(false), files }))
+        Some(Arc::new(Self::with(start, path, knowledge, files)))
+    }
+
+    fn with(start: Seq, path: PathBuf, knowledge: Knowledge, files: Arc<dyn FileOps>) -> Self {
+        Self {
+            start,
+            path,
+            knowledge,
+            retired: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
+            superseded: AtomicBool::new(false),
+            gone: Mutex::default(),
+            files,
+        }
     }
 
     /// A segment that is appended to.
     pub(crate) fn live(dir: &Path, start: Seq, live: Live, files: Arc<dyn FileOps>) -> Option<Arc<Self>> {
         let path = dir.join(SegmentFile::Open { start }.name()?);
         let knowledge = Knowledge::Live(Mutex::new(live));
-        Some(Arc::new(Self { start, path, knowledge, retired: AtomicBool::new(false), files }))
+        Some(Arc::new(Self::with(start, path, knowledge, files)))
     }
 
     /// Whether it is sealed.
     pub(crate) fn is_sealed(&self) -> bool {
         matches!(self.knowledge, Knowledge::Sealed { .. })
+    }
+
+    /// What its file is.
+    pub(crate) fn file(&self) -> SegmentFile {
+        match self.knowledge {
+            Knowledge::Sealed { last, .. } => SegmentFile::Sealed { start: self.start, last },
+            _ => SegmentFile::Open { start: self.start },
+        }
     }
 
     /// Its last seq, if it is sealed.
@@ -172,13 +202,41 @@ impl Segment {
         self.retired.store(true, Ordering::SeqCst);
     }
 
-    /// Whether it has been retired.
+    /// Another file has taken its name.
+    pub(crate) fn supersede(&self) {
+        self.superseded.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it has been retired or superseded.
     pub(crate) fn is_retired(&self) -> bool {
-        self.retired.load(Ordering::SeqCst)
+        self.retired.load(Ordering::SeqCst) || self.superseded.load(Ordering::SeqCst)
+    }
+
+    /// Remembers that connections have no rows in it.
+    pub(crate) fn has_none_of(&self, connections: &[&String]) {
+        self.gone.lock().extend(connections.iter().map(|name| (*name).clone()));
+    }
+
+    /// The connections that are known to have no rows in it, though they may have had some.
+    pub(crate) fn gone_connections(&self) -> BTreeSet<String> {
+        self.gone.lock().clone()
+    }
+
+    /// It is damaged. True when nobody knew that yet.
+    pub(crate) fn suspect(&self) -> bool {
+        !self.suspect.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether it is known to be damaged.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.suspect.load(Ordering::SeqCst)
     }
 
     /// Opens it for reading.
     pub(crate) fn connect(&self) -> Result<Connection, LogError> {
+        if self.is_suspect() {
+            return Err(LogError::Damaged { path: self.path.clone(), what: "its salvage is under way".to_owned() });
+        }
         let opened = if self.is_sealed() { open_sealed(&self.path) } else { open_live(&self.path) };
         opened.map_err(sqlite_error("open", &self.path))
     }

@@ -46,6 +46,32 @@ impl SegmentSet {
         }
     }
 
+    /// Puts what was salvaged in a damaged segment's place, or takes it out; its file is gone or the new one's already.
+    pub(crate) fn swap(&self, start: Seq, salvaged: Option<Arc<Segment>>) {
+        let mut list = self.list.write();
+        let list = Arc::make_mut(&mut *list);
+        if let Some(place) = list.iter().position(|segment| segment.start == start) {
+            match salvaged {
+                Some(salvaged) => list[place] = salvaged,
+                None => drop(list.remove(place)),
+            }
+        }
+    }
+
+    /// Where the segment behind the one of a start begins.
+    pub(crate) fn next_start(&self, start: Seq) -> Option<Seq> {
+        self.list.read().iter().map(|segment| segment.start).find(|next| *next > start)
+    }
+
+    /// Puts a sealed segment that was written anew in the place of the one whose name it has.
+    pub(crate) fn supersede(&self, new: Arc<Segment>) {
+        let mut list = self.list.write();
+        if let Some(place) = Arc::make_mut(&mut *list).iter_mut().find(|segment| segment.start == new.start) {
+            place.supersede();
+            *place = new;
+        }
+    }
+
     /// Takes a segment out and retires it.
     pub(crate) fn remove(&self, start: Seq) {
         let mut list = self.list.write();

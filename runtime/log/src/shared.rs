@@ -1,12 +1,14 @@
 //! What the handles, the writer and the sealer of one log share.
 
 use crate::batch::Ring;
+use crate::damage::bytes_aside;
 use crate::files::io_error;
 use crate::latest::Latest;
 use crate::log::LogId;
 use crate::query::QueryPool;
 use crate::reader::Readers;
 use crate::reserve::Reserve;
+use crate::salvage::{self, Patient, Surgery, salvage};
 use crate::scan::StoredRow;
 use crate::segment::{Knowledge, Segment, Summary, check, read_summary};
 use crate::segment_set::{SegmentSet, Segments};
@@ -39,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) committed: watch::Sender<Seq>,
     pub(crate) queries: QueryPool,
     pub(crate) counters: Counters,
+    /// Points described in segments below this start are described anew where they have new rows: rows, and with them
+    /// descriptions, were taken out of these segments.
+    pub(crate) described_from: AtomicU64,
     /// Held while retention is applied.
     pub(crate) retaining: Mutex<()>,
     pub(crate) dropped_to: AtomicU64,
@@ -115,6 +120,44 @@ impl Shared {
         Ok(())
     }
 
+    /// Has a segment salvaged if an error says that it is damaged.
+    pub(crate) fn note_damage(&self, segment: &Segment, error: &LogError) {
+        let error = self.readers.judge(segment, error.clone());
+        tracing::debug!(%error, "found while reading");
+    }
+
+    /// Salvages a segment that is known to be damaged and is not the one being appended to, and puts what could be read in
+    /// its place.
+    pub(crate) fn salvage(
+        self: &Arc<Self>,
+        segment: &Arc<Segment>,
+        last_commit: Option<Timestamp>,
+    ) -> Result<(), LogError> {
+        let catalogue = self.catalogue();
+        let surgery =
+            Surgery { files: &*self.files, log_id: self.id.as_str(), catalogue: &catalogue, state: &self.state };
+        let patient = Patient {
+            path: &segment.path,
+            start: segment.start,
+            file: segment.file(),
+            last: segment.sealed_last().or_else(|| self.segments.next_start(segment.start).map(|next| next - 1)),
+            last_commit: last_commit.unwrap_or_else(crate::clock::now),
+        };
+        let salvaged = salvage(&surgery, &patient)?;
+        salvage::tell(&segment.path, "see above", &salvaged);
+        self.counters.files_damaged.fetch_add(1, Ordering::Relaxed);
+        self.counters.count_gaps(&salvaged.gaps);
+        let new = salvaged
+            .replacement
+            .and_then(|sealed| Segment::new(&self.config.dir, sealed.file, sealed.bytes, Arc::clone(&self.files)));
+        self.segments.swap(segment.start, new.clone());
+        self.readers.forget(segment.start, segment.is_sealed());
+        match new {
+            Some(new) => crate::open::note_latest_of(self, &new),
+            None => Ok(()),
+        }
+    }
+
     /// What a sealed segment says of itself; none for one that is not sealed.
     pub(crate) fn summary(&self, segment: &Arc<Segment>) -> Result<Option<Summary>, LogError> {
         self.readers.summary(segment)
@@ -169,6 +212,7 @@ impl Shared {
             segments_abandoned: counters.segments_abandoned.load(Ordering::Relaxed),
             refused_when_full: counters.refused_when_full.load(Ordering::Relaxed),
             longest_pause: Duration::from_nanos(counters.longest_pause_ns.load(Ordering::Relaxed)),
+            rows_expired: counters.rows_expired.load(Ordering::Relaxed),
             bytes_on_disk: self.bytes_on_disk().unwrap_or(0),
             bytes_of_files: usage.files,
             max_bytes: self.config.max_bytes,
@@ -180,6 +224,8 @@ impl Shared {
             segments_read: self.readers.handed_out(),
             rows_read: self.readers.rows_read(),
             skipped_at_open: self.skipped_at_open,
+            bytes_set_aside: bytes_aside(&*self.files, &self.config.dir),
+            files_damaged: counters.files_damaged.load(Ordering::Relaxed),
             gaps: counters.gaps.load(Ordering::Relaxed),
             gap_rows: counters.gap_rows.load(Ordering::Relaxed),
             gaps_of_unknown_rows: counters.gaps_of_unknown_rows.load(Ordering::Relaxed),

@@ -11,6 +11,8 @@ use std::sync::Arc;
 
 /// The lowest SQLite that will do: it has the fix for the WAL-reset defect.
 pub(crate) const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
+/// Page of a sealed segment, SQLite's default; said at the creation, because salvage reads pages without SQLite.
+pub(crate) const SEALED_PAGE_BYTES: u32 = 4096;
 /// Page cache of the connection that appends: a commit of 10,000 numeric rows dirties about 500 KiB.
 const APPEND_CACHE_KIB: u32 = 1024;
 /// Page cache of a connection that reads.
@@ -19,6 +21,9 @@ const READ_CACHE_KIB: u32 = 192;
 const SEAL_CACHE_KIB: u32 = 256;
 /// Page cache of `state.db`.
 const STATE_CACHE_KIB: u32 = 256;
+/// Page of an open segment and of `state.db`: a commit of one reading puts a page or two into the WAL, and what the device
+/// writes is those, rounded up to its own pages.
+pub(crate) const PAGE_BYTES: u32 = 1024;
 /// A WAL that grew beyond this is cut back after its checkpoint.
 const WAL_MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// How long one connection waits for another's lock in `state.db`.
@@ -47,8 +52,10 @@ pub(crate) fn sqlite_error(action: &'static str, path: &Path) -> impl Fn(rusqlit
 /// `state.db`, made when it is not there. Always synced in full.
 pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
     set(&connection, "synchronous = FULL")?;
+    crate::state_sum::register(&connection)?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
     set(&connection, &format!("cache_size = -{STATE_CACHE_KIB}"))?;
     // Whoever writes does it, and hears when it fails.
@@ -60,6 +67,7 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
 /// A segment to append to, made when it is not there.
 pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "journal_mode = WAL")?;
     prepare_to_append(&connection, full)?;
     Ok(connection)
@@ -68,6 +76,7 @@ pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connectio
 /// A segment that is being made: nothing is synced until it is whole, because it counts only then.
 pub(crate) fn open_unborn(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
+    set(&connection, &format!("page_size = {PAGE_BYTES}"))?;
     set(&connection, "synchronous = OFF")?;
     set(&connection, "journal_mode = WAL")?;
     Ok(connection)
@@ -109,6 +118,7 @@ pub(crate) fn open_sealing(path: &Path) -> rusqlite::Result<Connection> {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI,
     )?;
+    set(&connection, &format!("page_size = {SEALED_PAGE_BYTES}"))?;
     set(&connection, "journal_mode = OFF")?;
     set(&connection, "synchronous = OFF")?;
     // Named, so that it does not hold for the open twin that is attached: that one has other users.

@@ -3,10 +3,13 @@
 use crate::config::{ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS};
 use crate::group::GroupedDatabase;
 use crate::letters::{self, Listing};
+use crate::mend::{Memory, Mender};
 use crate::reserve::Reserve;
 use crate::sqlite::{open_state, sqlite_error};
 use crate::state_schema::{FORMAT, LogRecord, key, read_or_create};
-use crate::{DeadLetter, InFlight, LetterCount, LetterError, LogError, LostFrame, Origin, Point, RefusedReading};
+use crate::{
+    DeadLetter, FileOps, InFlight, LetterCount, LetterError, LogError, LostFrame, Origin, Point, RefusedReading,
+};
 use bulkhead_model::{Kind, PointId, PointInfo, Seq, WriteLimits};
 use parking_lot::Mutex;
 use rusqlite::{OptionalExtension, Row, Transaction};
@@ -20,6 +23,8 @@ pub(crate) struct State {
     database: GroupedDatabase,
     /// Held while an adapter's memory is checked against its bounds and written.
     adapter_state: Mutex<()>,
+    /// For mending.
+    memory: Arc<Mutex<Memory>>,
 }
 
 /// A seq as SQLite stores it.
@@ -43,7 +48,31 @@ impl State {
             return Err(LogError::Format { path: path.to_owned(), what });
         }
         let database = GroupedDatabase::new(path.to_owned(), connection, open_state, reserve);
-        Ok((Self { database, adapter_state: Mutex::new(()) }, record))
+        let memory = Memory {
+            log_id: record.log_id.clone(),
+            reserved_to: loaded_seq(record.reserved_to),
+            dropped_to: loaded_seq(record.dropped_to),
+            ..Memory::default()
+        };
+        Ok((Self { database, adapter_state: Mutex::new(()), memory: Arc::new(Mutex::new(memory)) }, record))
+    }
+
+    /// Has it rebuilt when it is found damaged.
+    pub(crate) fn mends_itself_with(&self, path: &Path, files: Arc<dyn FileOps>) {
+        self.database.mended_by(Mender { path: path.to_owned(), files, memory: Arc::clone(&self.memory) });
+    }
+
+    /// Notes that everything up to a seq has been dropped.
+    pub(crate) fn note_dropped(&self, seq: Seq) {
+        self.memory.lock().dropped_to = seq;
+    }
+
+    /// Notes points, so that they can be stored again.
+    fn remember(&self, points: &[(Arc<Point>, bool)]) {
+        let mut memory = self.memory.lock();
+        // Those a name has moved on from first.
+        let former = points.iter().filter(|(_, current)| !current);
+        former.chain(points.iter().filter(|(_, current)| *current)).for_each(|(point, _)| memory.declare(point));
     }
 
     /// Changes `state.db` in one transaction; durable when it returns.
@@ -64,6 +93,7 @@ impl State {
 
     /// Reserves the seqs up to one; the log counts as open from then on.
     pub(crate) fn reserve_to(&self, seq: Seq) -> Result<(), LogError> {
+        self.memory.lock().reserved_to = seq;
         let seq = stored_seq(seq)?;
         self.database.write(move |t| {
             t.execute("UPDATE log SET value = ?2 WHERE key = ?1", (key::RESERVED_TO, seq))?;
@@ -79,6 +109,12 @@ impl State {
 
     /// All points; true: the one its name stands for.
     pub(crate) fn points(&self) -> Result<Vec<(Arc<Point>, bool)>, LogError> {
+        let points = self.read_points()?;
+        self.remember(&points);
+        Ok(points)
+    }
+
+    fn read_points(&self) -> Result<Vec<(Arc<Point>, bool)>, LogError> {
         self.database.read(|connection| {
             let mut select = connection.prepare(
                 "SELECT id, connection, name, kind, unit, poll_group, writable, write_min, write_max, description,
@@ -100,7 +136,10 @@ impl State {
 
     /// Stores points, new and changed; each becomes the one its name stands for.
     pub(crate) fn store_points(&self, points: Vec<Arc<Point>>) -> Result<(), LogError> {
-        self.database.write(move |t| points.iter().try_for_each(|point| store_point(t, point)))
+        let declared: Vec<_> = points.iter().map(|point| (Arc::clone(point), true)).collect();
+        self.database.write(move |t| points.iter().try_for_each(|point| store_point(t, point)))?;
+        self.remember(&declared);
+        Ok(())
     }
 
     pub(crate) fn cursor(&self, name: &str) -> Result<Option<Seq>, LogError> {
@@ -322,7 +361,7 @@ fn point_of(row: &Row<'_>, connection: Arc<str>) -> rusqlite::Result<Point> {
     Ok(Point { id: PointId(row.get(0)?), connection, info })
 }
 
-fn store_point(t: &Transaction<'_>, point: &Point) -> rusqlite::Result<()> {
+pub(crate) fn store_point(t: &rusqlite::Connection, point: &Point) -> rusqlite::Result<()> {
     let info = &point.info;
     t.prepare_cached("UPDATE points SET current = 0 WHERE connection = ?1 AND name = ?2")?
         .execute((&*point.connection, &info.name))?;

@@ -1,22 +1,35 @@
 //! The tables of `state.db`; those of the dead letters are in the module `letters`.
 
+use crate::state_sum::sum_column;
 use rusqlite::{Connection, OptionalExtension};
 
 /// The format of `state.db` and of segments. Another number is refused.
-pub(crate) const FORMAT: i64 = 1;
+pub(crate) const FORMAT: i64 = 2;
 
-const SCHEMA: &str = "
-CREATE TABLE log(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+const SCHEMA: &str = concat!(
+    "
+CREATE TABLE log(key TEXT PRIMARY KEY, value NOT NULL, ",
+    sum_column!("key, value"),
+    ") WITHOUT ROWID;
 CREATE TABLE points(
   id INTEGER PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, unit TEXT,
   poll_group TEXT, writable INTEGER NOT NULL, write_min REAL, write_max REAL, description TEXT,
-  current INTEGER NOT NULL, UNIQUE(connection, name, kind));
-CREATE TABLE cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+  current INTEGER NOT NULL, ",
+    sum_column!("id, connection, name, kind, unit, poll_group, writable, write_min, write_max, description, current"),
+    ", UNIQUE(connection, name, kind));
+CREATE TABLE cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL, ",
+    sum_column!("name, seq"),
+    ") WITHOUT ROWID;
 CREATE TABLE in_flight(
-  route TEXT PRIMARY KEY, revision TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID;
+  route TEXT PRIMARY KEY, revision TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, ",
+    sum_column!("route, revision, first, last"),
+    ") WITHOUT ROWID;
 CREATE TABLE adapter_state(
-  connection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(connection, key)) WITHOUT ROWID;
-";
+  connection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, ",
+    sum_column!("connection, key, value"),
+    ", PRIMARY KEY(connection, key)) WITHOUT ROWID;
+"
+);
 
 /// The keys of the table `log`.
 pub(crate) mod key {

@@ -31,6 +31,8 @@ pub struct LogStats {
     pub refused_when_full: u64,
     /// The longest that starting a segment or dropping one has kept the writer from committing since it was opened.
     pub longest_pause: Duration,
+    /// Rows taken out of sealed segments since it was opened, because their connections keep them for a shorter time.
+    pub rows_expired: u64,
     /// Bytes of all segments, WAL files included.
     pub bytes_on_disk: u64,
     /// Bytes of all files in the log's folder.
@@ -54,6 +56,10 @@ pub struct LogStats {
     /// The seqs skipped at open after an unclean end: first and last. They may have been given to readings whose commit
     /// never finished; nobody was told of them.
     pub skipped_at_open: Option<(Seq, Seq)>,
+    /// Damaged files set aside since the log was opened, those found at its opening included.
+    pub files_damaged: u64,
+    /// Bytes of damaged files that are kept in the folder `damaged`.
+    pub bytes_set_aside: u64,
     /// Gaps recorded since the log was opened, those of the opening included.
     pub gaps: u64,
     /// Rows of these gaps, as far as their number is known.
@@ -71,7 +77,9 @@ pub(crate) struct Counters {
     pub(crate) last_commit_ns: AtomicU64,
     pub(crate) sealings_failed: AtomicU64,
     pub(crate) segments_dropped: AtomicU64,
+    pub(crate) files_damaged: AtomicU64,
     pub(crate) rows_dropped: AtomicU64,
+    pub(crate) rows_expired: AtomicU64,
     pub(crate) segments_abandoned: AtomicU64,
     pub(crate) refused_when_full: AtomicU64,
     pub(crate) longest_pause_ns: AtomicU64,

@@ -34,6 +34,15 @@ pub(crate) fn to_sql(value: Option<&Value>) -> ToSqlOutput<'_> {
     }
 }
 
+/// A parameter of [`to_sql`] as SQLite will give it back.
+pub(crate) fn value_ref<'a>(value: &'a ToSqlOutput<'_>) -> ValueRef<'a> {
+    match value {
+        ToSqlOutput::Borrowed(value) => *value,
+        ToSqlOutput::Owned(value) => value.into(),
+        _ => ValueRef::Null,
+    }
+}
+
 /// The value of a stored one, or none when it is not one that a point of this kind stores: damaged, or from a later
 /// version.
 pub(crate) fn from_sql(kind: Kind, stored: ValueRef<'_>) -> Option<Option<Value>> {

@@ -6,6 +6,7 @@ use crate::appender::{Place, Refused};
 use crate::appending::{Appending, start_segment};
 use crate::batch::Batch;
 use crate::config::{QUEUE_MAX_BYTES, SEAL_BACKLOG_MAX, SEQ_BLOCK};
+use crate::pace::Pace;
 use crate::sealer::Job;
 use crate::segment::Knowledge;
 use crate::shared::Shared;
@@ -17,7 +18,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::thread::JoinHandle;
-use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Room in the queue, given back when it is dropped.
@@ -57,6 +57,8 @@ pub(crate) struct Sealer {
     pub(crate) jobs: SyncSender<Job>,
     pub(crate) ending: Arc<AtomicBool>,
     pub(crate) thread: JoinHandle<()>,
+    /// Reads the sealed segments once and slowly; ends with the sealer.
+    pub(crate) verifier: JoinHandle<()>,
 }
 
 /// The writer.
@@ -68,12 +70,15 @@ pub(crate) struct Writer {
     pub(crate) sealer: Sealer,
     pub(crate) next_seq: Seq,
     pub(crate) reserved_to: Seq,
-    /// The points described in the open segment, by number, as of `described_as`.
-    pub(crate) described: Vec<bool>,
+    /// By point: the start of the segment it was described in last, as of `described_as`; 0: in none.
+    pub(crate) described: Vec<Seq>,
+    /// Descriptions in segments below this start do not count: they may be gone.
+    pub(crate) described_from: Seq,
     pub(crate) described_as: Arc<Catalogue>,
     pub(crate) space: Space,
     /// When a segment may be started again after a failure to.
     pub(crate) revival: Revival,
+    pub(crate) pace: Pace,
 }
 
 /// An append inside a group.
@@ -136,7 +141,7 @@ impl Writer {
 
     /// Commits a group that begins with an append. Returns the command that ended it early, if one did.
     fn commit_group(&mut self, first: Append, commands: &Receiver<Command>) -> Option<Command> {
-        let deadline = clock::monotonic() + Duration::from_millis(u64::from(self.shared.config.commit_max_ms));
+        let deadlines = self.pace.begin(clock::monotonic());
         let max_rows = self.shared.config.commit_max_rows as usize;
         let mut group = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
@@ -161,10 +166,11 @@ impl Writer {
             next = if rows >= max_rows || bytes >= GROUP_MAX_BYTES || outcome.is_err() {
                 None
             } else {
-                commands.recv_timeout(deadline.saturating_duration_since(clock::monotonic())).ok()
+                commands.recv_timeout(deadlines.with(rows).saturating_duration_since(clock::monotonic())).ok()
             };
         }
         let outcome = outcome.and_then(|()| if group.is_empty() { self.give_up_transaction() } else { self.commit() });
+        self.pace.committed(deadlines, rows, clock::monotonic());
         match outcome {
             Ok(at) => self.publish(group, at),
             Err(error) => self.recover(group, error),
@@ -207,8 +213,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Forgets that points are described whose description has changed.
+    /// Forgets that points are described whose description has changed, or has gone with its segment. One in a segment
+    /// that is still there will do: with 100,000 points, describing all in each would take a third of the time.
     fn refresh_described(&mut self) {
+        let oldest = self.shared.segments.now().first().map_or(0, |oldest| oldest.start);
+        self.described_from = oldest.max(self.shared.described_from.load(Ordering::Acquire)).max(1);
         let catalogue = self.shared.catalogue();
         if Arc::ptr_eq(&catalogue, &self.described_as) {
             return;
@@ -217,7 +226,7 @@ impl Writer {
             if !Arc::ptr_eq(old, point)
                 && let Some(described) = self.described.get_mut(point.id.0 as usize)
             {
-                *described = false;
+                *described = 0;
             }
         }
         self.described_as = catalogue;
@@ -241,11 +250,11 @@ impl Writer {
         Ok(())
     }
 
-    /// Describes the points of readings in the open segment that are not yet described there.
+    /// Describes the points of readings in the open segment that are not yet described in it or in one before it.
     fn describe_points(&mut self, readings: &[Reading]) -> Result<(), LogError> {
         for reading in readings {
             let index = reading.point.0 as usize;
-            if self.described.get(index) == Some(&true) {
+            if self.described.get(index).is_some_and(|start| *start >= self.described_from) {
                 continue;
             }
             // Appends were checked against a catalogue; it may be newer than the one this group began with.
@@ -253,11 +262,13 @@ impl Writer {
             let point = known
                 .or_else(|| self.shared.catalogue().by_id(reading.point).cloned())
                 .ok_or(LogError::UnknownPoint { point: reading.point })?;
-            self.open()?.describe(&point)?;
+            let open = self.open()?;
+            open.describe(&point)?;
+            let start = open.segment.start;
             if self.described.len() <= index {
-                self.described.resize(index + 1, false);
+                self.described.resize(index + 1, 0);
             }
-            self.described[index] = true;
+            self.described[index] = start;
         }
         Ok(())
     }
@@ -320,7 +331,9 @@ impl Writer {
         let config = &self.shared.config;
         let Some(open) = &self.open else { return };
         let is_large = open.rows > 0 && self.space.open_is_large(config.max_bytes);
-        if is_large || is_due(open.rows, open.first_commit, now, config.segment_max_rows, config.segment_max_age_s) {
+        // A damaged one is closed, so that it can be salvaged.
+        let is_due = is_due(open.rows, open.first_commit, now, config.segment_max_rows, config.segment_max_age_s);
+        if is_large || is_due || open.segment.is_suspect() {
             self.rotate();
         }
     }
@@ -346,7 +359,6 @@ impl Writer {
         };
         self.revival.succeeded();
         self.shared.segments.push(Arc::clone(&new.segment));
-        self.described.clear();
         self.space.forget_open();
         if let Some(old) = self.open.replace(new) {
             self.hand_to_sealer(old);
@@ -376,7 +388,12 @@ impl Writer {
         let checkpointed = open.as_ref().map_or(Ok(()), Appending::finish);
         drop(open);
         sealer.ending.store(true, Ordering::Release);
+        shared.readers.reports_to_nobody();
         drop(sealer.jobs);
+        sealer.verifier.thread().unpark();
+        if sealer.verifier.join().is_err() {
+            tracing::error!("the verifier's thread panicked");
+        }
         if sealer.thread.join().is_err() {
             tracing::error!("the sealer's thread panicked");
         }

@@ -5,6 +5,7 @@
 
 use crate::appender::Refused;
 use crate::appending::{Appending, start_segment};
+use crate::damage::is_damage;
 use crate::retention::drop_oldest;
 use crate::writer::{Member, Writer};
 use crate::{Gap, GapReason, LogError, WhenFull, clock};
@@ -206,6 +207,12 @@ impl Writer {
                 return;
             }
             Ok(missing) => Some(missing),
+            Err(error) if is_damage(&error) => {
+                // Its salvage says what is missing.
+                let error = self.shared.readers.judge(&open.segment, error);
+                tracing::debug!(error = %Causes(&error), "found while verifying");
+                return;
+            }
             Err(error) => {
                 tracing::error!(error = %Causes(&error), "the segment that was given up cannot be verified");
                 None

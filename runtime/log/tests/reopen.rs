@@ -3,7 +3,7 @@
 
 mod harness;
 
-use bulkhead_log::{GapReason, LogConfig, LogError};
+use bulkhead_log::{GapReason, LogConfig};
 use bulkhead_model::{Seq, Value};
 use harness::{all_rows, append, config, declare, readings, segment_files, seqs, within};
 use std::io::{BufRead, BufReader};
@@ -162,23 +162,6 @@ async fn leftovers_of_an_interrupted_sealing_are_removed_and_the_sealed_segment_
     let sealed = "seg-00000000000000000001-00000000000000000010.db";
     assert!(segment_files(dir.path()).contains(&sealed.to_owned()));
     assert!(!open.exists() && !dir.path().join("seg-00000000000000000011.tmp").exists());
-}
-
-#[tokio::test]
-async fn segments_without_their_state_and_segments_of_another_log_are_refused() {
-    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    for dir in [dir.path(), other.path()] {
-        let log = config(dir).open().unwrap();
-        let points = declare(&log, 1);
-        append(&log, readings(&points, 0, 3)).await;
-        within(log.close()).await.unwrap();
-    }
-    let name = "seg-00000000000000000001.open.db";
-    std::fs::copy(other.path().join(name), dir.path().join(name)).unwrap();
-    let error = config(dir.path()).open().unwrap_err();
-    assert!(matches!(&error, LogError::ForeignSegment { path, .. } if path.ends_with(name)), "{error}");
-    std::fs::remove_file(other.path().join("state.db")).unwrap();
-    assert!(matches!(config(other.path()).open(), Err(LogError::StateMissing { .. })));
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 
 mod harness;
 
-use bulkhead_log::{Log, LogConfig, LogError, Query, Row, SqlValue};
+use bulkhead_log::{Expired, Log, LogConfig, LogError, Query, Row, SqlValue};
 use bulkhead_model::{Kind, PointId, PointInfo, Reading, Timestamp, Value};
 use harness::{STATE_GROWTH_BYTES, all_rows, append, config, declare, reading, readings, segment_files, seqs, within};
 use std::path::Path;
@@ -220,4 +220,86 @@ async fn retention_by_age_looks_at_commits_not_at_the_readings_own_times() {
     assert_eq!(log.apply_retention(Timestamp(now.0 + 3_700 * 1_000_000_000)).unwrap(), 1);
     assert!(matches!(log.read(0, 1), Err(LogError::Gone { first_available: 101, .. })));
     assert!(log.read(100, 1).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_connections_own_retention_takes_its_rows_out_of_sealed_segments_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let bounded = LogConfig {
+        retention_of_connections: [("short".to_owned(), 60), ("none".to_owned(), 60)].into(),
+        segment_max_rows: 100,
+        ..config(dir.path())
+    };
+    let log = bounded.clone().open().unwrap();
+    let long = declare(&log, 3);
+    let short = log.declare("short", &[PointInfo::new("s", Kind::Real)]).unwrap();
+    let mixed = [long[0], short[0], long[1], short[0]];
+    append(&log, readings(&mixed, 0, 100)).await;
+    append(&log, readings(&short, 100, 100)).await;
+    append(&log, readings(&long, 200, 100)).await;
+    within(log.seal()).await.unwrap();
+    within(log.close()).await.unwrap();
+    // Opened anew, so that nothing comes from memory.
+    let log = bounded.clone().open().unwrap();
+    let all = all_rows(&log);
+    let view = log.query().unwrap();
+    let now = Timestamp::from_system_time(std::time::SystemTime::now());
+    log.apply_retention(Timestamp(now.0 + 59 * 1_000_000_000)).unwrap();
+    assert_eq!(all_rows(&log), all, "a minute has not gone");
+    assert!(log.expired(0).unwrap().is_empty());
+
+    let files = segment_files(dir.path());
+    let later = Timestamp(now.0 + 3_600 * 1_000_000_000);
+    assert_eq!(log.apply_retention(later).unwrap(), 0, "no segment goes whole");
+    let kept: Vec<Row> = all.iter().filter(|row| row.reading.point != short[0]).cloned().collect();
+    assert_eq!(all_rows(&log), kept);
+    assert!(log.history(short[0], None, None, 0, 10).unwrap().is_empty());
+    assert_eq!(segment_files(dir.path()), files, "the files keep their names");
+    assert_eq!((log.stats().rows_expired, log.stats().first_available), (150, 1));
+    let gone = |first, last, rows| Expired { connection: "short".into(), first, last, rows };
+    let expired = [gone(2, 100, 50), gone(101, 200, 100)];
+    assert_eq!(log.expired(0).unwrap(), expired);
+    assert_eq!(log.expired(150).unwrap(), expired[1..]);
+    assert_eq!(log.expired(200).unwrap(), []);
+    log.apply_retention(later).unwrap();
+    assert_eq!(log.stats().rows_expired, 150, "what is gone is not looked for again");
+    assert_eq!(integers(&view, "SELECT count(*) FROM readings WHERE seq > 200", &[]), [100]);
+    drop(view);
+
+    within(log.close()).await.unwrap();
+    let log = bounded.open().unwrap();
+    assert_eq!((all_rows(&log), log.expired(0).unwrap()), (kept, expired.to_vec()));
+    log.apply_retention(later).unwrap();
+    assert_eq!((log.stats().rows_expired, log.expired(0).unwrap()), (0, expired.to_vec()));
+}
+
+#[tokio::test]
+async fn every_sealed_segment_describes_its_points_though_they_are_described_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = LogConfig { segment_max_rows: 100, ..config(dir.path()) }.open().unwrap();
+    let points = declare(&log, 3);
+    append(&log, readings(&points, 0, 100)).await;
+    append(&log, readings(&points[..2], 100, 100)).await;
+    within(log.seal()).await.unwrap();
+    append(&log, readings(&points[1..], 200, 10)).await;
+    let described = |name: &str| -> Vec<u32> {
+        let connection = rusqlite::Connection::open(dir.path().join(name)).unwrap();
+        let mut select = connection.prepare("SELECT id FROM points ORDER BY id").unwrap();
+        select.query_map([], |row| row.get(0)).unwrap().collect::<rusqlite::Result<_>>().unwrap()
+    };
+    let numbers = |points: &[PointId]| points.iter().map(|point| point.0).collect::<Vec<u32>>();
+    let files = segment_files(dir.path());
+    assert_eq!(described(&files[0]), numbers(&points));
+    assert_eq!(described(&files[1]), numbers(&points[..2]));
+    assert_eq!(described(&files[2]), [0; 0], "an open one leaves that to those before it");
+
+    // Where those before it have gone, it does not.
+    within(log.close()).await.unwrap();
+    let log = LogConfig { segment_max_rows: 100, retention_max_age_s: Some(60), ..config(dir.path()) }.open().unwrap();
+    append(&log, readings(&points, 300, 10)).await;
+    within(log.seal()).await.unwrap();
+    let now = Timestamp::from_system_time(std::time::SystemTime::now());
+    assert_eq!(log.apply_retention(Timestamp(now.0 + 100 * 1_000_000_000)).unwrap(), 3);
+    append(&log, readings(&points, 400, 10)).await;
+    assert_eq!(described(&segment_files(dir.path())[0]), numbers(&points));
 }

@@ -106,6 +106,7 @@ fn log_config(config: &Config) -> LogConfig {
             bulkhead_config::Durability::Normal => Durability::Normal,
         },
         commit_max_ms: given.commit_max_ms,
+        commit_quiet_max_ms: given.commit_quiet_max_ms,
         commit_max_rows: given.commit_max_rows,
         segment_max_rows: given.segment_max_rows,
         segment_max_age_s: given.segment_max_age_s,
@@ -116,6 +117,11 @@ fn log_config(config: &Config) -> LogConfig {
             bulkhead_config::WhenFull::DropOldest => WhenFull::DropOldest,
             bulkhead_config::WhenFull::Refuse => WhenFull::Refuse,
         },
+        retention_of_connections: config
+            .connections
+            .iter()
+            .filter_map(|(name, connection)| Some((name.clone(), connection.retention_max_age_s?)))
+            .collect(),
         ..LogConfig::new(config.data_dir().join("log"))
     }
 }

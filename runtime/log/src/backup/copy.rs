@@ -82,6 +82,7 @@ pub(super) fn copy_database(
     // Without a read transaction of its own a backup begins anew with every commit to the source.
     source.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;").map_err(&reading)?;
     let mut target = Connection::open(to).map_err(&writing)?;
+    crate::state_sum::register(&target).map_err(&writing)?;
     // It counts only once the whole backup is renamed; until then a torn copy is no loss.
     for pragma in ["journal_mode = OFF", "synchronous = OFF", &format!("cache_size = -{COPY_CACHE_KIB}")] {
         set(&target, pragma).map_err(&writing)?;

@@ -126,6 +126,7 @@ fn make(from: &Path, making: &Path, manifest: &Manifest, log_id: &str, mark: Seq
 /// Changes a database that nobody else knows yet: a crash leaves a folder that is made anew.
 fn rewrite(path: &Path, change: impl FnOnce(&Connection) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
     let connection = Connection::open(path)?;
+    crate::state_sum::register(&connection)?;
     set(&connection, "journal_mode = OFF")?;
     set(&connection, "synchronous = OFF")?;
     change(&connection)?;

@@ -13,6 +13,7 @@ mod hand_log;
 mod hand_modbus;
 mod hand_mqtt;
 mod in_process;
+mod log;
 mod modbus;
 mod mosquitto;
 mod mqtt;
@@ -54,6 +55,18 @@ const MEASUREMENTS: &[Measurement] = &[
     ("age-100k", ages::measure),
     ("footprint", footprint::measure),
     ("calls", calls::measure),
+    ("log-append-1", |place| log::measure(place, "append-1")),
+    ("log-append-100", |place| log::measure(place, "append-100")),
+    ("log-append-10000", |place| log::measure(place, "append-10000")),
+    ("log-flat-rows", |place| log::measure(place, "flat-rows")),
+    ("log-flat-points", |place| log::measure(place, "flat-points")),
+    ("log-while-sealing", |place| log::measure(place, "while-sealing")),
+    ("log-memory", |place| log::measure(place, "memory")),
+    ("log-point-day", |place| log::measure(place, "point-day")),
+    ("log-by-seq", |place| log::measure(place, "by-seq")),
+    ("log-bytes-random", |place| log::measure(place, "bytes-random")),
+    ("log-bytes-registers", |place| log::measure(place, "bytes-registers")),
+    ("log-written", |place| log::measure(place, "written")),
 ];
 
 fn main() -> ExitCode {

@@ -52,6 +52,15 @@ impl Place {
         }
         Ok(&self.gateway)
     }
+
+    /// The log's own measurements, built beside the gateway.
+    pub(crate) fn log_bench(&self) -> Result<PathBuf> {
+        let program = self.gateway.with_file_name("examples").join("log_bench");
+        if !program.is_file() {
+            bail!("{} is not there: run `cargo xtask bench`, which builds it", program.display());
+        }
+        Ok(program)
+    }
 }
 
 /// A runtime of its own for the simulated devices: one thread, as if they were another process.
