@@ -29,6 +29,7 @@
 //! | `seg-<start>.open.db` | a segment that is appended to, or waits to be sealed: rows by `seq`, no index, WAL |
 //! | `seg-<start>-<last>.db` | a sealed segment: never changed, indexed by (point, time), read as immutable |
 //! | `….tmp` | a segment being sealed; a leftover is removed at open |
+//! | `reserve` | nothing: room that is given up when the disk is full, so that `state.db` can commit |
 //!
 //! `<start>` and `<last>` are 20 decimal digits; `<start>` is the lowest seq the segment may hold. The tables of a
 //! segment are in the module `segment`, those of `state.db` in `state_schema`.
@@ -40,11 +41,38 @@
 //! * [`Log::append`] returns after the commit, in durability [`Durability::Full`] after its fsync.
 //! * A sealed segment wins over its open twin; the twin is removed when the last reader has let it go.
 //! * A segment describes itself: log id, the points it uses, ranges, a checksum over its rows.
-//! * What retention has dropped is never passed over in silence: [`Log::read`] answers [`LogError::Gone`].
+//! * What has been dropped is never passed over in silence: [`Log::read`] answers [`LogError::Gone`], and where a route had
+//!   not read it, it is a [`Gap`].
+//! * All files of the folder together stay within [`LogConfig::max_bytes`], copies being sealed included; what a reader still
+//!   holds counts, and rather than drop more for it, appends wait to be taken.
+//! * Whoever chose [`WhenFull::Refuse`] never makes the log drop anything.
+//! * After a refusal an [`Appender`]'s later batches are refused too, until it goes on: nothing overtakes.
+//! * A sync that failed is never tried again through the same connection, and nothing after it is acknowledged by it.
+//!
+//! # When the medium fails
+//!
+//! A segment that cannot be written to is given up for writing: what was acknowledged in it is counted through a new connection
+//! (what cannot be read is a gap `damaged`), it is sealed, and another one is started, at once or with growing waits. The seqs
+//! of the failed group are not given again. Its readings come back to whoever appended them; should the process end before that
+//! segment is sealed, they may be found in it all the same, so a reading that is appended again may be there twice, under two
+//! seqs. `state.db` is closed and opened anew, its WAL written into it as a whole and synced, and checked. Checkpoints are the
+//! log's own, because SQLite passes over the failure of those it does by itself.
+//!
+//! # What settings cost
+//!
+//! | setting | costs | gives |
+//! | --- | --- | --- |
+//! | [`Durability::Full`] | a sync of the medium a commit | acknowledged readings survive a power cut |
+//! | `commit_max_ms`, `commit_max_rows` | the wait of a reading for its commit | fewer syncs, fewer bytes written |
+//! | `segment_max_rows` | room for a copy while it is sealed; what is dropped at a time | fewer files, fewer sealings |
+//! | `max_bytes` | the oldest readings, or refusals | an end of what the log takes |
+//! | `reserve_bytes` | as many bytes of the disk | cursors that move on a full disk |
 //!
 //! # At open
 //!
-//! Leftovers (`.tmp`, open twins of sealed segments) are removed. The newest open segment goes on if it is short,
+//! Leftovers (`.tmp`, open twins of sealed segments, open segments without rows) are removed. After an unclean end the seqs
+//! that were reserved are skipped, which is a gap `skipped-at-open`. On a full disk the reserve is given up first; where no
+//! segment can be started the log opens all the same and takes readings once it can. The newest open segment goes on if it is short,
 //! otherwise it is sealed like every older open one, off the writer's thread. The latest readings are rebuilt from the
 //! newest segments backwards: the first few before [`LogConfig::open`] returns, the older ones behind its back.
 //!
