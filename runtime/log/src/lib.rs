@@ -31,6 +31,7 @@
 //! | `….tmp` | a segment being sealed, salvaged or written anew, a `state.db` being rebuilt; a leftover is removed at open |
 //! | `state.db.salvaged` | a rebuilt `state.db` that is whole; the next open puts it in place |
 //! | `damaged/` | damaged files that were set aside, named by the moment |
+//! | `reserve` | nothing: room that is given up when the disk is full, so that `state.db` can commit |
 //!
 //! `<start>` and `<last>` are 20 decimal digits; `<start>` is the lowest seq the segment may hold. All but `lock` are SQLite
 //! databases. `state.db`'s tables are in the module `state_schema`. A segment, format 2, has these:
@@ -94,15 +95,32 @@
 //! * A sealed segment wins over its open twin; the twin is removed when the last reader has let it go.
 //! * A sealed segment describes itself: log id, the points it uses, ranges, checksums. A point with rows in an open one is
 //!   described in it or in a segment before it that is still there.
-//! * What retention has dropped is never passed over in silence: [`Log::read`] answers [`LogError::Gone`]; what a
-//!   connection's own retention has taken out of a segment that stays, [`Log::expired`] tells.
+//! * What has been dropped is never passed over in silence: [`Log::read`] answers [`LogError::Gone`], and where a route had
+//!   not read it, it is a [`Gap`]; what a connection's own retention has taken out of a segment that stays,
+//!   [`Log::expired`] tells.
+//! * All files of the folder together stay within [`LogConfig::max_bytes`], copies being sealed included; what a reader still
+//!   holds counts, and rather than drop more for it, appends wait to be taken.
+//! * Whoever chose [`WhenFull::Refuse`] never makes the log drop anything.
+//! * After a refusal an [`Appender`]'s later batches are refused too, until it goes on: nothing overtakes.
+//! * A sync that failed is never tried again through the same connection, and nothing after it is acknowledged by it.
 //! * Every row of an open segment, every block of a sealed one and every row of `state.db` has a checksum; a row whose
 //!   checksum does not hold is never shown.
 //! * No damage of a file keeps the log from opening. What is lost by it is recorded as [`Gap`]s.
 //!
+//! # When the medium fails
+//!
+//! A segment that cannot be written to is given up for writing: what was acknowledged in it is counted through a new connection
+//! (what cannot be read is a gap `damaged`), it is sealed, and another one is started, at once or with growing waits. The seqs
+//! of the failed group are not given again. Its readings come back to whoever appended them; should the process end before that
+//! segment is sealed, they may be found in it all the same, so a reading that is appended again may be there twice, under two
+//! seqs. `state.db` is closed and opened anew, its WAL written into it as a whole and synced, and checked. Checkpoints are the
+//! log's own, because SQLite passes over the failure of those it does by itself.
+//!
 //! # At open
 //!
-//! Leftovers (`.tmp`, open twins of sealed segments) are removed. The newest open segment goes on if it is short,
+//! Leftovers (`.tmp`, open twins of sealed segments, open segments without rows) are removed. After an unclean end the seqs
+//! that were reserved are skipped, which is a gap `skipped-at-open`. On a full disk the reserve is given up first; where no
+//! segment can be started the log opens all the same and takes readings once it can. The newest open segment goes on if it is short,
 //! otherwise it is sealed like every older open one, off the writer's thread. The latest readings are rebuilt from the
 //! newest segments backwards: the first few before [`LogConfig::open`] returns, the older ones behind its back. A segment
 //! that is being written anew has its old file's name only once it is whole and synced: a crash leaves one or the other.
@@ -118,6 +136,8 @@
 //! | `segment_max_rows` | fewer files, so that a query opens fewer; more open bytes (30 to 47 a row against 1 to 9 sealed) that a sealing needs at once | retention works in finer steps |
 //! | `segment_max_age_s` | as above | data of slow sources is compressed sooner, in more files of at least 32 KiB |
 //! | `retention_…` | disk | |
+//! | `max_bytes` | disk | the oldest readings, or refusals |
+//! | `reserve_bytes` | disk; cursors that move when it is full | |
 //! | `retention_of_connections` | | each segment is written once more, when its newest row is so old |
 //!
 //! # Damage
@@ -134,6 +154,7 @@
 //! then the first name goes: a power cut between two steps loses nothing more. A WAL is damaged where a frame does not hold
 //! and behind it a commit ends and another follows; where only the last commit does not hold, a power cut tore it, and nobody
 //! was told of it.
+//!
 //! # Backup
 //!
 //! [`Log::backup_to`] copies the log while it is written to; [`restore`] makes a folder of a copy, under a new log id. See

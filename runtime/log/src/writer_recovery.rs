@@ -235,9 +235,23 @@ impl Writer {
         if !error.is_full() {
             tracing::error!(error = %Causes(error), appends = group.len(), "a commit failed");
         }
+        let told = self.told(error);
         for member in group {
             self.count_refusal(error);
-            member.refuse(error.clone());
+            member.refuse(told.clone());
+        }
+    }
+
+    /// A failure as those who append are told: a full disk looks the same to them whoever noticed it.
+    fn told(&self, error: &LogError) -> LogError {
+        match error {
+            LogError::Sqlite { action, path, .. } | LogError::Io { action, path, .. } if error.is_full() => {
+                LogError::Full {
+                    dir: self.shared.config.dir.clone(),
+                    what: format!("the disk has no room to {action} {}", path.display()),
+                }
+            }
+            other => other.clone(),
         }
     }
 

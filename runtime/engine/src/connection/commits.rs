@@ -244,6 +244,7 @@ impl Commits {
     fn wait_on(&mut self, error: LogError) {
         if let Some(trouble) = &mut self.trouble {
             trouble.again_at = Instant::now() + AGAIN_AFTER;
+            self.live.set_phase(Phase::Waiting(error.to_string()));
             trouble.error = error;
         }
     }

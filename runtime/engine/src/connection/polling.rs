@@ -129,7 +129,7 @@ impl Actor {
             self.failures.succeeded();
         }
         self.append(readings).await;
-        if outcome.is_ok() {
+        if outcome.is_ok() && !self.commits.are_held() {
             self.live.set_phase_if_waiting();
         }
         outcome
