@@ -6,6 +6,7 @@
 //! what was missing when the bound is reached.
 
 mod api;
+mod broker_flows;
 mod certificates;
 mod gateway;
 mod http_client;
@@ -24,6 +25,7 @@ mod site;
 mod wait;
 
 pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Transport, Written};
+pub use broker_flows::BrokerFlow;
 pub use certificates::Certificates;
 pub use gateway::Gateway;
 pub use http_client::http_client;

@@ -24,12 +24,22 @@ impl Lines {
     /// Reads a stream to its end, beside the caller. Must be called inside a tokio runtime.
     #[must_use]
     pub fn capture(stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
+        Self::capture_with(stream, |_| {})
+    }
+
+    /// The same, and shows each line to `note`, those included that are too many to be kept.
+    #[must_use]
+    pub fn capture_with(
+        stream: impl AsyncRead + Unpin + Send + 'static,
+        mut note: impl FnMut(&str) + Send + 'static,
+    ) -> Self {
         let kept = Arc::new(Mutex::new(VecDeque::new()));
         let (counter, count) = watch::channel(0);
         let lines = Self { kept: kept.clone(), count };
         tokio::spawn(async move {
             let mut reader = BufReader::new(stream).lines();
             while let Ok(Some(line)) = reader.next_line().await {
+                note(&line);
                 let mut kept = kept.lock();
                 if kept.len() == KEPT_MAX {
                     kept.pop_front();
@@ -52,6 +62,15 @@ impl Lines {
     pub fn last(&self) -> String {
         let kept = self.kept.lock();
         kept.iter().skip(kept.len().saturating_sub(SHOWN_LAST)).map(|line| format!("\n    {line}")).collect()
+    }
+
+    /// Waits until the stream has been read to its end.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn ended(&self) -> Result<()> {
+        let mut count = self.count.clone();
+        within("a process's last line", async { while count.changed().await.is_ok() {} }).await
     }
 
     /// The first line, past or to come, in which `find` finds something.

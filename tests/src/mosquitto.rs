@@ -1,5 +1,6 @@
 //! mosquitto: a broker that others wrote, plain or with TLS, which can be stopped and started again at its port.
 
+use crate::broker_flows::{BrokerFlow, BrokerFlows};
 use crate::certificates::Certificates;
 use crate::lines::Lines;
 use crate::programs::program;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
+use tokio::sync::watch;
 
 /// How often another port is tried when somebody takes the chosen one first.
 const PORT_TRIES: usize = 5;
@@ -33,6 +35,7 @@ pub struct Mosquitto {
     certificates: Option<Certificates>,
     child: Option<Child>,
     lines: Option<Lines>,
+    flows: watch::Sender<BrokerFlows>,
 }
 
 impl Mosquitto {
@@ -46,7 +49,8 @@ impl Mosquitto {
             MosquittoListener::Plain => None,
             MosquittoListener::TlsWithPassword => Some(Certificates::make().await?),
         };
-        let mut broker = Self { listener, port: 0, folder, certificates, child: None, lines: None };
+        let (flows, _) = watch::channel(BrokerFlows::default());
+        let mut broker = Self { listener, port: 0, folder, certificates, child: None, lines: None, flows };
         if listener == MosquittoListener::TlsWithPassword {
             broker.write_passwords().await?;
         }
@@ -82,7 +86,10 @@ impl Mosquitto {
         let pid = child.id().context("mosquitto has ended by itself")?;
         kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
         within("mosquitto to end", child.wait()).await??;
-        Ok(())
+        match &self.lines {
+            Some(lines) => lines.ended().await,
+            None => Ok(()),
+        }
     }
 
     /// Starts it again at its port.
@@ -95,7 +102,9 @@ impl Mosquitto {
         command.args(["-v", "-c"]).arg(self.path("mosquitto.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("mosquitto cannot be started")?;
-        let lines = Lines::capture(child.stderr.take().context("stderr was asked for")?);
+        let flows = self.flows.clone();
+        let note = move |line: &str| flows.send_modify(|flows| flows.note(line));
+        let lines = Lines::capture_with(child.stderr.take().context("stderr was asked for")?, note);
         self.child = Some(child);
         self.lines = Some(lines.clone());
         let running = |line: &str| line.contains(" running").then_some(());
@@ -108,6 +117,17 @@ impl Mosquitto {
     /// When none comes.
     pub async fn wait_for(&self, texts: &[&str]) -> Result<String> {
         self.lines.as_ref().context("mosquitto was never started")?.wait_for_texts(texts).await
+    }
+
+    /// What its log says about the messages of a client, over all its starts, once that is as `wanted`.
+    ///
+    /// # Errors
+    /// Names `what` and what the log says instead when it never is.
+    pub async fn flow(&self, client: &str, what: &str, wanted: impl Fn(&BrokerFlow) -> bool) -> Result<BrokerFlow> {
+        let mut flows = self.flows.subscribe();
+        let found = within(what, flows.wait_for(|flows| wanted(&flows.of(client)))).await;
+        let instead = || format!("of {client} mosquitto's log has {:?}", self.flows.borrow().of(client));
+        Ok(found.with_context(instead)??.of(client))
     }
 
     /// Publishes with `mosquitto_pub`, QoS 1.

@@ -7,8 +7,6 @@ use rumqttc_v4::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, PublishOp
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Messages that wait for their acknowledgement; at a restart of the broker the stream sends them again.
-const UNACKNOWLEDGED_MAX: u16 = 100;
 /// Messages that wait to be sent.
 const WAITING_MAX: usize = 10;
 /// Wait before the next connect while the broker is away.
@@ -23,15 +21,20 @@ pub struct NumberStream {
 }
 
 impl NumberStream {
+    /// Its client id.
+    pub const CLIENT: &str = "number-stream";
+    /// Most messages that wait for their acknowledgement: what it may send again when the broker was away.
+    pub const UNACKNOWLEDGED_MAX: u16 = 100;
+
     /// A stream to a topic, which is silent until [`NumberStream::publish_to`].
     ///
     /// # Errors
     /// Where the address is no `host:port`.
     pub fn start(broker: &str, topic: &str) -> Result<Self> {
         let (host, port) = broker.rsplit_once(':').context("a broker without port")?;
-        let mut options = MqttOptions::new("number-stream", (host.to_owned(), port.parse::<u16>()?));
+        let mut options = MqttOptions::new(Self::CLIENT, (host.to_owned(), port.parse::<u16>()?));
         options.set_keep_alive(30).set_clean_session(false);
-        options.set_inflight(UNACKNOWLEDGED_MAX);
+        options.set_inflight(Self::UNACKNOWLEDGED_MAX);
         let (client, events) = AsyncClient::builder(options).capacity(WAITING_MAX).build();
         let (counter, acknowledged) = watch::channel(0);
         let (limit, limited) = watch::channel(0);

@@ -2,7 +2,7 @@
 //! payloads become, and that QoS 1 loses nothing over restarts of the broker, the gateway, or neither.
 
 use anyhow::{Context, Result, ensure};
-use bulkhead_tests::{Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, Site, program, within};
+use bulkhead_tests::{BrokerFlow, Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, Site, program, within};
 use rumqttc_v4::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -37,6 +37,9 @@ reconnect = {{ first_ms = 50, max_ms = 200 }}
         broker.address()
     )
 }
+
+/// The client id of the connection `line`.
+const GATEWAY_CLIENT: &str = "bulkhead-bulkhead-line-broker";
 
 const NUMBER_TOPIC: &str = r#"
 [[connections.line.settings.topics]]
@@ -244,24 +247,54 @@ fn check_stream(numbers: &[u64], count: u64) {
     assert_eq!(first, (1..=count).collect::<Vec<_>>(), "every number once in its order");
 }
 
+/// Numbers that come more than once may do so for two reasons only, and mosquitto's log has them both:
+///
+/// 1. The stream sends again what its broker had not acknowledged, at most [`NumberStream::UNACKNOWLEDGED_MAX`] a restart,
+///    and mosquitto takes those for new messages (QoS 1 is at least once on both sides of a broker).
+/// 2. mosquitto sends again what it had sent to the gateway and the gateway had not acknowledged when mosquitto stopped
+///    (DUP). That is not its window of 20: mosquitto 2.0.11 lets as many messages follow *each* PUBACK as the whole window
+///    has places (`db__message_delete_outgoing` counts the messages before the acknowledged one, not those after it; its
+///    issue 2301), so after 75 PUBACKs 1,500 are on their way, with MQTT 5 beyond the gateway's receive maximum too. What
+///    bounds them here is what has been published and is not acknowledged.
+///
+/// So: no more repeats than the log tells, which is the gateway's part, and of those at most `unacknowledged` of the second
+/// kind and 100 of the first a restart, which is what the stream was allowed.
+async fn check_repeats(broker: &Mosquitto, read: &[u64], count: u64, restarts: u64, unacknowledged: u64) -> Result<()> {
+    let stream = broker.flow(NumberStream::CLIENT, "all published", |flow| flow.received >= count).await?;
+    // An acknowledgement ends a message: each that was published takes one, however often it was sent.
+    let all_acknowledged = |flow: &BrokerFlow| flow.acknowledged >= stream.received;
+    let gateway = broker.flow(GATEWAY_CLIENT, "the gateway to acknowledge each message", all_acknowledged).await?;
+    let told = (stream.received - count) + gateway.sent_again;
+    let repeats = u64::try_from(read.len())? - count;
+    ensure!(repeats <= told, "{repeats} numbers came again, mosquitto tells of {told}: {stream:?}, {gateway:?}");
+    let resent_max = restarts * u64::from(NumberStream::UNACKNOWLEDGED_MAX);
+    ensure!(stream.received - count <= resent_max, "the stream's part: {stream:?}");
+    ensure!(gateway.sent_again <= restarts * unacknowledged + resent_max, "mosquitto's part: {gateway:?}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_broker_restarted_during_the_stream_loses_nothing_and_the_session_goes_on() -> Result<()> {
     const COUNT: u64 = 4000;
+    /// Published and, when mosquitto is stopped, perhaps not acknowledged by the gateway.
+    const AHEAD: u64 = COUNT / 8;
+    const RESTARTS: [u64; 2] = [COUNT / 4, COUNT / 2];
     for version in VERSIONS {
         let mut broker = Mosquitto::start(MosquittoListener::Plain).await?;
         let gateway = Gateway::start(&config(&broker, version, "", NUMBER_TOPIC)).await?;
         subscribed(&gateway).await?;
         let stream = NumberStream::start(&broker.address(), "plant/hall7/number")?;
-        for restart_at in [COUNT / 4, COUNT / 2] {
-            stream.publish_to(restart_at + COUNT / 8);
-            gateway.reading("the stream to flow", |reading| number_of(reading) >= Some(restart_at)).await?;
+        for restart_at in RESTARTS {
+            stream.publish_to(restart_at + AHEAD);
+            let flows = |flow: &BrokerFlow| flow.acknowledged >= restart_at;
+            broker.flow(GATEWAY_CLIENT, "the stream to flow", flows).await?;
             broker.restart().await?;
         }
         stream.publish_to(COUNT);
         stream.finish().await?;
-        // At least once: how much comes again is the business of the stream, which sends what its broker has not
-        // acknowledged once more, and of the broker's own windows.
-        check_stream(&numbers(&gateway, COUNT).await?, COUNT);
+        let read = numbers(&gateway, COUNT).await?;
+        check_stream(&read, COUNT);
+        check_repeats(&broker, &read, COUNT, RESTARTS.len().try_into()?, AHEAD).await?;
         let line = gateway.api.connection("line").await?;
         let connects = line.transports[0].counters.get("connects_total").copied();
         ensure!(connects >= Some(3), "the broker was not left: {line:?}");

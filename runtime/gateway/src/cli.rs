@@ -70,6 +70,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Compile an adapter from stdin to stdout, within limits: what the gateway starts for an adapter it has not met.
+    #[command(hide = true)]
+    CompileAdapter,
     /// Print the manual page.
     #[command(after_help = "Example:\n  bulkhead man > /usr/local/share/man/man1/bulkhead.1")]
     Man,

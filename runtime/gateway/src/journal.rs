@@ -38,6 +38,8 @@ pub(crate) fn start(config: &Config) -> Result<RecentLines, Exit> {
                     "logging.format is \"journald\", but the systemd journal cannot be reached: {error}"
                 ))
             })?;
+            // `journalctl BULKHEAD_CONNECTION=boiler` shows one connection's lines.
+            let journald = journald.with_field_prefix(Some("BULKHEAD".to_owned()));
             let both = journald.and_then(KeptEvents(kept));
             Registry::default().with(both.with_filter(levels)).try_init()
         }

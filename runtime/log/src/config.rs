@@ -33,8 +33,14 @@ pub(crate) const IDLE_READERS_MAX: usize = 6;
 pub(crate) const SCAN_FIRST_ROWS: usize = 64;
 /// Most rows a scan fetches at a time.
 pub(crate) const SCAN_MAX_ROWS: usize = 1024;
-/// Most seqs of one point that a scan collects from a segment's index; with more it walks the rows instead.
-pub(crate) const SCAN_MAX_SEQS: u64 = 65_536;
+/// Rows of a sealed segment that are sorted together: what sealing, and a reader, holds in memory at a time.
+pub(crate) const SLICE_MAX_ROWS: usize = 131_072;
+/// Texts and blobs of a slice, in bytes, behind which it ends; the value that reaches it is still in it.
+pub(crate) const SLICE_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Rows of a block, the least that is decoded.
+pub(crate) const BLOCK_MAX_ROWS: usize = 4096;
+/// Texts and blobs of a block, in bytes; a larger value has a block of its own.
+pub(crate) const BLOCK_MAX_BYTES: usize = 256 * 1024;
 /// Queries open at the same time.
 pub(crate) const QUERIES_MAX: usize = 4;
 /// Longest wait for one of them to end.

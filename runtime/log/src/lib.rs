@@ -60,10 +60,13 @@
 
 mod backup;
 mod batch;
+mod block;
 mod catalogue;
 mod clock;
+mod columns;
 mod config;
 mod delivery;
+mod directory;
 mod error;
 mod files;
 mod group;
@@ -76,8 +79,10 @@ mod query;
 mod reader;
 mod readings_table;
 mod retention;
+mod rows;
 mod scan;
 mod seal;
+mod sealed;
 mod sealer;
 mod segment;
 mod segment_set;

@@ -71,12 +71,12 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     }
     let shared = Arc::new(Shared {
         files,
+        readers: Arc::new(Readers::new(id.clone())),
         id,
         state,
         catalogue: RwLock::new(Arc::new(catalogue)),
         declaring: Mutex::new(()),
         segments: SegmentSet::new(segments),
-        readers: Arc::new(Readers::default()),
         ring: RwLock::new(Ring::new(last_stored)),
         latest: RwLock::new(Latest::default()),
         committed: watch::Sender::new(last_stored),

@@ -93,7 +93,7 @@ impl Shared {
 
     /// What a sealed segment says of itself; none for one that is not sealed.
     pub(crate) fn summary(&self, segment: &Arc<Segment>) -> Result<Option<Summary>, LogError> {
-        self.readers.summary(segment, &self.id)
+        self.readers.summary(segment)
     }
 
     pub(crate) fn latest(&self, point: PointId) -> Option<Row> {

@@ -15,8 +15,8 @@ pub(crate) const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 const APPEND_CACHE_KIB: u32 = 1024;
 /// Page cache of a connection that reads.
 const READ_CACHE_KIB: u32 = 192;
-/// Page cache of the connection that seals: it is also what the sort for the index may hold.
-const SEAL_CACHE_KIB: u32 = 2048;
+/// Page cache of the connection that seals: blocks are written once, in order.
+const SEAL_CACHE_KIB: u32 = 256;
 /// Page cache of `state.db`.
 const STATE_CACHE_KIB: u32 = 256;
 /// Pages of the WAL after which its content is moved into the database: 4 MiB. A larger WAL would save no writing (a

@@ -68,12 +68,12 @@ async fn a_segment_takes_the_points_new_description() {
     within(log.seal()).await.unwrap();
     let segment = dir.path().join("seg-00000000000000000001-00000000000000000002.db");
     let connection = rusqlite::Connection::open(segment).unwrap();
-    let described: (u32, String, String, String, i64) = connection
-        .query_row("SELECT id, connection, name, unit, rows FROM points", [], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+    let described: (u32, String, String, String) = connection
+        .query_row("SELECT id, connection, name, unit FROM points", [], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })
         .unwrap();
-    assert_eq!(described, (points[0].0, "c".into(), "p0".into(), "bar".into(), 2));
+    assert_eq!(described, (points[0].0, "c".into(), "p0".into(), "bar".into()));
     let id: String =
         connection.query_row("SELECT value FROM segment WHERE key = 'log_id'", [], |row| row.get(0)).unwrap();
     assert_eq!(id, log.id().as_str());

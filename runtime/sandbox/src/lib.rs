@@ -11,6 +11,7 @@ pub mod backoff;
 mod bindings;
 mod budget;
 pub mod capability;
+mod compiler;
 mod convert;
 mod error;
 mod guest;
@@ -26,6 +27,7 @@ mod stdio;
 
 pub use adapter::{Adapter, MissingGrant, Role};
 pub use bindings::bulkhead::adapter::types as wit;
+pub use compiler::{Compiler, compile_adapter};
 pub use convert::{command_to_wit, kind_to_wit, value_to_model, value_to_wit};
 pub use error::{CallError, SandboxError};
 pub use guest::{Guest, GuestCounters, Reply};

@@ -18,7 +18,7 @@ use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded};
 use bulkhead_engine::Probe;
 use bulkhead_log::{Durability, LogConfig};
 use bulkhead_model::transport::Transport;
-use bulkhead_sandbox::{Sandbox, SandboxConfig};
+use bulkhead_sandbox::{Compiler, Sandbox, SandboxConfig};
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,9 +52,10 @@ fn load_adapters_from(path: &Path, adapters: &Path) -> Result<Config, Exit> {
     Ok(config)
 }
 
-/// The sandbox, with its cache of compiled adapters in the data folder.
+/// The sandbox, with its cache of compiled adapters in the data folder. A child of this program compiles.
 fn sandbox(config: &Config) -> Result<Sandbox, Exit> {
-    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")) }.build()?)
+    let compiler = Compiler::this_program(&["compile-adapter"]);
+    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")), compiler }.build()?)
 }
 
 /// One connection put up by itself. Compiling its adapter and connecting can take seconds.

@@ -5,10 +5,10 @@ use super::manifest::{FileRecord, LOG_DIR, Manifest, SegmentRecord, damaged};
 use super::{BackupProgress, BackupReport, BackupStage, Meter, OnProgress};
 use crate::config::BACKUP_CHECK_ROWS;
 use crate::files::{SegmentFile, SystemFiles};
+use crate::log::LogId;
 use crate::reader::Readers;
 use crate::scan::{RowFilter, Scan, StoredRow};
-use crate::seal::put_row;
-use crate::segment::{self, Segment, key, read_summary};
+use crate::segment::{self, Segment, read_summary};
 use crate::shared::Snapshot;
 use crate::sqlite::{open_live, sqlite_error};
 use crate::state::loaded_seq;
@@ -16,7 +16,6 @@ use crate::state_schema::{FORMAT, LogRecord, read_record};
 use crate::stored::from_sql;
 use crate::{Catalogue, LogError, clock};
 use bulkhead_model::{Kind, Seq};
-use crc32fast::Hasher;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -124,49 +123,36 @@ pub(super) fn rows_of(
         .ok_or_else(|| damaged(&path, "an unfinished segment has no place in a backup"))?;
     let connection = segment.connect()?;
     segment::check(&connection, &segment.path, &manifest.log_id)?;
-    let found = read_rows(&segment, manifest.last_seq, &kinds(&log_dir.join("state.db"))?, meter)?;
+    let found = read_rows(&segment, &manifest.log_id, manifest.last_seq, &kinds(&log_dir.join("state.db"))?, meter)?;
     if let SegmentFile::Sealed { last, .. } = parsed {
-        let wrong = sqlite_error("read", &path);
         let expected = read_summary(&connection, &path)?;
-        if (found.record.rows, found.record.first, found.record.last) != (expected.rows, expected.first, last) {
-            let what = format!("{:?} was found, it says {expected:?} up to seq {last}", found.record);
-            return Err(damaged(&path, what));
-        }
-        let checksum = segment::number(&connection, key::CHECKSUM).map_err(&wrong)?;
-        if checksum != Some(i64::from(found.checksum)) {
-            let what = format!("the checksum of its rows is {}, it says {checksum:?}", found.checksum);
+        if (found.rows, found.first, found.last) != (expected.rows, expected.first, last) {
+            let what = format!("{found:?} was found, it says {expected:?} up to seq {last}");
             return Err(damaged(&path, what));
         }
     }
-    Ok(Some(found.record))
+    Ok(Some(found))
 }
 
-/// What reading a segment came to.
-struct Rows {
-    record: SegmentRecord,
-    /// CRC-32 over the rows, as [`crate::seal`] sums them.
-    checksum: u32,
-}
-
+/// Reads a segment's rows, which compares the checksums of everything in it.
 fn read_rows(
     segment: &Arc<Segment>,
+    log_id: &str,
     last_seq: Seq,
     kinds: &HashMap<u32, Kind>,
     meter: &mut Meter<'_, '_>,
-) -> Result<Rows, LogError> {
+) -> Result<SegmentRecord, LogError> {
     let snapshot = Snapshot {
         segments: Arc::new(vec![Arc::clone(segment)]),
         committed: Seq::MAX,
         dropped_to: 0,
         catalogue: Arc::new(Catalogue::default()),
     };
-    let mut scan = Scan::new(&snapshot, RowFilter::default(), Arc::new(Readers::default()));
-    let mut rows = Rows { record: SegmentRecord { rows: 0, first: 0, last: 0 }, checksum: 0 };
-    let (mut hasher, mut bytes) = (Hasher::new(), Vec::new());
+    let mut scan = Scan::new(&snapshot, RowFilter::default(), Arc::new(Readers::new(LogId(log_id.into()))));
+    let mut record = SegmentRecord { rows: 0, first: 0, last: 0 };
     let mut started = clock::monotonic();
     while let Some(row) = scan.next()? {
         check_row(&row, last_seq, kinds)?;
-        let record = &mut rows.record;
         let seq = loaded_seq(row.seq);
         if record.rows == 0 {
             record.first = seq;
@@ -175,18 +161,13 @@ fn read_rows(
         }
         record.last = seq;
         record.rows += 1;
-        put_row(&mut bytes, row.seq, row.point, row.time, row.status, (&row.value).into());
         if record.rows.is_multiple_of(BACKUP_CHECK_ROWS) {
-            hasher.update(&bytes);
-            bytes.clear();
             rest(0, started);
             meter.add(0)?;
             started = clock::monotonic();
         }
     }
-    hasher.update(&bytes);
-    rows.checksum = hasher.finalize();
-    Ok(rows)
+    Ok(record)
 }
 
 /// Whether a row belongs to the backup's moment, to a known point, and has a value of its kind.
