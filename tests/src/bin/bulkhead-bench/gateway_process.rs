@@ -43,7 +43,8 @@ impl GatewayProcess {
     pub(crate) fn start(place: &Place, dir: &Path, connections: &str) -> Result<Self> {
         let adapters = serde_json::to_string(&place.adapters)?;
         let head = format!(
-            "[gateway]\nadapters_dir = {adapters}\n[api]\nlisten = \"127.0.0.1:0\"\n[logging]\nlevel = \"warn\"\n"
+            "[gateway]\nadapters_dir = {adapters}\n[api]\nlisten = \"127.0.0.1:0\"\n[logging]\nlevel = \"warn\"\n\
+             [health]\ninterval_s = 0\n"
         );
         let config = dir.join("gateway.toml");
         std::fs::write(&config, head + connections)?;
