@@ -27,7 +27,10 @@ pub(crate) fn check(text: &str, path: &Path, schemas: &dyn AdapterSchemas) -> Re
     let has_errors = outcome.diagnostics.iter().any(|item| item.severity == Severity::Error);
     let typed = if has_errors { None } else { typed(&read.root, &contents, base_dir, &mut outcome) };
     redact::find_telltales(&read.root, &mut outcome.secrets);
-    let shown = redact::cover(text, &outcome.secrets);
+    let shown = match typed {
+        Some(_) => redact::cover_whole(text, &read.root, &outcome.secrets),
+        None => redact::cover(text, &outcome.secrets),
+    };
     let diagnostics = Diagnostics::new(&path.to_string_lossy(), text, shown, outcome.diagnostics);
     match typed {
         Some(config) => Ok(Loaded { config, warnings: diagnostics }),

@@ -28,6 +28,9 @@ pub struct Config {
     /// The log of readings on disk.
     #[serde(default)]
     pub log: Log,
+    /// The gateway's own health as points.
+    #[serde(default)]
+    pub health: Health,
     /// Connections by name.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]
@@ -51,6 +54,12 @@ impl Config {
         self.resolve(&self.gateway.data_dir)
     }
 
+    /// The folder that a running gateway writes backups below: `backup_dir`, or `backups` in the data folder.
+    #[must_use]
+    pub fn backup_dir(&self) -> PathBuf {
+        self.gateway.backup_dir.as_ref().map_or_else(|| self.data_dir().join("backups"), |dir| self.resolve(dir))
+    }
+
     /// The component of a connection's adapter: `<adapters_dir>/<adapter>.wasm`.
     #[must_use]
     pub fn adapter_file(&self, adapter: &str) -> PathBuf {
@@ -69,11 +78,13 @@ pub struct Gateway {
     pub data_dir: PathBuf,
     /// Folder of the adapters' `.wasm` files, relative to the config file.
     pub adapters_dir: PathBuf,
+    /// Folder that backups are written below, relative to the config file. None: `backups` in the data folder.
+    pub backup_dir: Option<PathBuf>,
 }
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { name: "bulkhead".into(), data_dir: "data".into(), adapters_dir: "adapters".into() }
+        Self { name: "bulkhead".into(), data_dir: "data".into(), adapters_dir: "adapters".into(), backup_dir: None }
     }
 }
 
@@ -225,9 +236,14 @@ pub struct Log {
     /// Readings older than this many seconds are deleted, a segment at a time.
     #[schemars(range(min = 60, max = 3_153_600_000_u64))]
     pub retention_max_age_s: u64,
-    /// The oldest segments are deleted when all of them take more bytes than this.
+    /// The quota: most bytes of all files of the log.
     #[schemars(range(min = 16_777_216, max = 1_125_899_906_842_624_u64))]
-    pub retention_max_bytes: u64,
+    pub max_bytes: u64,
+    /// Bytes kept on the disk so that routes still move on when it is full; at most a quarter of the quota.
+    #[schemars(range(min = 1_048_576, max = 67_108_864))]
+    pub reserve_bytes: u64,
+    /// What happens when the quota is used up or the disk is full.
+    pub when_full: WhenFull,
 }
 
 impl Default for Log {
@@ -239,9 +255,40 @@ impl Default for Log {
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,
             retention_max_age_s: 31_536_000,
-            retention_max_bytes: 4 << 30,
+            max_bytes: 4 << 30,
+            reserve_bytes: 4 << 20,
+            when_full: WhenFull::DropOldest,
         }
     }
+}
+
+/// The connection under whose name the gateway's own health is recorded; no other can have it.
+pub const HEALTH_CONNECTION: &str = "gateway";
+
+/// The gateway's own health as points of the built-in connection [`HEALTH_CONNECTION`].
+#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Health {
+    /// Seconds from one set of readings to the next; 0: none are recorded.
+    #[schemars(range(min = 0, max = 86_400))]
+    pub interval_s: u32,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { interval_s: 60 }
+    }
+}
+
+/// What happens to readings for which the log has no room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The oldest readings are dropped, a segment at a time.
+    #[default]
+    DropOldest,
+    /// They are refused: polls pause, brokers and callers are not answered and keep them.
+    Refuse,
 }
 
 /// What a commit of the log survives.

@@ -1,6 +1,6 @@
 //! Connections: an adapter with its settings, its transports, its schedule and its limits.
 
-use crate::LogLevel;
+use crate::{LogLevel, WhenFull};
 use bulkhead_model::transport::Transport;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -31,6 +31,10 @@ pub struct Connection {
     #[serde(default = "default_heartbeat_s")]
     #[schemars(range(min = 1, max = 86_400))]
     pub heartbeat_s: u32,
+    /// What happens to its readings when the log is full; `log.when_full` unless it is given. `refuse` holds even where
+    /// the log drops.
+    #[serde(default)]
+    pub when_full: Option<WhenFull>,
     /// Poll groups by name, each with an interval of its own.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]

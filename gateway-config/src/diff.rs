@@ -26,6 +26,8 @@ pub enum Section {
     Api,
     /// `[log]`
     Log,
+    /// `[health]`
+    Health,
 }
 
 /// How a named part differs.
@@ -49,6 +51,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         (Section::Logging, old.logging != new.logging),
         (Section::Api, old.api != new.api),
         (Section::Log, old.log != new.log),
+        (Section::Health, old.health != new.health),
     ];
     let sections = sections.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| Change::Section(section));
     let connections = edits(&old.connections, &new.connections);
@@ -76,6 +79,7 @@ impl fmt::Display for Section {
             Section::Logging => "logging",
             Section::Api => "api",
             Section::Log => "log",
+            Section::Health => "health",
         })
     }
 }

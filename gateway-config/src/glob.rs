@@ -80,6 +80,12 @@ impl Selector {
         (!self.connection.contains(['*', '?'])).then_some(self.connection.as_str())
     }
 
+    /// Whether it names this connection and no other.
+    #[must_use]
+    pub fn is_of(&self, connection: &str) -> bool {
+        self.single_connection() == Some(connection)
+    }
+
     /// The part before the `/`.
     #[must_use]
     pub fn connection(&self) -> &str {

@@ -18,24 +18,30 @@ mod diagnostic;
 mod diff;
 pub mod glob;
 mod redact;
+mod redacted;
 mod render;
 mod route;
 mod schema;
 mod settings;
 mod tree;
+mod uncover;
 mod walk;
 mod wanted;
 
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
-pub use config::{Api, ApiRole, Config, Credential, Durability, Gateway, Log, LogFormat, LogLevel, Logging};
+pub use config::{
+    Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel,
+    Logging, WhenFull,
+};
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use diff::{Change, Edit, Section, diff};
+pub use redacted::{Redacted, redacted};
 pub use route::{Convert, Rename, Route, RouteStart};
 pub use schema::json_schema;
 pub use walk::nearest;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A config that is good to run, with what is doubtful about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -46,15 +52,48 @@ pub struct Loaded {
     pub warnings: Diagnostics,
 }
 
+impl Loaded {
+    /// The text with its secrets covered by `*`, byte for byte as long as the text.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        &self.warnings.source
+    }
+
+    /// A text that was made from [`Loaded::shown`] with the secrets of this config, whose text is `own`, put back where
+    /// they still stand under the same key.
+    ///
+    /// # Errors
+    /// A covered secret that this config does not have there: it would be taken for the secret itself.
+    pub fn uncover(&self, own: &str, edited: &str, path: &Path) -> Result<String, Diagnostics> {
+        uncover::uncover(edited, own, self.shown(), path)
+    }
+}
+
+/// The folder `gateway.data_dir` of a text that may be wrong in other places, or the default: for finding what the gateway
+/// keeps when its config cannot be used.
+#[must_use]
+pub fn data_dir_of(text: &str, path: &Path) -> PathBuf {
+    let base_dir = path.parent().unwrap_or(Path::new(""));
+    let read = tree::read(text);
+    let named = read.root.get("gateway").and_then(|gateway| gateway.text_of("data_dir")).map(PathBuf::from);
+    base_dir.join(named.unwrap_or_else(|| Gateway::default().data_dir))
+}
+
 /// Reads and checks a config file.
 ///
 /// # Errors
 /// Everything that is wrong with it, warnings included; a file that cannot be read is a diagnostic too.
 pub fn load(path: &Path, schemas: &dyn AdapterSchemas) -> Result<Loaded, Diagnostics> {
-    let text = tree::read_file(path).map_err(|error| {
-        Diagnostics::of_file(&path.to_string_lossy(), format!("the config cannot be read: {error}"))
-    })?;
-    parse(&text, path, schemas)
+    parse(&read_text(path)?, path, schemas)
+}
+
+/// Reads a config file without checking it.
+///
+/// # Errors
+/// One diagnostic: it cannot be read, is too long, or no text.
+pub fn read_text(path: &Path) -> Result<String, Diagnostics> {
+    tree::read_file(path)
+        .map_err(|error| Diagnostics::of_file(&path.to_string_lossy(), format!("the config cannot be read: {error}")))
 }
 
 /// Checks the text of a config file. `path` is where it stands or would stand: it names the file in diagnostics, and

@@ -9,10 +9,43 @@ const TELLTALES: [&str; 6] = ["passw", "pasw", "pwd", "token", "secret", "api_ke
 /// Unless its name ends so: then it says where something is.
 const HARMLESS_ENDS: [&str; 3] = ["_url", "_file", "_path"];
 
+/// Places of secrets that are found without knowing what the text is: values of telling keys and users in URLs.
+pub(crate) fn loose_secrets(text: &str) -> Vec<Range<usize>> {
+    telltale_values(text).into_iter().chain(user_infos(text)).collect()
+}
+
+/// The lines of a text, line ends included, and whether each is inside of a private key (PEM, RFC 7468).
+fn lines_of_keys(text: &str) -> impl Iterator<Item = (&str, bool)> {
+    let mut inside = false;
+    text.split_inclusive('\n').map(move |line| {
+        let marks = |what: &str| line.contains(what) && line.contains("PRIVATE KEY-----");
+        inside &= !marks("-----END ");
+        let is_key = inside;
+        inside |= marks("-----BEGIN ");
+        (line, is_key)
+    })
+}
+
+/// What stands inside of private keys in a text, line by line.
+pub(crate) fn key_lines(text: &str) -> impl Iterator<Item = &str> {
+    lines_of_keys(text).filter(|(_, is_key)| *is_key).map(|(line, _)| line.trim())
+}
+
+/// The text without private keys: between the lines that mark one only `*` is left.
+pub(crate) fn cover_keys(text: &str) -> String {
+    let cover = |character: char| if character.is_whitespace() { character } else { '*' };
+    let shown = |(line, is_key): (&str, bool)| if is_key { line.chars().map(cover).collect() } else { line.to_owned() };
+    lines_of_keys(text).map(shown).collect()
+}
+
 /// The text with the given places and the values of telling keys covered.
 pub(crate) fn cover(text: &str, secrets: &[Range<usize>]) -> String {
+    cover_at(text, secrets.iter().cloned().chain(telltale_values(text)).chain(user_infos(text)))
+}
+
+fn cover_at(text: &str, places: impl Iterator<Item = Range<usize>>) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    for span in secrets.iter().cloned().chain(telltale_values(text)).chain(user_infos(text)) {
+    for span in places {
         for byte in bytes.get_mut(span).into_iter().flatten() {
             if !matches!(byte, b'"' | b'\'' | b'\n' | b'\r') {
                 *byte = b'*';
@@ -21,6 +54,28 @@ pub(crate) fn cover(text: &str, secrets: &[Range<usize>]) -> String {
     }
     // Spans end at characters, so that what is left is UTF-8; were it not, nothing is shown.
     String::from_utf8(bytes).unwrap_or_else(|_| "*".repeat(text.len()))
+}
+
+/// The same for a text that was read whole: what the tree does not hold, such as comments, is searched by its look, and
+/// what it holds is covered by the given places alone, so that the text stays TOML.
+pub(crate) fn cover_whole(text: &str, root: &Node, secrets: &[Range<usize>]) -> String {
+    let mut values = Vec::new();
+    leaves(root, &mut values);
+    values.sort_by_key(|span| span.start);
+    let in_tree = |span: &Range<usize>| {
+        let behind = values.partition_point(|value| value.end <= span.start);
+        values.get(behind).is_some_and(|value| value.start < span.end)
+    };
+    let outside = telltale_values(text).into_iter().filter(|span| !in_tree(span));
+    cover_at(text, secrets.iter().cloned().chain(outside).chain(user_infos(text)))
+}
+
+/// The places of all values that hold no others.
+fn leaves(node: &Node, out: &mut Vec<Range<usize>>) {
+    if node.entries().is_empty() && node.items().is_empty() {
+        out.push(node.span.clone());
+    }
+    node.items().iter().chain(node.entries().iter().map(|entry| &entry.node)).for_each(|inside| leaves(inside, out));
 }
 
 /// Adds the places of texts in a tree whose key tells that they are secrets, those of lists included.
@@ -100,6 +155,16 @@ mod tests {
         find_telltales(&crate::tree::read(text).root, &mut secrets);
         let covered = cover(text, &secrets);
         assert!(!covered.contains("hun") && !covered.contains("ter2") && !covered.contains("abc"), "{covered}");
+    }
+
+    #[test]
+    fn a_text_that_was_read_whole_stays_toml_and_its_comments_are_searched_too() {
+        let text = "# password = \"old\"\na = { x = 1, password = \"new\" } # ok\n";
+        let root = crate::tree::read(text).root;
+        let mut secrets = Vec::new();
+        find_telltales(&root, &mut secrets);
+        let covered = cover_whole(text, &root, &secrets);
+        assert_eq!(covered, "# password = \"***\"\na = { x = 1, password = \"***\" } # ok\n");
     }
 
     #[test]

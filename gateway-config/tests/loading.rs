@@ -161,7 +161,7 @@ fn likely_text() -> impl Strategy<Value = String> {
         "base_url",
         "subscribe",
         "allow_write",
-        "retention_max_bytes",
+        "max_bytes",
         "transports",
         "name",
         "type",

@@ -55,6 +55,7 @@ pub struct Connection {
     pub counters: BTreeMap<String, u64>,
     pub faults: BTreeMap<String, u64>,
     pub last_fault: Option<Fault>,
+    pub dead_letters: u64,
 }
 
 /// A transport as the API shows it.
@@ -89,6 +90,8 @@ pub struct Route {
     pub accepted: u64,
     pub rejected: u64,
     pub retries: u64,
+    pub resent: u64,
+    pub dead_letters: u64,
 }
 
 /// A declared point as the API shows it.
@@ -165,6 +168,27 @@ impl Api {
         let (status, body) = self.get(path).await?;
         ensure!(status == 200, "GET {path}: {status} {body}");
         serde_json::from_str(&body).with_context(|| format!("GET {path}: {body}"))
+    }
+
+    /// Status and body of a request without a body: `POST`, `DELETE`.
+    ///
+    /// # Errors
+    /// Where no answer comes.
+    pub async fn send(&self, method: reqwest::Method, path: &str) -> Result<(u16, Json)> {
+        let url = self.url(path);
+        let request = self.client.request(method, &url).timeout(ANSWER_MAX);
+        let response = request.send().await.with_context(|| url)?;
+        let status = response.status().as_u16();
+        let body = response.text().await?;
+        Ok((status, serde_json::from_str(&body).unwrap_or(Json::String(body))))
+    }
+
+    /// The dead letters of everybody, the newest first.
+    ///
+    /// # Errors
+    /// As [`Api::json`].
+    pub async fn dead_letters(&self) -> Result<Vec<Json>> {
+        self.list("/api/v1/dead-letters", "dead_letters").await
     }
 
     async fn list<T: for<'de> Deserialize<'de>>(&self, path: &str, member: &str) -> Result<Vec<T>> {

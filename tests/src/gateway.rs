@@ -40,6 +40,7 @@ impl Gateway {
     pub(crate) async fn run(site: Site) -> Result<Self> {
         let mut command = clean_command()?;
         command.args(["run", "--listen", "127.0.0.1:0", "-c"]).arg(site.path("gateway.toml"));
+        command.envs(site.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().context("the gateway cannot be started")?;
         let journal = Lines::capture(child.stderr.take().context("stderr was asked for")?);
@@ -57,6 +58,15 @@ impl Gateway {
             Ok(if status == 200 { Ok(()) } else { Err(body) })
         });
         ready.await.with_context(|| self.situation())
+    }
+
+    /// Its process.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn pid(&self) -> Result<Pid> {
+        let pid = self.child.id().context("the gateway has ended already")?;
+        Ok(Pid::from_raw(i32::try_from(pid)?))
     }
 
     /// The site it runs.
@@ -114,14 +124,33 @@ impl Gateway {
         found.await.with_context(|| self.situation())
     }
 
+    /// Has it read its config again, as `systemctl reload` would.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn hang_up(&self) -> Result<()> {
+        kill(self.pid()?, Signal::SIGHUP)?;
+        Ok(())
+    }
+
+    /// The memory it has in RAM, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident_bytes(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes * 1024)
+    }
+
     /// Ends it as systemd would. It must exit with 0 within 5 seconds; the site can run again.
     ///
     /// # Errors
     /// When it does not.
     pub async fn terminate(mut self) -> Result<(Site, Lines)> {
-        let pid = self.child.id().context("the gateway has ended already")?;
         let begin = Instant::now();
-        kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
+        kill(self.pid()?, Signal::SIGTERM)?;
         let status = self.wait_for_end().await?;
         let took = begin.elapsed();
         ensure!(status.code() == Some(0), "after SIGTERM the gateway ended with {status}{}", self.situation());

@@ -8,6 +8,7 @@
 mod api;
 mod broker_flows;
 mod certificates;
+mod fragile_adapter;
 mod gateway;
 mod http_client;
 mod lines;
@@ -28,6 +29,7 @@ mod wait;
 pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Transport, Written};
 pub use broker_flows::BrokerFlow;
 pub use certificates::Certificates;
+pub use fragile_adapter::{Fragility, fragile_adapter};
 pub use gateway::Gateway;
 pub use http_client::http_client;
 pub use lines::Lines;

@@ -16,6 +16,8 @@ const CONFIG: &str = "gateway.toml";
 #[derive(Debug)]
 pub struct Site {
     folder: TempDir,
+    /// What its gateway finds in its environment beside the usual.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 /// What a command of the gateway came to.
@@ -36,8 +38,10 @@ impl Site {
     /// Where the adapters or the gateway are not built, or the disk refuses.
     pub fn new(connections_and_routes: &str) -> Result<Self> {
         let adapters = adapters()?;
+        // Readings of the gateway's own health come in between those of a test; one that wants them says so.
+        let health = if connections_and_routes.contains("[health]") { "" } else { "[health]\ninterval_s = 0\n\n" };
         let head = format!(
-            "[gateway]\ndata_dir = \"data\"\nadapters_dir = \"{}\"\n\n[api]\nlisten = \"127.0.0.1:0\"\n\n",
+            "[gateway]\ndata_dir = \"data\"\nadapters_dir = \"{}\"\n\n[api]\nlisten = \"127.0.0.1:0\"\n\n{health}",
             adapters.display()
         );
         Self::verbatim(&(head + connections_and_routes))
@@ -52,9 +56,16 @@ impl Site {
         let data = folder.path().join("data");
         std::fs::create_dir(&data)?;
         std::os::unix::fs::symlink(compiled_adapters()?, data.join("compiled"))?;
-        let site = Self { folder };
+        let site = Self { folder, environment: Vec::new() };
         site.write_file(CONFIG, config)?;
         Ok(site)
+    }
+
+    /// The same with a variable in the environment of its gateway.
+    #[must_use]
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// A path inside the site.

@@ -41,13 +41,14 @@ enum Step {
 }
 
 /// Debian packages that tests need, each with a program that shows it is there.
-const DEBIAN_NEEDS: [(&str, &str); 6] = [
+const DEBIAN_NEEDS: [(&str, &str); 7] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto-clients", "mosquitto_pub"),
     ("socat", "socat"),
     ("mbpoll", "mbpoll"),
     ("strace", "strace"),
     ("openssl", "openssl"),
+    ("systemd", "systemd-analyze"),
 ];
 
 /// The command.

@@ -2,7 +2,7 @@
 
 use super::{At, connections};
 use crate::tree::{Node, Value};
-use crate::{DEFAULT_POLL_GROUP, Diagnostic, Limits, Log};
+use crate::{DEFAULT_POLL_GROUP, Diagnostic, HEALTH_CONNECTION, Limits, Log};
 use std::path::Path;
 
 pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
@@ -14,7 +14,12 @@ pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
             out,
         );
     }
-    for (_, connection) in connections(root) {
+    for (entry, connection) in connections(root) {
+        if entry.key == HEALTH_CONNECTION {
+            let message = format!("found a connection named {HEALTH_CONNECTION:?}, expected another name");
+            let hint = "the gateway records its own health under this name";
+            out.push(Diagnostic::error(&entry.key_span, connection.path.clone(), message).hint(hint));
+        }
         for (group, at) in connection.entries_of("poll_groups") {
             if group.key == DEFAULT_POLL_GROUP {
                 let message = "found a group of this name, expected another name";

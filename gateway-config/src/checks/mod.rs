@@ -7,6 +7,7 @@ mod address;
 mod api;
 mod connections;
 mod lines;
+mod log;
 mod mqtt;
 mod routes;
 mod transports;
@@ -21,6 +22,7 @@ pub(crate) fn all(root: &Node, base_dir: &std::path::Path) -> Vec<Diagnostic> {
     connections::check(root, &mut out);
     transports::check(root, base_dir, &mut out);
     lines::check(root, &mut out);
+    log::check(root, &mut out);
     mqtt::check_client_ids(root, &mut out);
     routes::check(root, &mut out);
     connections::check_secrets(root, base_dir, &mut out);

@@ -4,14 +4,16 @@ use super::{At, connections};
 use crate::glob::{Selector, highest_capture};
 use crate::tree::{Node, Value};
 use crate::walk::did_you_mean;
-use crate::{Diagnostic, Route};
+use crate::{Diagnostic, HEALTH_CONNECTION, Route};
 
 pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
     let names: Vec<&str> = connections(root).map(|(entry, _)| entry.key.as_str()).collect();
     let off: Vec<&str> =
         connections(root).filter(|(_, at)| !at.is_enabled()).map(|(entry, _)| entry.key.as_str()).collect();
+    former_names(root, out);
     for (_, route) in At::root(root).entries_of("routes") {
         let selectors = select(&route, &names, out);
+        health(root, &route, out);
         sink(&route, &names, &off, &selectors, out);
         for rule in route.items_of("rename") {
             rename(&rule, &selectors, out);
@@ -24,13 +26,30 @@ pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
     }
 }
 
+/// A former name is that of no route there is, and of one route only: two cannot go on behind the same cursor.
+fn former_names(root: &Node, out: &mut Vec<Diagnostic>) {
+    let routes: Vec<&str> = At::root(root).entries_of("routes").map(|(entry, _)| entry.key.as_str()).collect();
+    let mut taken: Vec<&str> = Vec::new();
+    for (_, route) in At::root(root).entries_of("routes") {
+        let Some((at, former)) = route.text_of("renamed_from") else { continue };
+        if routes.contains(&former) {
+            let message = format!("found {former:?}, which is still a route, expected the name of one that is gone");
+            out.push(at.error(message).hint("a second route with a start of its own says `from`"));
+        } else if taken.contains(&former) {
+            out.push(at.error(format!("found {former:?}, which another route has taken over already")));
+        }
+        taken.push(former);
+    }
+}
+
 /// The patterns of a route; each must take points of a connection that exists.
 fn select(route: &At<'_>, names: &[&str], out: &mut Vec<Diagnostic>) -> Vec<Selector> {
     let mut selectors = Vec::new();
     for item in route.items_of("select") {
         let Some(text) = item.node.text() else { continue };
         let Some(selector) = pattern(&item, text, out) else { continue };
-        if !names.iter().any(|name| selector.matches_connection(name)) {
+        let is_known = selector.is_of(HEALTH_CONNECTION) || names.iter().any(|name| selector.matches_connection(name));
+        if !is_known {
             let message = format!(
                 "found {text:?}, expected a pattern whose connection exists: there is no `{}`",
                 selector.connection()
@@ -40,6 +59,15 @@ fn select(route: &At<'_>, names: &[&str], out: &mut Vec<Diagnostic>) -> Vec<Sele
         selectors.push(selector);
     }
     selectors
+}
+
+/// The gateway's own points, where it records none.
+fn health(root: &Node, route: &At<'_>, out: &mut Vec<Diagnostic>) {
+    let is_off = At::root(root).get("health").and_then(|health| health.integer_of("interval_s")) == Some(0);
+    let of_health = |at: &At<'_>| at.node.text().is_some_and(|text| text.starts_with(&format!("{HEALTH_CONNECTION}/")));
+    if let Some(at) = route.items_of("select").find(of_health).filter(|_| is_off) {
+        out.push(at.warning("found points of the gateway's own health, but `health.interval_s` is 0: there are none"));
+    }
 }
 
 fn pattern(at: &At<'_>, text: &str, out: &mut Vec<Diagnostic>) -> Option<Selector> {

@@ -1,9 +1,10 @@
 //! What all requests share.
 
-use crate::credential::Credentials;
+use crate::credential::LiveCredentials;
 use crate::gate::Gate;
 use crate::limits::STREAMS_MAX;
 use crate::odata::GatewayService;
+use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
@@ -21,6 +22,7 @@ pub(crate) struct App {
     /// Event streams end with it.
     pub(crate) shutdown: CancellationToken,
     pub(crate) odata: Arc<GatewayService>,
+    pub(crate) operations: Operations,
 }
 
 /// The shared state as handlers take it.
@@ -29,13 +31,14 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        credentials: Credentials,
+        credentials: LiveCredentials,
         listen: SocketAddr,
         shutdown: CancellationToken,
+        operations: Operations,
     ) -> Self {
         let odata = Arc::new(GatewayService::new(engine.clone()));
         let gate = Gate { credentials, listen };
-        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata }
+        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata, operations }
     }
 
     /// Does what may wait for the disk, off the async threads.

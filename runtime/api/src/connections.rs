@@ -43,6 +43,8 @@ fn shown(connection: &ConnectionStatus) -> Value {
         "counters": connection.counters,
         "faults": connection.faults,
         "last_fault": connection.last_fault.as_ref().map(shown_fault),
+        "dead_letters": connection.dead_letters,
+        "dead_letters_dropped": connection.dead_letters_dropped,
     })
 }
 

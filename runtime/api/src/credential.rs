@@ -6,8 +6,11 @@
 use crate::error::ApiError;
 use base64::Engine as _;
 use bulkhead_config::{ApiRole, Config, Credential};
+use bulkhead_engine::Follower;
+use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
 /// What the server needs of a config.
@@ -71,6 +74,50 @@ pub(crate) enum Access {
     Missing,
     /// Says something that is no credential of ours.
     Wrong,
+}
+
+/// The credentials of a running server, which follow the config.
+#[derive(Clone, Default)]
+pub(crate) struct LiveCredentials(Arc<RwLock<Arc<Credentials>>>);
+
+impl LiveCredentials {
+    pub(crate) fn new(credentials: Credentials) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(credentials))))
+    }
+
+    /// Those of this moment.
+    pub(crate) fn now(&self) -> Arc<Credentials> {
+        self.0.read().clone()
+    }
+}
+
+/// Has a running server go by the credentials of the config.
+pub(crate) struct FollowCredentials {
+    pub(crate) credentials: LiveCredentials,
+    /// Where it listens, whatever the config says by now.
+    pub(crate) listen: SocketAddr,
+}
+
+impl FollowCredentials {
+    /// What the config asks for, at the address that is listened on.
+    fn wanted(&self, config: &Config) -> Result<ServerConfig, ApiError> {
+        let wanted = ServerConfig { listen: self.listen, ..ServerConfig::from_config(config)? };
+        wanted.check().map(|()| wanted)
+    }
+}
+
+impl Follower for FollowCredentials {
+    fn check(&self, config: &Config) -> Result<(), String> {
+        self.wanted(config).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn follow(&self, config: &Config) {
+        match self.wanted(config) {
+            Ok(wanted) => *self.credentials.0.write() = Arc::new(wanted.credentials),
+            // A secret's file that vanished since the check: whoever was let in before still is.
+            Err(error) => tracing::error!("the API's credentials stay as they were: {error}"),
+        }
+    }
 }
 
 impl Credentials {

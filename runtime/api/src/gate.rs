@@ -1,7 +1,7 @@
 //! The gate every request passes: is it meant for us, is it forged, who sends it, may they; and how long it may take.
 
 use crate::app::Shared;
-use crate::credential::{Access, Credentials};
+use crate::credential::{Access, LiveCredentials};
 use crate::health::{HEALTH_PATH, READY_PATH};
 use crate::limits::REQUEST_MAX;
 use crate::origin::{is_own_host, is_same_origin};
@@ -19,7 +19,7 @@ pub(crate) const HOOKS_PREFIX: &str = "/hooks/";
 
 /// What decides who is let in.
 pub(crate) struct Gate {
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: LiveCredentials,
     /// The address listened on.
     pub(crate) listen: SocketAddr,
 }
@@ -44,7 +44,8 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
 impl Gate {
     fn check(&self, request: &Parts) -> Result<(), Problem> {
         let authority = authority(request)?;
-        if self.credentials.is_empty() && !is_own_host(&authority, self.listen) {
+        let credentials = self.credentials.now();
+        if credentials.is_empty() && !is_own_host(&authority, self.listen) {
             let detail = format!(
                 "`{authority}` is not a name of this machine's own, and without credentials only those are answered: \
                  use localhost or an address, or configure a credential"
@@ -62,7 +63,7 @@ impl Gate {
             return Ok(());
         }
         let given = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        may(self.credentials.access(given), writes)
+        may(credentials.access(given), writes)
     }
 }
 

@@ -12,8 +12,10 @@
 //! | `/api/v1/readings` | everything after a cursor: the resumable pull |
 //! | `/api/v1/events` | the same as server-sent events, resumable by `Last-Event-ID` |
 //! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
+//! | `/api/v1/config`, `…/status`, `…/check`, `…/reload`, `…/rollback` | the running config and the ways to another |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
 //! | `/odata/v4/` | the log as an OData service |
+//! | `/api/v1/backup`, `/api/v1/journal` | a backup below the configured folder; the journal's last lines |
 //! | `/metrics`, `/healthz`, `/readyz` | for those who watch over it |
 //!
 //! What decides (credentials, origins, parameters, paths, the bounds of a page) are plain functions over values; the rest
@@ -21,8 +23,11 @@
 //! as its standard wants them.
 
 mod app;
+mod backup;
+mod config;
 mod connections;
 mod credential;
+mod dead_letters;
 mod error;
 mod events;
 mod feed;
@@ -31,11 +36,13 @@ mod gate;
 mod health;
 mod history;
 mod hooks;
+mod journal;
 mod json;
 mod limits;
 mod metrics;
 mod moment;
 mod odata;
+mod operations;
 mod origin;
 mod page;
 mod parameters;
@@ -49,4 +56,5 @@ mod write;
 
 pub use credential::{Credentials, ServerConfig};
 pub use error::ApiError;
+pub use operations::{Operations, Turns};
 pub use server::Server;

@@ -18,6 +18,8 @@ pub(crate) const REQUEST_MAX: Duration = Duration::from_secs(75);
 pub(crate) const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// Bytes of a write's body.
 pub(crate) const WRITE_BODY_MAX_BYTES: usize = 64 * 1024;
+/// Bytes of a config: those of the longest that is read from a file.
+pub(crate) const CONFIG_BODY_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of a webhook's body.
 pub(crate) const HOOK_BODY_MAX_BYTES: usize = 1024 * 1024;
 /// Rows of a page where the client does not say otherwise.
@@ -44,3 +46,5 @@ pub(crate) const PARAMETERS_MAX: usize = 64;
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Longest wait for the log to take the append with which its health is tried.
 pub(crate) const HEALTH_MAX: Duration = Duration::from_secs(5);
+/// Longest time between two turns of the server's loop while it waits for clients.
+pub(crate) const TURN: Duration = Duration::from_secs(1);

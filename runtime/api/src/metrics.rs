@@ -9,7 +9,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use axum::http::{Uri, header};
 use axum::response::IntoResponse;
-use bulkhead_engine::{ConnectionStatus, Engine, RouteStatus};
+use bulkhead_engine::{ConnectionStatus, Engine, RouteStatus, resident_bytes};
 use bulkhead_log::LogStats;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -84,6 +84,8 @@ fn put_connections(registry: &mut Registry, connections: &[ConnectionStatus]) {
     let state = gauges(registry, "connection_state", "1 for the state the connection is in");
     let points = gauges(registry, "connection_points", "Points the connection has declared");
     let events = counters(registry, "connection_events", "What the connection has done, by event");
+    let letters = gauges(registry, "connection_dead_letters", "Frames kept as dead letters");
+    let dropped = counters(registry, "connection_dead_letters_dropped", "Dead letters dropped for newer ones");
     let faults = counters(registry, "connection_faults", "Faults of the connection, by code");
     let up = gauges(registry, "transport_up", "1 while the transport is up");
     let transports = counters(registry, "transport_events", "What the transport has done, by event");
@@ -91,6 +93,8 @@ fn put_connections(registry: &mut Registry, connections: &[ConnectionStatus]) {
         let named = || vec![("connection", connection.name.clone())];
         set(&state, with(named(), "state", connection.phase.name()), 1);
         set(&points, named(), connection.points as u64);
+        set(&letters, named(), connection.dead_letters);
+        count(&dropped, named(), connection.dead_letters_dropped);
         for (event, value) in connection.counters.named() {
             count(&events, with(named(), "event", event), value);
         }
@@ -120,17 +124,23 @@ fn put_routes(registry: &mut Registry, routes: &[RouteStatus]) {
     let rejected = counters(registry, "route_rejected", "Readings the upstream refused for good");
     let batches = counters(registry, "route_batches", "Batches sent, tries included");
     let retries = counters(registry, "route_retries", "Tries that failed");
+    let resent = counters(registry, "route_resent", "Readings sent again because nobody knew whether they had arrived");
+    let letters = gauges(registry, "route_dead_letters", "Dead letters kept");
+    let dropped = counters(registry, "route_dead_letters_dropped", "Dead letters dropped for newer ones");
     let gap = counters(registry, "route_gap", "Seqs that retention deleted before the route had read them");
     for route in routes {
         let named = || vec![("route", route.name.clone())];
         set(&state, with(named(), "state", route.phase.name()), 1);
         set(&backlog, named(), route.backlog);
         set(&cursor, named(), route.cursor);
+        set(&letters, named(), route.dead_letters);
         for (family, value) in [
             (&accepted, route.accepted),
             (&rejected, route.rejected),
             (&batches, route.batches),
             (&retries, route.retries),
+            (&resent, route.resent),
+            (&dropped, route.dead_letters_dropped),
             (&gap, route.gap),
         ] {
             count(family, named(), value);
@@ -165,27 +175,4 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
     let last_commit = Gauge::<f64, AtomicU64>::default();
     last_commit.set(stats.last_commit.as_secs_f64());
     registry.register_with_unit("log_last_commit", "How long the last commit took", Unit::Seconds, last_commit);
-}
-
-/// What the process has in RAM, as the kernel tells; none where it does not.
-fn resident_bytes() -> Option<u64> {
-    resident_of(&std::fs::read_to_string("/proc/self/status").ok()?)
-}
-
-/// The line `VmRSS:   1234 kB` of a process's status.
-fn resident_of(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resident_memory_is_read_in_bytes() {
-        assert_eq!(resident_of("Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2_097_152));
-        assert_eq!(resident_of("Name:\tx\n"), None);
-    }
 }

@@ -2,9 +2,12 @@
 
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
-use crate::{connections, events, front_page, gate, health, history, hooks, metrics, odata, points, routes, write};
+use crate::{
+    backup, config, connections, dead_letters, events, front_page, gate, health, history, hooks, journal, metrics,
+    odata, points, routes, write,
+};
 use axum::http::{StatusCode, Uri};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
@@ -22,9 +25,20 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/latest", get(points::latest))
         .route("/api/v1/readings", get(history::pull))
         .route("/api/v1/events", get(events::events))
+        .route("/api/v1/config", get(config::show).post(config::put))
+        .route("/api/v1/config/status", get(config::status))
+        .route("/api/v1/config/check", post(config::check))
+        .route("/api/v1/config/reload", post(config::reload))
+        .route("/api/v1/config/rollback", post(config::roll_back))
         .route("/api/v1/routes", get(routes::all))
-        .route("/api/v1/routes/{route}", get(routes::one))
-        .route("/api/v1/routes/{route}/dead-letters", get(routes::dead_letters))
+        .route("/api/v1/routes/{route}", get(routes::one).delete(routes::forget))
+        .route("/api/v1/routes/{route}/dead-letters", get(dead_letters::of_route))
+        .route("/api/v1/dead-letters", get(dead_letters::all).delete(dead_letters::discard_all))
+        .route("/api/v1/dead-letters/replay", post(dead_letters::replay_all))
+        .route("/api/v1/dead-letters/{letter}", get(dead_letters::one).delete(dead_letters::discard))
+        .route("/api/v1/dead-letters/{letter}/replay", post(dead_letters::replay))
+        .route("/api/v1/backup", get(backup::newest).post(backup::begin))
+        .route("/api/v1/journal", get(journal::lines))
         .route("/hooks/{connection}", any(hooks::hook))
         .route("/hooks/{connection}/{*path}", any(hooks::hook))
         .route("/odata/v4", any(odata::answer))

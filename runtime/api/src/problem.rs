@@ -169,6 +169,9 @@ impl From<EngineError> for Problem {
                 let problem = Self::not_found("no-such-point", detail);
                 near.map_or(problem.clone(), |near| problem.with("near", near))
             }
+            EngineError::NoSuchRoute { .. } => Self::not_found("no-such-route", detail),
+            EngineError::RouteInUse { .. } => Self::new(StatusCode::CONFLICT, "route-in-use", detail),
+            EngineError::Stopping => unavailable("stopping", None),
             EngineError::NotWritable { .. } => Self::new(StatusCode::CONFLICT, "not-writable", detail),
             EngineError::MissingRole { role, .. } => {
                 Self::new(StatusCode::CONFLICT, "missing-role", detail).with("role", role)
@@ -181,6 +184,13 @@ impl From<EngineError> for Problem {
             EngineError::Adapter { .. } | EngineError::Transport(_) => unavailable("not-running", None),
             EngineError::Timeout { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", detail),
             EngineError::Call { cause, .. } => call_failed(&cause, detail),
+            EngineError::NoSuchLetter { .. } => Self::not_found("no-such-dead-letter", detail),
+            EngineError::LetterBusy { .. } => Self::new(StatusCode::CONFLICT, "being-replayed", detail),
+            EngineError::LetterStuck { .. } => Self::new(StatusCode::CONFLICT, "not-replayable", detail),
+            EngineError::LetterFailed { fault, is_refused, .. } => {
+                let code = if is_refused { "refused-again" } else { "not-delivered" };
+                Self::new(StatusCode::BAD_GATEWAY, code, detail).with("fault", fault.code)
+            }
             EngineError::Log(error) => error.into(),
         }
     }

@@ -1,9 +1,10 @@
 //! The listener: accepts clients within bounds, serves each, and drains them at the end.
 
 use crate::app::App;
-use crate::credential::ServerConfig;
+use crate::credential::{FollowCredentials, LiveCredentials, ServerConfig};
 use crate::error::ApiError;
-use crate::limits::{CLIENTS_MAX, DRAIN_MAX, HEAD_MAX, HEAD_MAX_BYTES, HEADERS_MAX};
+use crate::limits::{CLIENTS_MAX, DRAIN_MAX, HEAD_MAX, HEAD_MAX_BYTES, HEADERS_MAX, TURN};
+use crate::operations::{Operations, Turns};
 use crate::paths::router;
 use axum::Router;
 use bulkhead_config::Config;
@@ -27,6 +28,7 @@ pub struct Server {
     local_addr: SocketAddr,
     config: ServerConfig,
     engine: Engine,
+    operations: Operations,
 }
 
 impl Server {
@@ -50,7 +52,13 @@ impl Server {
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = TcpListener::from_std(listener).map_err(failed)?;
         let local_addr = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, local_addr, config, engine })
+        Ok(Self { listener, local_addr, config, engine, operations: Operations::default() })
+    }
+
+    /// The same with what the process around the engine offers to its operators.
+    #[must_use]
+    pub fn with_operations(self, operations: Operations) -> Self {
+        Self { operations, ..self }
     }
 
     /// The address it listens on, with the port the system gave.
@@ -64,12 +72,18 @@ impl Server {
     /// # Errors
     /// None today; kept for what a listener may meet.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ApiError> {
-        let app = App::new(self.engine, self.config.credentials, self.local_addr, shutdown.clone());
+        let (turns, live) = (self.operations.turns.clone(), self.operations.config.clone());
+        let credentials = LiveCredentials::new(self.config.credentials);
+        if let Some(live) = live {
+            let follower = FollowCredentials { credentials: credentials.clone(), listen: self.local_addr };
+            live.add_follower(Arc::new(follower));
+        }
+        let app = App::new(self.engine, credentials, self.local_addr, shutdown.clone(), self.operations);
         let router = router(Arc::new(app));
         let clients = TaskTracker::new();
         let cut = CancellationToken::new();
         let places = Arc::new(Semaphore::new(CLIENTS_MAX));
-        while let Some(stream) = next_client(&self.listener, &places, &shutdown).await {
+        while let Some(stream) = next_client(&self.listener, &places, &shutdown, &turns).await {
             let (stream, place) = stream;
             let (router, shutdown, cut) = (router.clone(), shutdown.clone(), cut.clone());
             clients.spawn(async move {
@@ -98,6 +112,7 @@ async fn next_client(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
     shutdown: &CancellationToken,
+    turns: &Turns,
 ) -> Option<(TcpStream, Place)> {
     let next = async {
         let place = Arc::clone(places).acquire_owned().await.ok()?;
@@ -111,10 +126,16 @@ async fn next_client(
             }
         }
     };
-    tokio::select! {
-        biased;
-        () = shutdown.cancelled() => None,
-        client = next => client,
+    let mut next = std::pin::pin!(next);
+    let mut turn = tokio::time::interval(TURN);
+    loop {
+        turns.count();
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return None,
+            client = next.as_mut() => return client,
+            _ = turn.tick() => {}
+        }
     }
 }
 

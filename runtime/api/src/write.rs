@@ -33,7 +33,7 @@ pub(crate) async fn write(state: Shared, uri: Uri, headers: HeaderMap, body: Bod
 }
 
 /// Only JSON: what a page of another site can send without being asked first (a form, plain text) is refused.
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+pub(crate) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = given.split(';').next().unwrap_or_default().trim();
     if media_type.eq_ignore_ascii_case("application/json") {

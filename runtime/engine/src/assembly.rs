@@ -1,6 +1,7 @@
 //! From a connection's config to its parts: the loaded adapter, its transports, the capabilities they grant.
 
 use crate::error::EngineError;
+use crate::reload::inputs::Inputs;
 use crate::status::TransportStatus;
 use bulkhead_config::{AdapterLookup, AdapterSchemas, Config, Connection};
 use bulkhead_model::transport::Transport;
@@ -41,6 +42,7 @@ pub(crate) struct Parts {
     pub(crate) links: Vec<NamedLink>,
     pub(crate) sources: Vec<(String, Box<dyn FrameSource>)>,
     pub(crate) points: Arc<PointTable>,
+    pub(crate) inputs: Inputs,
     capabilities: Capabilities,
     limits: Limits,
     settings: Arc<str>,
@@ -64,6 +66,7 @@ impl Parts {
 pub(crate) async fn assemble(name: &str, around: &Surroundings, stores: Stores) -> Result<Parts, EngineError> {
     let connection = &around.config.connections[name];
     let adapter = load_adapter(name, connection, around).await?;
+    let inputs = Inputs::with_adapter(&around.config, connection, adapter.hash());
     let mut capabilities = Capabilities {
         catalogue: stores.catalogue,
         journal: stores.journal,
@@ -94,7 +97,7 @@ pub(crate) async fn assemble(name: &str, around: &Surroundings, stores: Stores) 
     adapter.check_grants(&capabilities).map_err(|cause| EngineError::Adapter { connection: name.to_owned(), cause })?;
     let settings = connection.settings.text();
     let limits = limits(connection);
-    Ok(Parts { adapter, links, sources, points: Arc::default(), capabilities, limits, settings })
+    Ok(Parts { adapter, links, sources, points: Arc::default(), inputs, capabilities, limits, settings })
 }
 
 async fn load_adapter(name: &str, connection: &Connection, around: &Surroundings) -> Result<Arc<Adapter>, EngineError> {

@@ -1,24 +1,37 @@
-//! A running engine: every connection and route of one config.
+//! A running engine: every connection and route of one config, and the way to the next config.
 
 use crate::assembly::Surroundings;
 use crate::clock::SystemClock;
 use crate::command::{self, Command, Written};
 use crate::connection::{ConnectionHandle, Request};
 use crate::error::EngineError;
+use crate::letters::Replaying;
+use crate::reload::plan::{Plan, needs_restart};
+use crate::reload::{Fate, Reloaded, Told};
 use crate::route::RouteHandle;
-use crate::status::{ConnectionStatus, RouteStatus, WebhookReply, WebhookRequest};
+use crate::status::{ConnectionStatus, Phase, RouteStatus, WebhookReply, WebhookRequest};
 use bulkhead_config::Config;
 use bulkhead_log::Log;
+use bulkhead_sandbox::capability::Clock;
 use bulkhead_sandbox::{Role, Sandbox};
 use bulkhead_transports::Buses;
-use std::collections::BTreeMap;
+use futures_util::future::join_all;
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Longest wait for each of the three stages of a stop: the sources, the routes, the sinks.
 const STAGE_STOP_MAX: Duration = Duration::from_millis(1400);
+/// Longest wait, in a reload, for the routes that end and then for the connections that end.
+const RELOAD_STOP_MAX: Duration = Duration::from_secs(10);
+/// Longest wait, in a reload, for what began anew to get past its start, so that its answer can say what did not.
+const RELOAD_START_MAX: Duration = Duration::from_secs(5);
+/// How often it looks whether it has.
+const RELOAD_LOOK: Duration = Duration::from_millis(10);
 /// When starting is taken to be over: what reading the config, loading adapters and declaring points took on the way is
 /// then given back.
 const STARTED_AFTER: Duration = Duration::from_secs(5);
@@ -32,26 +45,53 @@ pub struct Engine {
 }
 
 struct Inner {
-    config: Arc<Config>,
+    /// The config the process was started with: what cannot be changed while it runs is still as it says.
+    started_with: Arc<Config>,
     log: Log,
-    connections: BTreeMap<String, Arc<ConnectionHandle>>,
-    routes: BTreeMap<String, Arc<RouteHandle>>,
-    sources: Stage,
-    routes_stage: Stage,
-    sinks: Stage,
+    sandbox: Sandbox,
+    buses: Arc<Buses>,
+    clock: Arc<SystemClock>,
+    plant: RwLock<Plant>,
+    /// Held by whoever replaces the plant.
+    changing: Mutex<()>,
+    /// Set when the engine stops; a reload then waits for nothing any more.
+    stopping: CancellationToken,
+    upkeep: Work,
+    replaying: Replaying,
+}
+
+/// Everything that runs, and the config it comes from.
+struct Plant {
+    config: Arc<Config>,
+    connections: BTreeMap<String, Arc<Running<ConnectionHandle>>>,
+    routes: BTreeMap<String, Arc<Running<RouteHandle>>>,
+}
+
+/// A connection or route with its tasks.
+struct Running<H> {
+    handle: Arc<H>,
+    work: Work,
 }
 
 /// Tasks that stop together.
-struct Stage {
-    what: &'static str,
+#[derive(Default)]
+struct Work {
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Stage {
-    fn new(what: &'static str) -> Self {
-        Self { what, stop: CancellationToken::new(), tasks: TaskTracker::new() }
+impl Work {
+    /// Tells the tasks to end and waits until they have, at most so long. False: some have not.
+    async fn end(&self, limit: Duration) -> bool {
+        self.stop.cancel();
+        self.tasks.close();
+        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
     }
+}
+
+/// Ends the tasks of several parts at once. Returns whether all have ended in time.
+async fn end_all(works: impl IntoIterator<Item = &Work>, limit: Duration) -> bool {
+    join_all(works.into_iter().map(|work| work.end(limit))).await.into_iter().all(|ended| ended)
 }
 
 impl Engine {
@@ -59,32 +99,50 @@ impl Engine {
     /// Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(config: Arc<Config>, log: Log, sandbox: Sandbox) -> Self {
-        let clock = Arc::new(SystemClock::default());
-        let around =
-            Surroundings { config: config.clone(), sandbox, buses: Arc::new(Buses::default()), clock: clock.clone() };
-        let (sources, routes_stage, sinks) = (Stage::new("sources"), Stage::new("routes"), Stage::new("sinks"));
-        let is_sink = |name: &String| config.routes.values().any(|route| route.to == *name);
-        let start = |name: &String| {
-            let stage = if is_sink(name) { &sinks } else { &sources };
-            (name.clone(), ConnectionHandle::start(name, &around, &log, &stage.stop, &stage.tasks))
-        };
-        let connections: BTreeMap<String, Arc<ConnectionHandle>> = config.connections.keys().map(start).collect();
-        let routes: BTreeMap<String, Arc<RouteHandle>> =
-            config.routes.iter().map(|(name, route)| (name.clone(), RouteHandle::new(name, route, &log))).collect();
-        for (name, route) in config.routes.iter().filter(|(_, route)| route.enabled) {
-            let sink = connections[&route.to].clone();
-            routes_stage.tasks.spawn(routes[name].run(route, sink, clock.clone(), routes_stage.stop.clone()));
-        }
-        sources.tasks.spawn(give_back_once_started(sources.stop.clone()));
-        sources.tasks.spawn(keep_retention(log.clone(), clock, sources.stop.clone()));
-        let inner = Inner { config, log, connections, routes, sources, routes_stage, sinks };
-        Self { inner: Arc::new(inner) }
+        Self::start_at(config, log, sandbox, SystemClock::default())
+    }
+
+    /// As [`Engine::start`], with a clock of one's own.
+    #[must_use]
+    pub fn start_at(config: Arc<Config>, log: Log, sandbox: Sandbox, clock: SystemClock) -> Self {
+        let plant = Plant { config: config.clone(), connections: BTreeMap::new(), routes: BTreeMap::new() };
+        let inner = Arc::new(Inner {
+            started_with: config.clone(),
+            log,
+            sandbox,
+            buses: Arc::new(Buses::default()),
+            clock: Arc::new(clock),
+            plant: RwLock::new(plant),
+            changing: Mutex::new(()),
+            stopping: CancellationToken::new(),
+            upkeep: Work::default(),
+            replaying: Replaying::default(),
+        });
+        let everything = Plan::of(&nothing(&config), &config, &BTreeMap::new());
+        inner.begin(&everything, &config);
+        let stop = &inner.upkeep.stop;
+        inner.upkeep.tasks.spawn(give_back_once_started(stop.clone()));
+        inner.upkeep.tasks.spawn(keep_retention(inner.log.clone(), inner.clock.clone(), stop.clone()));
+        Self { inner }
+    }
+
+    /// Goes over to another config: what differs ends, then begins anew; the rest notices nothing. Connections that had
+    /// failed, and those whose adapter, secrets or certificates have changed on disk, begin anew, too. Returns when what
+    /// is new has got past its start, at the latest after some seconds; dropping the future does not undo it.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopping`] when the engine stops; everything else shows in the report and in the status.
+    pub async fn reload(&self, config: Arc<Config>) -> Result<Reloaded, EngineError> {
+        let inner = self.inner.clone();
+        // On a task of its own: a client that goes away must not leave half a reload behind.
+        let reload = tokio::spawn(async move { inner.reload(config).await });
+        reload.await.unwrap_or(Err(EngineError::Stopping))
     }
 
     /// The config it runs.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        &self.inner.config
+    pub fn config(&self) -> Arc<Config> {
+        self.inner.plant.read().config.clone()
     }
 
     /// The log it writes to.
@@ -93,28 +151,63 @@ impl Engine {
         &self.inner.log
     }
 
+    /// The clock it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &SystemClock {
+        &self.inner.clock
+    }
+
     /// Every connection as it is now, by name.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionStatus> {
-        self.inner.connections.values().map(|connection| connection.status()).collect()
+        self.inner.plant.read().connections.values().map(|connection| connection.handle.status()).collect()
     }
 
     /// One connection as it is now.
     #[must_use]
     pub fn connection(&self, name: &str) -> Option<ConnectionStatus> {
-        self.inner.connections.get(name).map(|connection| connection.status())
+        self.inner.plant.read().connections.get(name).map(|connection| connection.handle.status())
     }
 
     /// Every route as it is now, by name.
     #[must_use]
     pub fn routes(&self) -> Vec<RouteStatus> {
-        self.inner.routes.values().map(|route| route.status()).collect()
+        self.inner.plant.read().routes.values().map(|route| route.handle.status()).collect()
     }
 
     /// Whether every enabled connection has got past its start, failed ones included.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.inner.connections.values().all(|connection| *connection.live.phase.lock() != crate::Phase::Starting)
+        let plant = self.inner.plant.read();
+        plant.connections.values().all(|connection| *connection.handle.live.phase.lock() != Phase::Starting)
+    }
+
+    /// Routes that the config no longer has, with the cursors that are still kept for them. Blocks.
+    ///
+    /// # Errors
+    /// What the log met.
+    pub fn removed_routes(&self) -> Result<Vec<(String, u64)>, EngineError> {
+        let config = self.config();
+        let cursors = self.inner.log.cursors()?;
+        Ok(cursors.into_iter().filter(|(name, _)| !config.routes.contains_key(name)).collect())
+    }
+
+    /// Forgets the cursor, the batch on its way and the dead letters of a route that the config no longer has. Blocks.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchRoute`], [`EngineError::RouteInUse`], or what the log met.
+    pub fn forget_route(&self, name: &str) -> Result<(), EngineError> {
+        if self.config().routes.contains_key(name) {
+            return Err(EngineError::RouteInUse { name: name.to_owned() });
+        }
+        let known = self.removed_routes()?;
+        if !known.iter().any(|(removed, _)| removed == name) {
+            let known = known.into_iter().map(|(removed, _)| removed).collect();
+            return Err(EngineError::NoSuchRoute { name: name.to_owned(), known });
+        }
+        self.inner.log.forget_route(name)?;
+        tracing::info!(route = name, "the cursor and the dead letters of this removed route were forgotten");
+        Ok(())
     }
 
     /// Writes a value to a point and reads it back.
@@ -122,7 +215,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]: no such connection or point, read-only, out of range, the device refused, too many waiting.
     pub async fn write(&self, connection: &str, point: &str, command: Command) -> Result<Written, EngineError> {
-        command::write(self.find(connection)?, &self.inner.log, point, command).await
+        let handle = self.find(connection)?;
+        command::write(&handle, &self.inner.log, point, command).await
     }
 
     /// Has a responder answer a webhook request. Its readings are committed before this returns.
@@ -146,26 +240,200 @@ impl Engine {
     /// Stops everything within three times [`STAGE_STOP_MAX`]: first the sources, so that what they have brought is in the log, then
     /// the routes, which end what they have on the way, then the sinks. The log stays open for its owner to close.
     pub async fn stop(&self) {
-        let stages = [
-            (&self.inner.sources, "what was not committed was not acknowledged"),
-            (&self.inner.routes_stage, "what they had on the way goes again after the next start"),
-            (&self.inner.sinks, "what they had on the way goes again after the next start"),
-        ];
-        for (stage, consequence) in stages {
-            stage.stop.cancel();
-            stage.tasks.close();
-            if tokio::time::timeout(STAGE_STOP_MAX, stage.tasks.wait()).await.is_err() {
-                tracing::warn!("some {} did not stop in time; {consequence}", stage.what);
+        self.inner.stopping.cancel();
+        let _alone = self.inner.changing.lock().await;
+        let (connections, routes, config) = {
+            let plant = self.inner.plant.read();
+            (plant.connections.clone(), plant.routes.clone(), plant.config.clone())
+        };
+        let is_sink = |name: &str| config.routes.values().any(|route| route.to == name);
+        let (sinks, sources): (Vec<_>, Vec<_>) = connections.iter().partition(|(name, _)| is_sink(name));
+        let works = |part: &[(&String, &Arc<Running<ConnectionHandle>>)]| {
+            part.iter().map(|(_, running)| Arc::clone(running)).collect::<Vec<_>>()
+        };
+        let (sources, sinks) = (works(&sources), works(&sinks));
+        let again = "what they had on the way goes again after the next start";
+        let unacknowledged = "what was not committed was not acknowledged";
+        let first = sources.iter().map(|one| &one.work).chain([&self.inner.upkeep]);
+        tell_overdue("sources", end_all(first, STAGE_STOP_MAX).await, unacknowledged);
+        tell_overdue("routes", end_all(routes.values().map(|one| &one.work), STAGE_STOP_MAX).await, again);
+        tell_overdue("sinks", end_all(sinks.iter().map(|one| &one.work), STAGE_STOP_MAX).await, again);
+    }
+
+    /// Dead letters that are being replayed.
+    pub(crate) fn replaying(&self) -> &Replaying {
+        &self.inner.replaying
+    }
+
+    pub(crate) fn route_handle(&self, name: &str) -> Option<Arc<RouteHandle>> {
+        self.inner.plant.read().routes.get(name).map(|running| running.handle.clone())
+    }
+
+    pub(crate) fn find(&self, connection: &str) -> Result<Arc<ConnectionHandle>, EngineError> {
+        let plant = self.inner.plant.read();
+        let found = plant.connections.get(connection).map(|running| running.handle.clone());
+        found.ok_or_else(|| EngineError::NoSuchConnection {
+            name: connection.to_owned(),
+            known: plant.connections.keys().cloned().collect(),
+        })
+    }
+}
+
+fn tell_overdue(what: &str, ended: bool, consequence: &str) {
+    if !ended {
+        tracing::warn!("some {what} did not stop in time; {consequence}");
+    }
+}
+
+/// A config without connections and routes, otherwise the same.
+fn nothing(config: &Config) -> Config {
+    Config { connections: BTreeMap::new(), routes: BTreeMap::new(), ..config.clone() }
+}
+
+impl Inner {
+    async fn reload(&self, config: Arc<Config>) -> Result<Reloaded, EngineError> {
+        let begun_ns = self.clock.monotonic_ns();
+        let _alone = self.changing.lock().await;
+        let plan = self.plan(&config).await;
+        self.end(&plan).await?;
+        if self.stopping.is_cancelled() {
+            return Err(EngineError::Stopping);
+        }
+        self.begin(&plan, &config);
+        let mut report = Reloaded::of(&plan);
+        report.needs_restart = needs_restart(&self.started_with, &config);
+        if !report.is_quiet() {
+            report.failed = self.wait_for_starts(&plan).await;
+            bulkhead_sandbox::memory::give_back();
+        }
+        let took = Duration::from_nanos(self.clock.monotonic_ns().saturating_sub(begun_ns));
+        report.took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        report.tell(took);
+        Ok(report)
+    }
+
+    /// What the new config asks for, files on disk included.
+    async fn plan(&self, config: &Arc<Config>) -> Plan {
+        let (old, running) = {
+            let plant = self.plant.read();
+            let running = plant.connections.iter().map(|(name, one)| (name.clone(), one.handle.clone()));
+            (plant.config.clone(), running.collect::<Vec<_>>())
+        };
+        let new = config.clone();
+        let disturbed = tokio::task::spawn_blocking(move || disturbed(&new, &running)).await.unwrap_or_default();
+        Plan::of(&old, config, &disturbed)
+    }
+
+    /// Ends what has to: first the routes, so that what they have on the way can still be taken, then the connections,
+    /// so that ports and sockets are free for those that begin.
+    async fn end(&self, plan: &Plan) -> Result<(), EngineError> {
+        let routes = ended(&plan.routes, &self.plant.read().routes);
+        let connections = ended(&plan.connections, &self.plant.read().connections);
+        let ends = async {
+            let routes_ended = end_all(routes.iter().map(|one| &one.work), RELOAD_STOP_MAX).await;
+            tell_overdue("routes", routes_ended, "their batches go again");
+            let connections_ended = end_all(connections.iter().map(|one| &one.work), RELOAD_STOP_MAX).await;
+            tell_overdue("connections", connections_ended, "their devices may be busy for those that begin anew");
+        };
+        tokio::select! {
+            () = ends => {}
+            () = self.stopping.cancelled() => return Err(EngineError::Stopping),
+        }
+        let mut plant = self.plant.write();
+        plant.routes.retain(|name, _| !plan.routes.get(name).is_some_and(Fate::ends_the_old));
+        plant.connections.retain(|name, _| !plan.connections.get(name).is_some_and(Fate::ends_the_old));
+        Ok(())
+    }
+
+    /// Begins what the plan has as new.
+    fn begin(&self, plan: &Plan, config: &Arc<Config>) {
+        let around = Surroundings {
+            config: config.clone(),
+            sandbox: self.sandbox.clone(),
+            buses: self.buses.clone(),
+            clock: self.clock.clone(),
+        };
+        let begun = |fates: &BTreeMap<String, Fate>| {
+            fates.iter().filter(|(_, fate)| fate.begins_a_new()).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let new_route = |name: String| {
+            self.take_over_former_name(&name, config);
+            let handle = RouteHandle::new(&name, &config.routes[&name], &self.log);
+            (name, handle)
+        };
+        let routes: Vec<_> = begun(&plan.routes).into_iter().map(new_route).collect();
+        let mut plant = self.plant.write();
+        plant.config = config.clone();
+        for name in begun(&plan.connections) {
+            let work = Work::default();
+            let handle = ConnectionHandle::start(&name, &around, &self.log, &work.stop, &work.tasks);
+            plant.connections.insert(name, Arc::new(Running { handle, work }));
+        }
+        for (name, handle) in routes {
+            let (route, work) = (&config.routes[&name], Work::default());
+            if route.enabled {
+                let sink = plant.connections[&route.to].handle.clone();
+                work.tasks.spawn(handle.run(route, sink, self.clock.clone(), work.stop.clone()));
             }
+            plant.routes.insert(name, Arc::new(Running { handle, work }));
         }
     }
 
-    fn find(&self, connection: &str) -> Result<&ConnectionHandle, EngineError> {
-        self.inner.connections.get(connection).map(Arc::as_ref).ok_or_else(|| EngineError::NoSuchConnection {
-            name: connection.to_owned(),
-            known: self.inner.connections.keys().cloned().collect(),
-        })
+    /// Gives a route without a cursor what its former name has. The log's own failures show when the route begins.
+    fn take_over_former_name(&self, name: &str, config: &Config) {
+        let Some(former) = &config.routes[name].renamed_from else { return };
+        match self.log.rename_route(former, name) {
+            Ok(true) => tracing::info!(route = name, former, "the route goes on where it was under its former name"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(route = name, former, "the former name's cursor was not taken over: {error}"),
+        }
     }
+
+    /// Waits until all that began is past its start; says what has failed by then.
+    async fn wait_for_starts(&self, plan: &Plan) -> Vec<Told> {
+        let begun: Vec<_> = {
+            let plant = self.plant.read();
+            let names = plan.connections.iter().filter(|(_, fate)| fate.begins_a_new()).map(|(name, _)| name);
+            names.filter_map(|name| plant.connections.get(name).map(|one| one.handle.clone())).collect()
+        };
+        let past_start = async {
+            while begun.iter().any(|handle| *handle.live.phase.lock() == Phase::Starting) {
+                tokio::time::sleep(RELOAD_LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = past_start => {}
+            () = tokio::time::sleep(RELOAD_START_MAX) => {}
+            () = self.stopping.cancelled() => {}
+        }
+        let failed = |handle: &Arc<ConnectionHandle>| match &*handle.live.phase.lock() {
+            Phase::Failed(reason) => {
+                Some(Told { part: format!("connections.{}", handle.name), reason: reason.clone() })
+            }
+            _ => None,
+        };
+        begun.iter().filter_map(failed).collect()
+    }
+}
+
+/// The running parts that a plan ends.
+fn ended<H>(fates: &BTreeMap<String, Fate>, running: &BTreeMap<String, Arc<Running<H>>>) -> Vec<Arc<Running<H>>> {
+    let ends = |name: &String| fates.get(name).is_some_and(Fate::ends_the_old);
+    running.iter().filter(|(name, _)| ends(name)).map(|(_, one)| one.clone()).collect()
+}
+
+/// Connections that must begin anew although their sections may be the same. Reads files.
+fn disturbed(config: &Config, running: &[(String, Arc<ConnectionHandle>)]) -> BTreeMap<String, String> {
+    let mut adapters = HashMap::new();
+    let reason = |(name, handle): &(String, Arc<ConnectionHandle>)| {
+        let connection = config.connections.get(name).filter(|connection| connection.enabled)?;
+        if matches!(*handle.live.phase.lock(), Phase::Failed(_)) {
+            return Some((name.clone(), "it had failed".to_owned()));
+        }
+        let changed = handle.inputs.get()?.changed(config, connection, &mut adapters)?;
+        Some((name.clone(), changed))
+    };
+    running.iter().filter_map(reason).collect()
 }
 
 /// Gives memory back once, when starting is over.
@@ -178,7 +446,6 @@ async fn give_back_once_started(stop: CancellationToken) {
 
 /// Drops segments that the log's retention has passed, now and then.
 async fn keep_retention(log: Log, clock: Arc<SystemClock>, stop: CancellationToken) {
-    use bulkhead_sandbox::capability::Clock;
     loop {
         let (log, now) = (log.clone(), clock.now());
         match tokio::task::spawn_blocking(move || log.apply_retention(now)).await {

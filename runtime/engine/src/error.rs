@@ -1,6 +1,7 @@
 //! What can go wrong between a config and a running engine, and with a command.
 
 use bulkhead_log::LogError;
+use bulkhead_sandbox::capability::Fault;
 use bulkhead_sandbox::{CallError, SandboxError};
 use bulkhead_transports::TransportError;
 use std::time::Duration;
@@ -16,6 +17,23 @@ pub enum EngineError {
         /// The names there are.
         known: Vec<String>,
     },
+    /// There is no route of that name, and nothing is kept for one.
+    #[error("nothing is kept for a removed route `{name}`; there is something for: {}", .known.join(", "))]
+    NoSuchRoute {
+        /// The name asked for.
+        name: String,
+        /// The removed routes there are.
+        known: Vec<String>,
+    },
+    /// A route of the config cannot be forgotten.
+    #[error("route {name} is in the config; remove it there first, then its cursor can be forgotten")]
+    RouteInUse {
+        /// The route.
+        name: String,
+    },
+    /// The gateway stops.
+    #[error("the gateway stops")]
+    Stopping,
     /// The connection is switched off or has failed.
     #[error("connection {connection} does not run: {reason}")]
     NotRunning {
@@ -99,6 +117,36 @@ pub enum EngineError {
         role: &'static str,
         /// Who needs it.
         needed_by: String,
+    },
+    /// There is no dead letter of that number.
+    #[error("there is no dead letter {letter}; it was replayed, discarded or dropped, or never was")]
+    NoSuchLetter {
+        /// The number asked for.
+        letter: u64,
+    },
+    /// Somebody replays this dead letter already.
+    #[error("dead letter {letter} is being replayed already; look again when that is over")]
+    LetterBusy {
+        /// The dead letter.
+        letter: u64,
+    },
+    /// A dead letter cannot be replayed as things are.
+    #[error("dead letter {letter} cannot be replayed: {reason}")]
+    LetterStuck {
+        /// The dead letter.
+        letter: u64,
+        /// Why, and what would help.
+        reason: String,
+    },
+    /// A dead letter was tried again in vain.
+    #[error("dead letter {letter} was not taken: {}: {}", .fault.code, .fault.message)]
+    LetterFailed {
+        /// The dead letter.
+        letter: u64,
+        /// What the sink or the adapter said.
+        fault: Fault,
+        /// Whether it was refused again; otherwise nobody could take it now.
+        is_refused: bool,
     },
     /// A transport cannot be made from its settings.
     #[error(transparent)]

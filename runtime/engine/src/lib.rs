@@ -7,25 +7,41 @@
 //! own: [`schedule`], [`outage`], `route::selection`, `route::batching`.
 
 mod assembly;
+mod backup;
+mod blocking;
 mod clock;
 mod command;
 mod connection;
 mod engine;
 mod error;
+mod health;
 mod journal;
+mod letter_counts;
+mod letters;
+mod live;
 pub mod outage;
 mod probe;
+mod process;
+mod recent;
+mod reload;
 mod route;
 pub mod schedule;
 mod status;
 mod stores;
 
 pub use assembly::{installed_adapters, schemas_in};
+pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups};
 pub use clock::SystemClock;
 pub use command::{Command, Written};
 pub use engine::Engine;
 pub use error::EngineError;
+pub use health::record_health;
+pub use letters::{LetterOwner, Replayed};
+pub use live::{Applied, Current, Follower, History, KeptConfig, LiveConfig, Refusal, Trigger};
 pub use probe::{Probe, ProbeReading};
+pub use process::{free_bytes, resident_bytes};
+pub use recent::RecentLines;
+pub use reload::{Fate, Reloaded, Told, needs_restart};
 pub use status::{
     ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,
 };

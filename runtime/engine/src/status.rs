@@ -71,6 +71,10 @@ pub struct ConnectionStatus {
     pub faults: BTreeMap<String, u64>,
     /// The newest fault.
     pub last_fault: Option<LastFault>,
+    /// Frames kept as dead letters.
+    pub dead_letters: u64,
+    /// Dead letters dropped so far because newer ones needed their room.
+    pub dead_letters_dropped: u64,
 }
 
 /// A transport as it is now.
@@ -125,8 +129,15 @@ pub struct RouteStatus {
     pub batches: u64,
     /// Tries that failed.
     pub retries: u64,
+    /// Readings sent again because nobody knew whether they had arrived: the most that an upstream can have twice if it
+    /// does not honour the key.
+    pub resent: u64,
     /// Seqs of the log that retention deleted before the route had read them.
     pub gap: u64,
+    /// Dead letters kept.
+    pub dead_letters: u64,
+    /// Dead letters dropped so far because newer ones needed their room.
+    pub dead_letters_dropped: u64,
 }
 
 macro_rules! counters {

@@ -25,6 +25,17 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead check -c gateway.toml\n  bulkhead check -c gateway.toml --json | jq '.diagnostics[].line'"
     )]
     Check(CheckArguments),
+    /// Have the running gateway read its config again, as SIGHUP does. Only what changed begins anew; a config with mistakes
+    /// is refused whole and the running one stays.
+    #[command(
+        after_help = "Examples:\n  bulkhead reload -c /etc/bulkhead/gateway.toml\n  bulkhead reload --json | jq '.restarted'"
+    )]
+    Reload(ChangeArguments),
+    /// Go back to the config before: through the running gateway where there is one, else in the file.
+    #[command(
+        after_help = "The file's content is replaced; what it held is kept in the data folder as config/undone.toml.\n\nExamples:\n  bulkhead rollback -c /etc/bulkhead/gateway.toml\n  bulkhead rollback --json"
+    )]
+    Rollback(ChangeArguments),
     /// Have one connection's adapter check its device or system, for real.
     #[command(after_help = "Example:\n  bulkhead test boiler -c gateway.toml")]
     Test(ConnectionArguments),
@@ -38,6 +49,34 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -- -3"
     )]
     Write(WriteArguments),
+    /// Look at what could not be delivered, in the running gateway: readings that an upstream refused, frames that an adapter
+    /// failed on. Try them again, or discard them.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bulkhead dead-letters list --route to-erp\n  bulkhead dead-letters show 17\n  bulkhead dead-letters replay 17\n  bulkhead dead-letters replay --route to-erp\n  bulkhead dead-letters discard 17 18"
+    )]
+    DeadLetters(DeadLettersCommand),
+    /// Make a backup of the log, the config and the adapters: through the running gateway where there is one, else directly.
+    ///
+    /// It is written below gateway.backup_dir, read back and compared before it gets its name. Secrets are not in it: files
+    /// that hold them stay where they are, those in the config itself are covered.
+    #[command(
+        after_help = "Examples:\n  bulkhead backup -c /etc/bulkhead/gateway.toml\n  bulkhead backup before-update --json | jq -r .dir"
+    )]
+    Backup(BackupArguments),
+    /// Check a backup and make a log of it in the data folder of a gateway that is stopped.
+    ///
+    /// The restored log has a new id, and numbers readings behind everything the original had reserved. Config and
+    /// adapters are in the backup as plain files; nothing of them is put anywhere.
+    #[command(
+        after_help = "Examples:\n  bulkhead restore /var/lib/bulkhead/backups/before-update --check\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead --replace"
+    )]
+    Restore(RestoreArguments),
+    /// Collect what somebody needs who is to help, without secrets and without readings, in one file.
+    #[command(
+        after_help = "Examples:\n  bulkhead support-bundle -c /etc/bulkhead/gateway.toml\n  bulkhead support-bundle -o /tmp/bundle.tar.gz"
+    )]
+    SupportBundle(SupportBundleArguments),
     /// Run simulated devices, an upstream and the gateway between them, with a live table of points.
     #[command(
         after_help = "Examples:\n  bulkhead demo --config gateway-config/examples/demo.toml --adapters target/adapters\n  bulkhead demo --once 100"
@@ -49,6 +88,9 @@ pub(crate) enum Command {
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Compile an adapter from stdin to stdout, within limits: what the gateway starts for an adapter it has not met.
+    #[command(hide = true)]
+    CompileAdapter,
     /// Print the manual page.
     #[command(after_help = "Example:\n  bulkhead man > /usr/local/share/man/man1/bulkhead.1")]
     Man,
@@ -78,6 +120,16 @@ pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
     /// Print the mistakes as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `reload` and `rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct ChangeArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -119,6 +171,130 @@ pub(crate) struct WriteArguments {
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLettersCommand {
+    /// List dead letters, the newest first.
+    #[command(
+        after_help = "Examples:\n  bulkhead dead-letters list\n  bulkhead dead-letters list --connection line --json | jq '.[].topic'"
+    )]
+    List(ListLettersArguments),
+    /// Show one dead letter whole: a reading's value, a frame's bytes.
+    #[command(after_help = "Example:\n  bulkhead dead-letters show 17")]
+    Show(ShowLetterArguments),
+    /// Try dead letters again: a reading goes to its route's sink, a frame to its connection's adapter. What is taken is
+    /// removed.
+    #[command(
+        after_help = "Examples:\n  bulkhead dead-letters replay 17 18\n  bulkhead dead-letters replay --route to-erp\n\nExit code 1 when one was not taken."
+    )]
+    Replay(LettersArguments),
+    /// Remove dead letters for good.
+    #[command(
+        after_help = "Examples:\n  bulkhead dead-letters discard 17\n  bulkhead dead-letters discard --connection line"
+    )]
+    Discard(LettersArguments),
+}
+
+/// Arguments of `dead-letters list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListLettersArguments {
+    /// Only readings of this route.
+    #[arg(long, value_name = "ROUTE", conflicts_with = "connection")]
+    pub(crate) route: Option<String>,
+    /// Only frames of this connection.
+    #[arg(long, value_name = "CONNECTION")]
+    pub(crate) connection: Option<String>,
+    /// Most letters listed.
+    #[arg(long, value_name = "LETTERS", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) limit: u16,
+    /// Only letters with lower numbers: the next page.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) before: Option<u64>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the letters as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `dead-letters show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowLetterArguments {
+    /// The letter's number.
+    #[arg(value_name = "NUMBER")]
+    pub(crate) letter: u64,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the letter as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `dead-letters replay` and `discard`.
+#[derive(Debug, Args)]
+#[group(id = "which", required = true, multiple = false, args = ["letters", "route", "connection"])]
+pub(crate) struct LettersArguments {
+    /// The letters' numbers.
+    #[arg(value_name = "NUMBER")]
+    pub(crate) letters: Vec<u64>,
+    /// All readings of this route.
+    #[arg(long, value_name = "ROUTE")]
+    pub(crate) route: Option<String>,
+    /// All frames of this connection.
+    #[arg(long, value_name = "CONNECTION")]
+    pub(crate) connection: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print the outcome as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `backup`.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArguments {
+    /// The backup's name below gateway.backup_dir; by default the gateway's name and the time.
+    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print what was made as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `restore`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreArguments {
+    /// The backup's folder.
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(crate) backup: PathBuf,
+    /// The data folder (gateway.data_dir) to put the log into.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, required_unless_present = "check")]
+    pub(crate) to: Option<PathBuf>,
+    /// Only check the backup; write nothing.
+    #[arg(long, conflicts_with_all = ["to", "replace", "continue_after"])]
+    pub(crate) check: bool,
+    /// Set a log that is in the data folder aside, under another name.
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// The highest seq that systems above have from the original; new readings are numbered behind it.
+    #[arg(long, value_name = "SEQ")]
+    pub(crate) continue_after: Option<u64>,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `support-bundle`.
+#[derive(Debug, Args)]
+pub(crate) struct SupportBundleArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// The file to write; by default bulkhead-support-<time>.tar.gz in the working folder.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// Arguments of `demo`.

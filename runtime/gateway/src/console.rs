@@ -46,6 +46,11 @@ pub(crate) fn stderr_is_coloured() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// A number with its word: `1 segment`, `2 segments`.
+pub(crate) fn counted(number: u64, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A table with aligned columns and no frame.
 pub(crate) fn table<const COLUMNS: usize>(
     header: [&str; COLUMNS],

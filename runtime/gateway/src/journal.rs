@@ -2,7 +2,10 @@
 
 use crate::exit::Exit;
 use bulkhead_config::{Config, LogFormat, LogLevel};
+use bulkhead_engine::{Follower, RecentLines};
+use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -11,20 +14,52 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry};
 
-/// Starts the journal as a config asks for it. Lines go to stderr, or to the systemd journal.
-pub(crate) fn start(config: &Config) -> Result<(), Exit> {
-    let levels = Levels::of(config);
+/// A running journal.
+pub(crate) struct Journal {
+    /// Its last lines, which are kept in memory.
+    pub(crate) recent: RecentLines,
+    /// Its levels, which can follow the config.
+    pub(crate) levels: LiveLevels,
+}
+
+/// The levels of a running journal, which follow the config.
+pub(crate) struct LiveLevels(SharedLevels);
+
+impl Follower for LiveLevels {
+    fn check(&self, _: &Config) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn follow(&self, config: &Config) {
+        *self.0.0.write() = Levels::of(config);
+        // What each line's place remembers of its level, and the level beyond which nothing is looked at, are found anew.
+        tracing::callsite::rebuild_interest_cache();
+    }
+}
+
+/// Starts the journal as a config asks for it. Lines go to stderr, or to the systemd journal; the last ones are kept in
+/// memory as well.
+pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
+    let levels = SharedLevels(Arc::new(RwLock::new(Levels::of(config))));
+    let recent = RecentLines::default();
+    let journal = Journal { recent: recent.clone(), levels: LiveLevels(levels.clone()) };
+    let kept = tracing_subscriber::fmt::layer()
+        .with_writer(move || OneLine(Kept(recent.clone())))
+        .with_ansi(false)
+        .with_target(false)
+        .with_filter(levels.clone());
+    let registry = Registry::default().with(kept);
     let outcome = match config.logging.format {
         LogFormat::Plain => {
             let plain = tracing_subscriber::fmt::layer()
                 .with_writer(|| OneLine(std::io::stderr()))
                 .with_ansi(crate::console::stderr_is_coloured())
                 .with_target(false);
-            Registry::default().with(plain.with_filter(levels)).try_init()
+            registry.with(plain.with_filter(levels)).try_init()
         }
         LogFormat::Json => {
             let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr);
-            Registry::default().with(json.with_filter(levels)).try_init()
+            registry.with(json.with_filter(levels)).try_init()
         }
         LogFormat::Journald => {
             let journald = tracing_journald::layer().map_err(|error| {
@@ -32,10 +67,27 @@ pub(crate) fn start(config: &Config) -> Result<(), Exit> {
                     "logging.format is \"journald\", but the systemd journal cannot be reached: {error}"
                 ))
             })?;
-            Registry::default().with(journald.with_filter(levels)).try_init()
+            // `journalctl BULKHEAD_CONNECTION=boiler` shows one connection's lines.
+            let journald = journald.with_field_prefix(Some("BULKHEAD".to_owned()));
+            registry.with(journald.with_filter(levels)).try_init()
         }
     };
-    outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))
+    outcome.map_err(|error| Exit::failed(format!("the journal cannot be started: {error}")))?;
+    Ok(journal)
+}
+
+/// Puts each event into the lines that are kept.
+struct Kept(RecentLines);
+
+impl std::io::Write for Kept {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        self.0.push(&String::from_utf8_lossy(event));
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A quiet journal for commands that print their own results: warnings and errors on stderr.
@@ -73,6 +125,7 @@ impl<W: std::io::Write> std::io::Write for OneLine<W> {
 }
 
 /// The least important level of each connection's lines, and of all others.
+#[derive(Clone)]
 struct Levels {
     general: Level,
     connections: BTreeMap<String, Level>,
@@ -96,21 +149,25 @@ impl Levels {
     }
 }
 
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Levels {
+/// Levels that can be replaced while lines are written.
+#[derive(Clone)]
+struct SharedLevels(Arc<RwLock<Levels>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for SharedLevels {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         let ours = metadata.target().starts_with("bulkhead");
         // Libraries have no connection, and their details are theirs.
-        *metadata.level() <= if ours { self.most } else { LevelFilter::WARN }
+        *metadata.level() <= if ours { self.0.read().most } else { LevelFilter::WARN }
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
         let mut connection = ConnectionField(None);
         event.record(&mut connection);
-        self.lets_through(*event.metadata().level(), connection.0.as_deref())
+        self.0.read().lets_through(*event.metadata().level(), connection.0.as_deref())
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.most)
+        Some(self.0.read().most)
     }
 }
 

@@ -5,6 +5,8 @@ mod commands;
 mod console;
 mod exit;
 mod journal;
+mod notify;
+mod watchdog;
 
 use clap::Parser;
 use cli::{Cli, Command};
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man => commands::generate::man_page(),
+        Command::CompileAdapter => bulkhead_sandbox::compile_adapter().map_err(Exit::Failed),
         asynchronous => runtime().and_then(|runtime| {
             let outcome = runtime.block_on(run(asynchronous));
             // A name that is still being looked up, or an adapter being compiled, does not hold the end up.
@@ -55,10 +58,16 @@ const THREAD_STACK_BYTES: usize = 1 << 20;
 async fn run(command: Command) -> Result<(), Exit> {
     match command {
         Command::Run(arguments) => commands::run::run(&arguments).await,
+        Command::Reload(arguments) => commands::config::reload(&arguments).await,
+        Command::Rollback(arguments) => commands::config::roll_back(&arguments).await,
         Command::Test(arguments) => commands::test::test(&arguments).await,
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
+        Command::DeadLetters(command) => commands::dead_letters::dead_letters(&command).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,
-        Command::Check(_) | Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Backup(arguments) => commands::backup::backup(&arguments).await,
+        Command::Restore(arguments) => commands::restore::restore(&arguments).await,
+        Command::SupportBundle(arguments) => commands::support_bundle::support_bundle(&arguments).await,
+        Command::Check(_) | Command::Completions { .. } | Command::Man | Command::CompileAdapter => Ok(()),
     }
 }

@@ -15,6 +15,14 @@ pub struct Row {
     pub reading: Reading,
 }
 
+impl Row {
+    /// Roughly what it takes in memory, in bytes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        size_of::<Self>() + self.reading.value.as_ref().map_or(0, value_heap_bytes)
+    }
+}
+
 /// The seqs of an append that has been committed; nobody else's are between them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Committed {
@@ -96,14 +104,20 @@ impl Ring {
     }
 }
 
-/// The rows of batches behind `after`, at most `limit`.
-pub(crate) fn rows_after(batches: &[Arc<Batch>], after: Seq, limit: usize) -> Vec<Row> {
+/// The rows of batches behind `after`, at most `limit`, ending with the one that reaches `max_bytes`.
+pub(crate) fn rows_after(batches: &[Arc<Batch>], after: Seq, limit: usize, max_bytes: usize) -> Vec<Row> {
+    let mut bytes = 0;
     batches
         .iter()
         .flat_map(|batch| (batch.first..).zip(&batch.readings))
         .filter(|(seq, _)| *seq > after)
         .take(limit)
         .map(|(seq, reading)| Row { seq, reading: reading.clone() })
+        .take_while(|row| {
+            let fits = bytes < max_bytes;
+            bytes += row.weight_bytes();
+            fits
+        })
         .collect()
 }
 
@@ -127,10 +141,12 @@ mod tests {
         ring.push(batch(20, 2, 1));
         assert!(ring.after(9).is_none());
         let seqs = |after, limit| -> Vec<Seq> {
-            rows_after(&ring.after(after).unwrap(), after, limit).iter().map(|row| row.seq).collect()
+            rows_after(&ring.after(after).unwrap(), after, limit, usize::MAX).iter().map(|row| row.seq).collect()
         };
         assert_eq!(seqs(10, 100), [11, 12, 13, 20, 21]);
         assert_eq!(seqs(12, 2), [13, 20]);
+        let one = rows_after(&ring.after(10).unwrap(), 10, 100, 1);
+        assert_eq!(one.len(), 1, "the one that reaches the bound still comes");
         assert_eq!(seqs(15, 100), [20, 21]);
         assert_eq!(seqs(21, 100), [0; 0]);
     }

@@ -1,7 +1,7 @@
 //! What can be set about a log, and the fixed bounds of what cannot.
 
 use crate::files::{FileOps, SystemFiles};
-use crate::{Log, LogError};
+use crate::{Log, LogError, WhenFull};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,16 +33,45 @@ pub(crate) const IDLE_READERS_MAX: usize = 6;
 pub(crate) const SCAN_FIRST_ROWS: usize = 64;
 /// Most rows a scan fetches at a time.
 pub(crate) const SCAN_MAX_ROWS: usize = 1024;
-/// Most seqs of one point that a scan collects from a segment's index; with more it walks the rows instead.
-pub(crate) const SCAN_MAX_SEQS: u64 = 65_536;
+/// A scan fetches no further rows once those at hand have values of this many bytes.
+pub(crate) const SCAN_MAX_BYTES: usize = 1024 * 1024;
+/// Rows of a sealed segment that are sorted together: what sealing, and a reader, holds in memory at a time.
+pub(crate) const SLICE_MAX_ROWS: usize = 131_072;
+/// Texts and blobs of a slice, in bytes, behind which it ends; the value that reaches it is still in it.
+pub(crate) const SLICE_MAX_BYTES: usize = 2 * 1024 * 1024;
+/// Rows of a block, the least that is decoded.
+pub(crate) const BLOCK_MAX_ROWS: usize = 4096;
+/// Texts and blobs of a block, in bytes; a larger value has a block of its own.
+pub(crate) const BLOCK_MAX_BYTES: usize = 256 * 1024;
 /// Queries open at the same time.
 pub(crate) const QUERIES_MAX: usize = 4;
 /// Longest wait for one of them to end.
 pub(crate) const QUERY_WAIT: Duration = Duration::from_secs(5);
 /// How long one statement of a query may run unless the query says otherwise.
 pub(crate) const QUERY_TIME_LIMIT: Duration = Duration::from_secs(10);
-/// Dead letters kept a route; beyond it the oldest goes.
-pub(crate) const DEAD_LETTERS_MAX_PER_ROUTE: u64 = 10_000;
+/// Dead letters kept of one route or one connection; beyond it the oldest go and are counted.
+pub(crate) const DEAD_LETTERS_MAX_PER_ORIGIN: u64 = 10_000;
+/// Bytes of the dead letters of one route or one connection; beyond it the oldest go and are counted.
+pub(crate) const DEAD_LETTERS_MAX_BYTES: i64 = 32 * 1024 * 1024;
+/// Bytes kept of a frame that an adapter failed on; of a longer one its beginning and its length.
+pub const LETTER_PAYLOAD_MAX_BYTES: usize = 64 * 1024;
+/// Bytes a backup copies and syncs at a time, so that a commit waits for no more than these on the medium.
+pub(crate) const BACKUP_PIECE_BYTES: usize = 256 * 1024;
+/// Most bytes a second a backup copies. It also leaves the medium alone for at least as long as it has used it.
+pub(crate) const BACKUP_MAX_BYTES_PER_S: u64 = 32 * 1024 * 1024;
+/// Rows a backup's check reads before it pauses for as long as they took.
+pub(crate) const BACKUP_CHECK_ROWS: u64 = 20_000;
+/// Longest manifest of a backup that is read.
+pub(crate) const BACKUP_MANIFEST_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// The reserve unless the config says otherwise.
+const RESERVE_DEFAULT_BYTES: u64 = 4 * 1024 * 1024;
+/// Pages of a segment's WAL after which its content is moved into the segment: 4 MiB. A larger WAL would save no writing (a
+/// page is full long before), only make the pause of a checkpoint on slow flash longer.
+pub(crate) const CHECKPOINT_PAGES: i64 = 1024;
+/// Gaps kept in `state.db`; beyond it the oldest goes.
+pub(crate) const GAPS_MAX: u64 = 10_000;
+/// Routes that a gap names.
+pub const GAP_ROUTES_MAX: usize = 100;
 /// Points of one connection; a connection that declares more gets [`LogError::TooManyPoints`].
 pub const POINTS_MAX_PER_CONNECTION: usize = 20_000;
 /// Keys in an adapter's memory.
@@ -80,13 +109,20 @@ pub struct LogConfig {
     pub segment_max_age_s: u32,
     /// Sealed segments whose newest commit is older than this many seconds are dropped. None: no bound.
     pub retention_max_age_s: Option<u64>,
-    /// The oldest sealed segments are dropped while all segments together have more bytes than this. None: no bound.
-    pub retention_max_bytes: Option<u64>,
+    /// The quota: most bytes of all files in the folder, copies being sealed and the reserve included. None: what the disk
+    /// has. Small quotas make small segments: an open one is closed at a sixteenth of the room there is.
+    pub max_bytes: Option<u64>,
+    /// Bytes of a file that is given up when the disk is full, so that cursors still move and segments can be dropped; made
+    /// again when there is room. 0: none.
+    pub reserve_bytes: u64,
+    /// What happens to readings for which there is no room. An [`Appender`](crate::Appender) may choose to be refused though
+    /// the log drops.
+    pub when_full: WhenFull,
 }
 
 impl LogConfig {
     /// The defaults: full durability; commits after 20 ms or 10,000 rows; segments of 500,000 rows or a day; no
-    /// retention bound.
+    /// retention by age, no quota but the disk, where the oldest segment makes room; a reserve of 4 MiB.
     #[must_use]
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -97,7 +133,9 @@ impl LogConfig {
             segment_max_rows: 500_000,
             segment_max_age_s: 86_400,
             retention_max_age_s: None,
-            retention_max_bytes: None,
+            max_bytes: None,
+            reserve_bytes: RESERVE_DEFAULT_BYTES,
+            when_full: WhenFull::DropOldest,
         }
     }
 

@@ -1,6 +1,8 @@
 //! What can go wrong with a log. Errors are cheap to clone, because the failure of one commit reaches many callers.
 
 use bulkhead_model::{Kind, PointId, Seq};
+use rusqlite::ErrorCode;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -121,6 +123,17 @@ pub enum LogError {
         /// The first seq that is still there; go on after the one before it.
         first_available: Seq,
     },
+    /// There is no room for readings, and none may be made.
+    #[error("the log in {} is full: {what}", dir.display())]
+    Full {
+        /// The log's folder.
+        dir: PathBuf,
+        /// What it takes and what it may take.
+        what: String,
+    },
+    /// A batch that was submitted before this one was refused.
+    #[error("readings submitted before these were refused")]
+    Behind,
     /// An adapter's memory is full.
     #[error("the memory of connection `{connection}` is full: {what}")]
     StateFull {
@@ -149,6 +162,25 @@ pub enum LogError {
         /// The number.
         number: u64,
     },
+    /// There is something where a backup or a restored log is to go.
+    #[error("{} is there already and not empty: {hint}", path.display())]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// A backup is not what its manifest says.
+    #[error("the backup is damaged: {}: {what}", path.display())]
+    BackupDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        what: String,
+    },
+    /// Whoever asked for a backup has called it off; nothing of it is left.
+    #[error("the backup was called off")]
+    CalledOff,
     /// The log has been closed.
     #[error("the log is closed")]
     Closed,
@@ -158,6 +190,39 @@ impl LogError {
     /// Whether the same call may succeed later without anything else being changed.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Io { .. } | Self::Sqlite { .. } | Self::QueriesBusy { .. })
+        matches!(
+            self,
+            Self::Io { .. } | Self::Sqlite { .. } | Self::Full { .. } | Self::Behind | Self::QueriesBusy { .. }
+        )
+    }
+
+    /// Whether it says that there is no room, in the log or on the disk.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Sqlite { source, .. } => source.sqlite_error_code() == Some(ErrorCode::DiskFull),
+            Self::Io { source, .. } => matches!(source.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded),
+            _ => false,
+        }
+    }
+
+    /// Whether it says that the medium cannot be read or written, beyond being full.
+    pub(crate) fn is_of_the_medium(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::SystemIoFailure
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::DatabaseCorrupt
+                        | ErrorCode::NotADatabase
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::FileLockingProtocolFailed
+                )
+            ),
+            Self::Io { .. } => !self.is_full(),
+            _ => false,
+        }
     }
 }

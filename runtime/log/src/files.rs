@@ -4,9 +4,12 @@ use crate::LogError;
 use bulkhead_model::{Seq, Timestamp};
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Bytes written at a time to fill a file.
+const ALLOCATE_PIECE_BYTES: usize = 256 * 1024;
 
 /// A file in a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,6 +59,43 @@ pub trait FileOps: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// What the operating system reports.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Makes a file of so many bytes that take room on the disk, or leaves one alone that has them. It need not survive a
+    /// power cut.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn allocate(&self, file: &Path, bytes: u64) -> io::Result<()> {
+        allocate(file, bytes)
+    }
+
+    /// Bytes that this process may still write to the disk of a folder.
+    ///
+    /// # Errors
+    /// What the operating system reports.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(dir)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+}
+
+/// Fills a file up to a length. What is in it does not repeat, so that no file system stores it in less.
+fn allocate(file: &Path, bytes: u64) -> io::Result<()> {
+    if fs::metadata(file).is_ok_and(|metadata| metadata.len() == bytes) {
+        return Ok(());
+    }
+    let mut random = vec![0; ALLOCATE_PIECE_BYTES];
+    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut target = fs::File::create(file)?;
+    let mut left = bytes;
+    while left > 0 {
+        let piece = usize::try_from(left).unwrap_or(usize::MAX).min(random.len());
+        target.write_all(&random[..piece])?;
+        left -= piece as u64;
+        let length = random.len();
+        random.rotate_left(length / 3 + 1);
+    }
+    Ok(())
 }
 
 /// The operating system's file operations.
@@ -152,6 +192,11 @@ pub(crate) enum SegmentFile {
 }
 
 impl SegmentFile {
+    /// The start of a sealed one.
+    pub(crate) fn sealed_start(self) -> Option<Seq> {
+        if let Self::Sealed { start, .. } = self { Some(start) } else { None }
+    }
+
     /// The name of such a file. An unfinished one has none of its own.
     pub(crate) fn name(self) -> Option<String> {
         match self {

@@ -25,7 +25,7 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, adapters' memory |
+//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, gaps, adapters' memory |
 //! | `seg-<start>.open.db` | a segment that is appended to, or waits to be sealed: rows by `seq`, no index, WAL |
 //! | `seg-<start>-<last>.db` | a sealed segment: never changed, indexed by (point, time), read as immutable |
 //! | `….tmp` | a segment being sealed; a leftover is removed at open |
@@ -48,20 +48,33 @@
 //! otherwise it is sealed like every older open one, off the writer's thread. The latest readings are rebuilt from the
 //! newest segments backwards: the first few before [`LogConfig::open`] returns, the older ones behind its back.
 //!
+//! # Backup
+//!
+//! [`Log::backup_to`] copies the log while it is written to; [`restore`] makes a folder of a copy, under a new log id. See
+//! the module `backup` for what is in one and why it is consistent.
+//!
 //! # Threads
 //!
 //! One writer (group commit), one sealer (seals, applies retention). Readers use their own connections. Functions that
 //! touch the disk block and say so; call them from `spawn_blocking` or from a thread that may wait.
 
+mod appender;
+mod appending;
+mod backup;
 mod batch;
+mod block;
 mod catalogue;
 mod clock;
+mod columns;
 mod config;
 mod delivery;
+mod directory;
 mod error;
 mod files;
+mod gaps;
 mod group;
 mod latest;
+mod letters;
 mod log;
 mod memory_tables;
 mod open;
@@ -69,30 +82,42 @@ mod pushdown;
 mod query;
 mod reader;
 mod readings_table;
+mod reserve;
 mod retention;
+mod rows;
 mod scan;
 mod seal;
+mod sealed;
 mod sealer;
 mod segment;
 mod segment_set;
 mod shared;
+mod space;
 mod sqlite;
 mod state;
 mod state_schema;
 mod stats;
 mod stored;
 mod writer;
+mod writer_recovery;
 
+pub use appender::{Appender, Pending, Refused, WhenFull};
+pub use backup::{
+    BackupProgress, BackupReport, BackupStage, Beside, BesideContent, OnProgress, Restore, Restored, restore,
+    verify_backup,
+};
 pub use batch::{Committed, Row};
 pub use catalogue::{Catalogue, Point};
 pub use config::{
-    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, LogConfig,
-    POINTS_MAX_PER_CONNECTION,
+    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Durability, GAP_ROUTES_MAX,
+    LETTER_PAYLOAD_MAX_BYTES, LogConfig, POINTS_MAX_PER_CONNECTION,
 };
-pub use delivery::{DeadLetter, InFlight};
+pub use delivery::{DeadLetter, InFlight, LetterCount, LetterError, LetterItem, LostFrame, Origin, RefusedReading};
 pub use error::LogError;
 pub use files::{FileEntry, FileOps, SystemFiles};
-pub use log::{Log, LogId, Pending};
+pub use gaps::{Gap, GapReason};
+pub use log::{Log, LogId};
 pub use query::{Query, QueryRow, SqlValue};
+pub use sqlite::sqlite_version;
 pub use stats::LogStats;
 pub use stored::value_of;

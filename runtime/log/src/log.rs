@@ -1,13 +1,18 @@
 //! The log as its users see it: one handle, cheap to clone.
 
+use crate::appender::Place;
 use crate::batch::{rows_after, weight_of};
 use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
+use crate::letters::Listing;
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
 use crate::shared::Shared;
 use crate::state::stored_seq;
-use crate::writer::{Command, Room};
-use crate::{Catalogue, Committed, DeadLetter, FileOps, InFlight, LogConfig, LogError, LogStats, Point, Row};
+use crate::writer::{Append, Command, Room};
+use crate::{
+    Appender, Catalogue, Committed, DeadLetter, FileOps, Gap, GapReason, InFlight, LetterCount, LetterError, LogConfig,
+    LogError, LogStats, LostFrame, Origin, Pending, Point, Refused, RefusedReading, Row, WhenFull,
+};
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
 use std::fmt;
@@ -50,20 +55,6 @@ struct Queue {
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// An append that has been queued. Await it for its commit.
-#[derive(Debug)]
-pub struct Pending(oneshot::Receiver<Result<Committed, LogError>>);
-
-impl Pending {
-    /// Waits for the commit.
-    ///
-    /// # Errors
-    /// What the commit met, or [`LogError::Closed`]. Nothing of the batch was stored then.
-    pub async fn committed(self) -> Result<Committed, LogError> {
-        self.0.await.unwrap_or(Err(LogError::Closed))
-    }
-}
-
 impl Log {
     pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Self, LogError> {
         let opened = crate::open::open(config, files)?;
@@ -73,6 +64,11 @@ impl Log {
             writer: Mutex::new(Some(opened.writer)),
         };
         Ok(Self { shared: opened.shared, queue: Arc::new(queue) })
+    }
+
+    /// What the log's threads share, for the modules that work beside them.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// The log's identity; part of idempotency keys, delta links and event ids.
@@ -138,14 +134,35 @@ impl Log {
     /// # Errors
     /// As [`Log::append`], except for what the commit meets.
     pub async fn submit(&self, readings: Vec<Reading>) -> Result<Pending, LogError> {
-        self.shared.check(&readings)?;
+        let when_full = self.shared.config.when_full;
+        self.submit_at(readings, None, when_full).await.map_err(|refused| refused.error)
+    }
+
+    /// A way into the log with an order of its own. Whoever chooses [`WhenFull::Refuse`] is refused when there is no room;
+    /// [`WhenFull::DropOldest`] does what the log was opened with.
+    #[must_use]
+    pub fn appender(&self, when_full: WhenFull) -> Appender {
+        let when_full = if when_full == WhenFull::Refuse { when_full } else { self.shared.config.when_full };
+        Appender::new(self.clone(), when_full)
+    }
+
+    pub(crate) async fn submit_at(
+        &self,
+        readings: Vec<Reading>,
+        place: Option<Place>,
+        when_full: WhenFull,
+    ) -> Result<Pending, Refused> {
         let weight = weight_of(&readings);
-        if weight > BATCH_MAX_BYTES {
-            return Err(LogError::BatchTooLarge { bytes: weight, max: BATCH_MAX_BYTES });
+        if let Err(error) = self.shared.check(&readings).and_then(|()| weight_is_taken(weight)) {
+            return Err(Refused { error, readings });
         }
-        let room = self.queue.reserve(weight).await?;
+        let room = match self.queue.reserve(weight).await {
+            Ok(room) => room,
+            Err(error) => return Err(Refused { error, readings }),
+        };
         let (reply, pending) = oneshot::channel();
-        self.queue.send(Command::Append { readings, weight, reply, room })?;
+        let append = Append { readings, weight, place, when_full, reply, room };
+        self.queue.send(Command::Append(append)).map_err(|error| Refused { error, readings: Vec::new() })?;
         Ok(Pending(pending))
     }
 
@@ -161,16 +178,24 @@ impl Log {
     /// # Errors
     /// [`LogError::Gone`] when rows behind `after` were dropped by retention; or what reading met.
     pub fn read(&self, after: Seq, limit: usize) -> Result<Vec<Row>, LogError> {
+        self.read_within(after, limit, usize::MAX)
+    }
+
+    /// As [`Log::read`], but ending with the row that reaches `max_bytes` in memory.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_within(&self, after: Seq, limit: usize, max_bytes: usize) -> Result<Vec<Row>, LogError> {
         let dropped_to = self.shared.dropped_to();
         if after < dropped_to {
             return Err(LogError::Gone { after, first_available: dropped_to + 1 });
         }
         let newest = self.shared.ring.read().after(after);
         if let Some(batches) = newest {
-            return Ok(rows_after(&batches, after, limit));
+            return Ok(rows_after(&batches, after, limit, max_bytes));
         }
         let filter = RowFilter { after: stored_seq(after)?, ..RowFilter::default() };
-        let rows = self.rows(filter, limit)?;
+        let rows = self.rows(filter, limit, max_bytes)?;
         // Retention may have dropped a segment between the first look and the scan.
         let dropped_to = self.shared.dropped_to();
         if after < dropped_to {
@@ -202,17 +227,19 @@ impl Log {
             Some(Some(last)) => filter.time_to = last,
             None => {}
         }
-        self.rows(filter, limit)
+        self.rows(filter, limit, usize::MAX)
     }
 
-    fn rows(&self, filter: RowFilter, limit: usize) -> Result<Vec<Row>, LogError> {
+    fn rows(&self, filter: RowFilter, limit: usize, max_bytes: usize) -> Result<Vec<Row>, LogError> {
         let snapshot = self.shared.snapshot();
         let mut scan = Scan::new(&snapshot, filter, Arc::clone(&self.shared.readers));
         scan.expect(limit);
-        let mut rows = Vec::new();
-        while rows.len() < limit {
+        let (mut rows, mut bytes) = (Vec::new(), 0);
+        while rows.len() < limit && bytes < max_bytes {
             let Some(stored) = scan.next()? else { break };
-            rows.push(snapshot.row(stored)?);
+            let row: Row = snapshot.row(stored)?;
+            bytes += row.weight_bytes();
+            rows.push(row);
         }
         Ok(rows)
     }
@@ -271,6 +298,23 @@ impl Log {
         self.shared.state.remove_cursor(name)
     }
 
+    /// Gives a route's cursor, its batch in flight and its dead letters to another name, in one transaction. Nothing happens,
+    /// and false is returned, where the old name has no cursor or the new one has one already. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn rename_route(&self, from: &str, to: &str) -> Result<bool, LogError> {
+        self.shared.state.rename_route(from, to)
+    }
+
+    /// Removes all that is kept for a route that is gone: its cursor, its batch in flight, its dead letters. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn forget_route(&self, route: &str) -> Result<(), LogError> {
+        self.shared.state.forget_route(route)
+    }
+
     /// The batch a route may have on the way. Blocks.
     ///
     /// # Errors
@@ -288,28 +332,84 @@ impl Log {
     }
 
     /// Ends a route's batch in one transaction: the cursor named as the route moves, the batch is no longer in flight,
-    /// dead letters are stored under the route (its newest 10,000 are kept). Blocks.
+    /// what was refused is kept as dead letters of the route (the newest 10,000, at most 32 MiB). Blocks.
     ///
     /// # Errors
     /// As [`Log::set_cursor`].
-    pub fn finish_batch(&self, route: &str, cursor: Seq, dead_letters: &[DeadLetter]) -> Result<(), LogError> {
-        self.shared.state.finish_batch(route, cursor, dead_letters)
+    pub fn finish_batch(&self, route: &str, cursor: Seq, refused: Vec<RefusedReading>) -> Result<(), LogError> {
+        self.shared.state.finish_batch(route, cursor, refused)
     }
 
-    /// Dead letters of a route or of all, the newest first. Blocks.
+    /// Keeps frames that a connection's adapter failed on as dead letters (as many as of a route); durable when it
+    /// returns, so that the frames can be acknowledged. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn keep_frames(&self, connection: &str, lost: Vec<(LostFrame, LetterError)>) -> Result<(), LogError> {
+        self.shared.state.keep_frames(connection, lost)
+    }
+
+    /// Dead letters of an origin or of all, the newest first: those with a number below `before`, at most `limit`, ending
+    /// with the one that reaches `max_bytes`. Blocks.
     ///
     /// # Errors
     /// As [`Log::cursor`].
-    pub fn dead_letters(&self, route: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, LogError> {
-        self.shared.state.dead_letters(route, limit)
+    pub fn dead_letters(
+        &self,
+        origin: Option<Origin<'_>>,
+        before: Option<u64>,
+        limit: usize,
+        max_bytes: usize,
+    ) -> Result<Vec<DeadLetter>, LogError> {
+        self.shared.state.dead_letters(Listing { origin, before, limit, max_bytes })
     }
 
-    /// How many dead letters of a route are kept. Blocks.
+    /// The dead letter of a number; none when it was never given, or is replayed, discarded or dropped. Blocks.
     ///
     /// # Errors
     /// As [`Log::cursor`].
-    pub fn dead_letter_count(&self, route: &str) -> Result<u64, LogError> {
-        self.shared.state.dead_letter_count(route)
+    pub fn dead_letter(&self, id: u64) -> Result<Option<DeadLetter>, LogError> {
+        self.shared.state.dead_letter(id)
+    }
+
+    /// The numbers of the dead letters of an origin, the oldest first, at most `limit`. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn dead_letter_numbers(&self, origin: Origin<'_>, limit: usize) -> Result<Vec<u64>, LogError> {
+        self.shared.state.dead_letter_numbers(origin, limit)
+    }
+
+    /// How many dead letters of an origin are kept, and how many were dropped for newer ones. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn dead_letter_count(&self, origin: Origin<'_>) -> Result<LetterCount, LogError> {
+        self.shared.state.dead_letter_count(origin)
+    }
+
+    /// Takes note that a dead letter was tried again in vain; nothing happens where it is gone. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn dead_letter_failed(&self, id: u64, error: LetterError) -> Result<(), LogError> {
+        self.shared.state.dead_letter_failed(id, error)
+    }
+
+    /// Removes a dead letter. False: it was not there. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn remove_dead_letter(&self, id: u64) -> Result<bool, LogError> {
+        self.shared.state.remove_dead_letter(id)
+    }
+
+    /// Removes the dead letters of an origin with numbers up to one, and says how many there were. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn remove_dead_letters(&self, origin: Origin<'_>, up_to: u64) -> Result<u64, LogError> {
+        self.shared.state.remove_dead_letters(origin, up_to)
     }
 
     /// What an adapter remembers under a key. Blocks.
@@ -334,6 +434,25 @@ impl Log {
     /// As [`Log::set_cursor`].
     pub fn state_remove(&self, connection: &str, key: &str) -> Result<(), LogError> {
         self.shared.state.adapter_remove(connection, key)
+    }
+
+    /// What is missing from the log and why: gaps behind a number, by rising number, at most `limit`; 0 for the first page.
+    /// The newest 10,000 are kept. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::cursor`].
+    pub fn gaps(&self, after_id: u64, limit: usize) -> Result<Vec<Gap>, LogError> {
+        self.shared.state.gaps(after_id, limit)
+    }
+
+    /// Records that readings of a connection were given up before they had a seq; durable when it returns. Blocks.
+    ///
+    /// # Errors
+    /// As [`Log::set_cursor`].
+    pub fn note_gap(&self, connection: &str, rows: u64, reason: GapReason) -> Result<(), LogError> {
+        let at = *self.shared.committed.borrow();
+        let gap = Gap { rows: Some(rows), connection: Some(connection.to_owned()), ..Gap::now(at, at, reason) };
+        self.shared.note_gaps(vec![gap])
     }
 
     /// Numbers about the log now. Lists the folder, so it blocks a little.
@@ -416,6 +535,11 @@ impl Drop for Queue {
             let _ = writer.join();
         }
     }
+}
+
+fn weight_is_taken(bytes: usize) -> Result<(), LogError> {
+    let max = BATCH_MAX_BYTES;
+    if bytes > max { Err(LogError::BatchTooLarge { bytes, max }) } else { Ok(()) }
 }
 
 /// The point a declaration stands for, and whether it differs from what the catalogue has.

@@ -1,5 +1,6 @@
 //! Opening a log: leftovers removed, the place to go on found, latest readings rebuilt, threads started.
 
+use crate::appending::{Appending, start_segment};
 use crate::batch::Ring;
 use crate::config::{LATEST_SEGMENTS_AT_OPEN, QUEUE_MAX_COMMANDS, RESUME_MAX_ROWS, SEAL_BACKLOG_MAX, SEQ_BLOCK};
 use crate::files::{FileEntry, SegmentFile, io_error, remove_database};
@@ -7,17 +8,20 @@ use crate::latest::Latest;
 use crate::log::LogId;
 use crate::query::QueryPool;
 use crate::reader::Readers;
+use crate::reserve::Reserve;
 use crate::scan::{RowFilter, Scan, last_rows};
 use crate::sealer::{self, Closed};
 use crate::segment::{self, Knowledge, Live, Segment, key};
 use crate::segment_set::SegmentSet;
 use crate::shared::{Shared, Snapshot};
+use crate::space::Space;
 use crate::sqlite::{assert_version, open_append, sqlite_error};
 use crate::state::{State, loaded_seq};
 use crate::state_schema::LogRecord;
 use crate::stats::Counters;
-use crate::writer::{Appending, Command, Sealer, Writer, start_segment};
-use crate::{Catalogue, Durability, FileOps, LogConfig, LogError, clock};
+use crate::writer::{Command, Sealer, Writer};
+use crate::writer_recovery::Revival;
+use crate::{Catalogue, Durability, FileOps, Gap, GapReason, LogConfig, LogError, WhenFull, clock};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
@@ -55,7 +59,8 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     if !has_state && !found.is_empty() {
         return Err(LogError::StateMissing { dir });
     }
-    let (state, record) = State::open(&state_path, &new_id()?)?;
+    let reserve = Arc::new(Reserve::new(&dir, config.reserve_bytes, Arc::clone(&files)));
+    let (state, record) = open_state_even_on_a_full_disk(&state_path, &reserve)?;
     files.sync_dir(&dir).map_err(io_error("sync", &dir))?;
     let id = LogId(Arc::from(record.log_id.as_str()));
     let mut catalogue = Catalogue::default();
@@ -66,24 +71,31 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     let last_stored = last_stored_seq(&segments, id.as_str())?.max(loaded_seq(record.dropped_to));
     let place = place_to_go_on(&record, last_stored);
     state.reserve_to(place.next + SEQ_BLOCK)?;
+    let counters = Counters::default();
     if let Some((first, last)) = place.skipped {
         tracing::warn!(first, last, "the log was not closed in order: these seqs are skipped");
+        let gaps = vec![Gap::now(first, last, GapReason::SkippedAtOpen)];
+        counters.count_gaps(&gaps);
+        state.note_gaps(gaps)?;
     }
     let shared = Arc::new(Shared {
         files,
+        readers: Arc::new(Readers::new(id.clone())),
         id,
         state,
         catalogue: RwLock::new(Arc::new(catalogue)),
         declaring: Mutex::new(()),
         segments: SegmentSet::new(segments),
-        readers: Arc::new(Readers::default()),
         ring: RwLock::new(Ring::new(last_stored)),
         latest: RwLock::new(Latest::default()),
         committed: watch::Sender::new(last_stored),
         queries: QueryPool::default(),
-        counters: Counters::default(),
+        counters,
         retaining: Mutex::new(()),
         dropped_to: AtomicU64::new(loaded_seq(record.dropped_to)),
+        reserve,
+        may_drop_ahead: AtomicBool::new(config.when_full == WhenFull::DropOldest),
+        largest_open: AtomicU64::new(0),
         skipped_at_open: place.skipped,
         _lock: lock,
         config,
@@ -91,8 +103,17 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     start(shared, place.next, &found)
 }
 
+/// Opens `state.db`. Where the disk is too full for that, the reserve is given up first.
+fn open_state_even_on_a_full_disk(path: &Path, reserve: &Arc<Reserve>) -> Result<(State, LogRecord), LogError> {
+    let id = new_id()?;
+    match State::open(path, &id, Arc::clone(reserve)) {
+        Err(error) if error.is_full() && reserve.release() => State::open(path, &id, Arc::clone(reserve)),
+        result => result,
+    }
+}
+
 /// Takes the folder's lock.
-fn lock(dir: &Path) -> Result<File, LogError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, LogError> {
     let path = dir.join("lock");
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error("open", &path))?;
     match file.try_lock() {
@@ -103,7 +124,7 @@ fn lock(dir: &Path) -> Result<File, LogError> {
 }
 
 /// A new log id: 128 random bits in hexadecimal digits.
-fn new_id() -> Result<String, LogError> {
+pub(crate) fn new_id() -> Result<String, LogError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {
         io_error("draw a log id for", Path::new("state.db"))(std::io::Error::other(error.to_string()))
@@ -157,7 +178,8 @@ fn remove_orphans(files: &dyn FileOps, dir: &Path, entries: &[FileEntry]) -> Res
     Ok(())
 }
 
-/// Removes open segments whose making was interrupted: their tables come in one transaction, before any row.
+/// Removes open segments without rows: their making was interrupted or failed, and the segment before them may have gone on
+/// beyond their start.
 fn remove_unborn(
     files: &dyn FileOps,
     dir: &Path,
@@ -166,8 +188,8 @@ fn remove_unborn(
     let mut born = Vec::new();
     for (file, entry) in found {
         let path = dir.join(&entry.name);
-        if matches!(file, SegmentFile::Open { .. }) && !has_tables(&path).map_err(sqlite_error("open", &path))? {
-            tracing::info!(segment = %path.display(), "a segment whose making was interrupted is removed");
+        if matches!(file, SegmentFile::Open { .. }) && !has_rows(&path).map_err(sqlite_error("open", &path))? {
+            tracing::info!(segment = %path.display(), "a segment without rows is removed");
             remove_database(files, &path)?;
         } else {
             born.push((file, entry));
@@ -176,8 +198,13 @@ fn remove_unborn(
     Ok(born)
 }
 
-fn has_tables(path: &Path) -> rusqlite::Result<bool> {
-    open_append(path, true)?.query_row("SELECT count(*) > 0 FROM sqlite_schema", [], |row| row.get(0))
+fn has_rows(path: &Path) -> rusqlite::Result<bool> {
+    let connection = open_append(path, true)?;
+    let has_table = "SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'readings'";
+    if !connection.query_row(has_table, [], |row| row.get(0))? {
+        return Ok(false);
+    }
+    connection.query_row("SELECT EXISTS (SELECT 1 FROM readings)", [], |row| row.get(0))
 }
 
 /// The last seq in the segments; 0 when they are empty. Checks on the way that the open ones belong to this log.
@@ -221,12 +248,11 @@ fn place_to_go_on(record: &LogRecord, last_stored: Seq) -> Place {
 /// Finds the segment to append to and starts the threads.
 fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)]) -> Result<Opened, LogError> {
     let open = match resume(&shared)? {
-        Some(open) => open,
-        None => {
-            let open = start_segment(&shared, next_seq)?;
-            shared.segments.push(Arc::clone(&open.segment));
-            open
-        }
+        Some(open) => Some(open),
+        None => start_segment(&shared, next_seq)
+            .inspect(|open| shared.segments.push(Arc::clone(&open.segment)))
+            .inspect_err(|error| tracing::error!(%error, "no segment can be started yet: the log takes no readings"))
+            .ok(),
     };
     let older = note_newest(&shared)?;
     let leftovers = leftovers(&shared, found);
@@ -245,6 +271,8 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
         open,
         sealer: Sealer { jobs, ending, thread: sealer_thread },
         next_seq,
+        space: Space::default(),
+        revival: Revival::default(),
     };
     let writer = spawn("log-writer", move || writer.run(&waiting_commands))?;
     Ok(Opened { shared, commands, writer })

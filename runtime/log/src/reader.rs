@@ -2,12 +2,15 @@
 
 use crate::LogError;
 use crate::config::IDLE_READERS_MAX;
+use crate::directory::Directory;
 use crate::log::LogId;
+use crate::seal::sealed_error;
 use crate::segment::{Knowledge, Segment, Summary};
 use crate::shared::load_summary;
 use bulkhead_model::Seq;
 use parking_lot::Mutex;
 use rusqlite::Connection;
+use std::cell::OnceCell;
 use std::collections::VecDeque;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -19,11 +22,14 @@ struct Idle {
     start: Seq,
     sealed: bool,
     connection: Connection,
+    directory: OnceCell<Arc<Directory>>,
 }
 
 /// The idle connections of a log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Readers {
+    /// The log's id: a segment of another log is refused.
+    log_id: LogId,
     idle: Mutex<VecDeque<Idle>>,
     /// How many times a segment was handed to a reader.
     handed_out: AtomicU64,
@@ -32,6 +38,10 @@ pub(crate) struct Readers {
 }
 
 impl Readers {
+    pub(crate) fn new(log_id: LogId) -> Self {
+        Self { log_id, idle: Mutex::default(), handed_out: AtomicU64::new(0), rows_read: AtomicU64::new(0) }
+    }
+
     /// A connection to a segment.
     pub(crate) fn open(self: &Arc<Self>, segment: &Arc<Segment>) -> Result<Reader, LogError> {
         self.handed_out.fetch_add(1, Ordering::Relaxed);
@@ -40,11 +50,11 @@ impl Readers {
             let place = idle.iter().position(|i| i.start == segment.start && i.sealed == segment.is_sealed());
             place.and_then(|place| idle.remove(place))
         };
-        let connection = match kept {
-            Some(idle) => idle.connection,
-            None => segment.connect()?,
+        let (connection, directory) = match kept {
+            Some(idle) => (idle.connection, idle.directory),
+            None => (segment.connect()?, OnceCell::new()),
         };
-        Ok(Reader { connection: Some(connection), segment: Arc::clone(segment), readers: Arc::clone(self) })
+        Ok(Reader { connection: Some(connection), directory, segment: Arc::clone(segment), readers: Arc::clone(self) })
     }
 
     /// Closes the idle connections to a retired segment, so that its file can go.
@@ -53,18 +63,12 @@ impl Readers {
     }
 
     /// What a sealed segment says of itself, read once.
-    pub(crate) fn summary(
-        self: &Arc<Self>,
-        segment: &Arc<Segment>,
-        log_id: &LogId,
-    ) -> Result<Option<Summary>, LogError> {
+    pub(crate) fn summary(self: &Arc<Self>, segment: &Arc<Segment>) -> Result<Option<Summary>, LogError> {
         let Knowledge::Sealed { summary, .. } = &segment.knowledge else { return Ok(None) };
         if let Some(summary) = summary.get() {
             return Ok(Some(*summary));
         }
-        let reader = self.open(segment)?;
-        let read = load_summary(segment, &reader, log_id)?;
-        Ok(Some(*summary.get_or_init(|| read)))
+        self.open(segment)?.summary().map(Some)
     }
 
     /// How many times a segment was handed to a reader.
@@ -82,13 +86,13 @@ impl Readers {
         self.rows_read.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
-    fn give_back(&self, segment: &Segment, connection: Connection) {
+    fn give_back(&self, segment: &Segment, connection: Connection, directory: OnceCell<Arc<Directory>>) {
         let mut idle = self.idle.lock();
         // Looked at under the lock: `forget` runs after `retire`, so either it or this drops the connection.
         if segment.is_retired() {
             return;
         }
-        idle.push_back(Idle { start: segment.start, sealed: segment.is_sealed(), connection });
+        idle.push_back(Idle { start: segment.start, sealed: segment.is_sealed(), connection, directory });
         if idle.len() > IDLE_READERS_MAX {
             idle.pop_front();
         }
@@ -99,8 +103,32 @@ impl Readers {
 #[derive(Debug)]
 pub(crate) struct Reader {
     connection: Option<Connection>,
+    directory: OnceCell<Arc<Directory>>,
     pub(crate) segment: Arc<Segment>,
     readers: Arc<Readers>,
+}
+
+impl Reader {
+    /// What a sealed segment says of itself; the first time, that it is of this log is checked.
+    pub(crate) fn summary(&self) -> Result<Summary, LogError> {
+        let read = || load_summary(&self.segment, self, &self.readers.log_id);
+        let Knowledge::Sealed { summary, .. } = &self.segment.knowledge else { return read() };
+        if let Some(summary) = summary.get() {
+            return Ok(*summary);
+        }
+        let read = read()?;
+        Ok(*summary.get_or_init(|| read))
+    }
+
+    /// What a sealed segment says of its slices and blocks; kept with the connection.
+    pub(crate) fn directory(&self) -> Result<Arc<Directory>, LogError> {
+        if let Some(directory) = self.directory.get() {
+            return Ok(Arc::clone(directory));
+        }
+        let loaded = Directory::load(self).map_err(Into::into).and_then(|loaded| loaded.map_err(Into::into));
+        let loaded = Arc::new(loaded.map_err(sealed_error("read", &self.segment.path))?);
+        Ok(Arc::clone(self.directory.get_or_init(|| loaded)))
+    }
 }
 
 impl Deref for Reader {
@@ -114,7 +142,7 @@ impl Deref for Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            self.readers.give_back(&self.segment, connection);
+            self.readers.give_back(&self.segment, connection, std::mem::take(&mut self.directory));
         }
     }
 }

@@ -1,20 +1,26 @@
 //! Walking rows over all segments, by rising or falling seq, some at a time: what `read`, `history` and the virtual table
 //! stand on.
 //!
-//! In each segment a scan either walks the rows by seq, or, when the segment is sealed and the point asked for is rare in
-//! it, collects the point's seqs from the index and picks these rows. Segments that cannot hold a match are not opened.
+//! An open segment is walked by seq. Of a sealed one, whose slices are in the order of seqs, one slice at a time is read:
+//! of its blocks those that may have a match, and of their rows those that match, which are then put in order. Segments
+//! that cannot hold a match are not opened.
 
 use crate::LogError;
-use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_ROWS, SCAN_MAX_SEQS};
+use crate::columns::Damage;
+use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_BYTES, SCAN_MAX_ROWS};
+use crate::directory::Directory;
 use crate::reader::{Reader, Readers};
+use crate::rows::Rows;
+use crate::seal::sealed_error;
+use crate::sealed::read_slice;
 use crate::segment::Segment;
 use crate::shared::{Snapshot, may_hold};
 use crate::sqlite::sqlite_error;
 use crate::state::clamp_seq;
 use bulkhead_model::Seq;
+use rusqlite::Row;
 use rusqlite::types::Value as SqlValue;
-use rusqlite::{OptionalExtension, Row};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -89,10 +95,19 @@ struct Visit {
 /// How it goes through it.
 #[derive(Debug)]
 enum Plan {
-    /// By seq; the bounds close in on what is left.
+    /// An open one by seq; the bounds close in on what is left.
     Walk { after: i64, up_to: i64 },
-    /// These seqs, in order.
-    Pick { seqs: VecDeque<i64> },
+    /// A sealed one slice by slice: those left, and the matching rows of the one that was read last.
+    Slices { directory: Arc<Directory>, left: VecDeque<usize>, slice: Box<Picked> },
+}
+
+/// The matching rows of a slice, and the order they are wanted in.
+#[derive(Debug, Default)]
+struct Picked {
+    rows: Rows,
+    order: Vec<u32>,
+    /// How many of them were fetched.
+    fetched: usize,
 }
 
 impl Scan {
@@ -132,8 +147,7 @@ impl Scan {
             else {
                 return Ok(None);
             };
-            let wrong = sqlite_error("read", &visit.path);
-            if visit.fetch(&self.filter, self.fetch_rows, &mut self.fetched).map_err(wrong)? {
+            if visit.fetch(&self.filter, self.fetch_rows, &mut self.fetched)? {
                 self.current = Some(visit);
             }
             self.readers.count_rows(self.fetched.len());
@@ -149,8 +163,13 @@ impl Scan {
                 continue;
             }
             let reader = self.readers.open(&segment)?;
-            let plan = plan(&reader, filter).map_err(sqlite_error("read", &segment.path))?;
-            if let Some(plan) = plan {
+            if segment.is_sealed() {
+                reader.summary()?;
+                if !may_hold(&segment, filter.point, filter.time_from, filter.time_to) {
+                    continue;
+                }
+            }
+            if let Some(plan) = plan(&reader, filter)? {
                 return Ok(Some(Visit { reader, path: Arc::from(segment.path.as_path()), plan }));
             }
         }
@@ -158,74 +177,92 @@ impl Scan {
     }
 }
 
-/// How to go through a segment; none when it has no row of the point.
-fn plan(reader: &Reader, filter: &RowFilter) -> rusqlite::Result<Option<Plan>> {
-    let walk = Plan::Walk { after: filter.after, up_to: filter.up_to };
-    let Some(point) = filter.point.filter(|_| reader.segment.is_sealed()) else { return Ok(Some(walk)) };
-    let counts: Option<(i64, i64)> = reader
-        .prepare_cached("SELECT rows, (SELECT value FROM segment WHERE key = 'rows') FROM points WHERE id = ?1")?
-        .query_row([point], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    match counts {
-        None => Ok(None),
-        Some((rows, all)) if is_rare(rows, all) => collect_seqs(reader, filter, point).map(Some),
-        Some(_) => Ok(Some(walk)),
+/// How to go through a segment; none when it has no matching row.
+fn plan(reader: &Reader, filter: &RowFilter) -> Result<Option<Plan>, LogError> {
+    if !reader.segment.is_sealed() {
+        return Ok(Some(Plan::Walk { after: filter.after, up_to: filter.up_to }));
     }
-}
-
-/// Whether picking a point's rows is cheaper than walking past all others: a picked row costs some four walked ones.
-fn is_rare(rows: i64, all: i64) -> bool {
-    rows.saturating_mul(4) <= all && rows.unsigned_abs() <= SCAN_MAX_SEQS
-}
-
-fn collect_seqs(reader: &Reader, filter: &RowFilter, point: u32) -> rusqlite::Result<Plan> {
-    let mut select = reader.prepare_cached(
-        "SELECT seq FROM readings INDEXED BY readings_by_point_time
-         WHERE point = ?1 AND time >= ?2 AND time <= ?3 AND seq > ?4 AND seq <= ?5",
-    )?;
-    let parameters = (point, filter.time_from, filter.time_to, filter.after, filter.up_to);
-    let mut seqs = select.query_map(parameters, |row| row.get(0))?.collect::<rusqlite::Result<Vec<i64>>>()?;
-    seqs.sort_unstable();
+    let directory = reader.directory()?;
+    let mut left: VecDeque<usize> = directory.matching_slices(filter).collect();
     if filter.descending {
-        seqs.reverse();
+        left.make_contiguous().reverse();
     }
-    Ok(Plan::Pick { seqs: seqs.into() })
+    Ok((!left.is_empty()).then(|| Plan::Slices { directory, left, slice: Box::default() }))
 }
 
 impl Visit {
     /// Fetches some rows; false when the segment has no more.
-    fn fetch(&mut self, filter: &RowFilter, rows: usize, into: &mut VecDeque<StoredRow>) -> rusqlite::Result<bool> {
+    fn fetch(&mut self, filter: &RowFilter, rows: usize, into: &mut VecDeque<StoredRow>) -> Result<bool, LogError> {
         let path = &self.path;
         match &mut self.plan {
-            Plan::Pick { seqs } => {
-                let mut select = self
-                    .reader
-                    .prepare_cached("SELECT seq, point, time, status, value FROM readings WHERE seq = ?1")?;
-                for seq in seqs.drain(..rows.min(seqs.len())) {
-                    into.push_back(select.query_row([seq], |row| stored(row, path))?);
+            Plan::Slices { directory, left, slice } => {
+                let wrong = sealed_error("read", path);
+                while slice.fetched >= slice.order.len() {
+                    let Some(next) = left.pop_front() else { return Ok(false) };
+                    let rows = read_slice(&self.reader, directory, next, filter).map_err(&wrong)?;
+                    **slice = Picked::new(rows, filter.descending);
                 }
-                Ok(!seqs.is_empty())
+                slice.fetch(rows, path, into).map_err(|damage| wrong(damage.into()))?;
+                Ok(slice.fetched < slice.order.len() || !left.is_empty())
             }
             Plan::Walk { after, up_to } => {
-                let limit = i64::try_from(rows).unwrap_or(i64::MAX);
-                let mut select = self.reader.prepare_cached(walk_sql(filter))?;
-                let parameters =
-                    rusqlite::params![*after, *up_to, filter.time_from, filter.time_to, limit, filter.point];
-                let mut found = select.query(parameters)?;
-                let mut count = 0;
-                while let Some(row) = found.next()? {
-                    into.push_back(stored(row, path)?);
-                    count += 1;
-                }
+                let has_more = walk(&self.reader, filter, (*after, *up_to), rows, path, into)
+                    .map_err(sqlite_error("read", path))?;
                 match into.back() {
                     Some(last) if filter.descending => *up_to = last.seq - 1,
                     Some(last) => *after = last.seq,
                     None => {}
                 }
-                Ok(count == rows)
+                Ok(has_more)
             }
         }
     }
+}
+
+impl Picked {
+    fn new(rows: Rows, descending: bool) -> Self {
+        let mut order = rows.by_seq();
+        if descending {
+            order.reverse();
+        }
+        Self { rows, order, fetched: 0 }
+    }
+
+    fn fetch(&mut self, rows: usize, path: &Arc<Path>, into: &mut VecDeque<StoredRow>) -> Result<(), Damage> {
+        let (to, mut bytes) = (self.order.len().min(self.fetched + rows), 0);
+        while self.fetched < to && bytes < SCAN_MAX_BYTES {
+            let row = stored_of(&self.rows, self.order[self.fetched] as usize, path)?;
+            self.fetched += 1;
+            bytes += heap_bytes(&row.value);
+            into.push_back(row);
+        }
+        Ok(())
+    }
+}
+
+/// Reads some rows of an open segment between two seqs, until their values are heavy. Returns whether there may be more.
+fn walk(
+    reader: &Reader,
+    filter: &RowFilter,
+    (after, up_to): (i64, i64),
+    rows: usize,
+    path: &Arc<Path>,
+    into: &mut VecDeque<StoredRow>,
+) -> rusqlite::Result<bool> {
+    let limit = i64::try_from(rows).unwrap_or(i64::MAX);
+    let mut select = reader.prepare_cached(walk_sql(filter))?;
+    let parameters = rusqlite::params![after, up_to, filter.time_from, filter.time_to, limit, filter.point];
+    let mut found = select.query(parameters)?;
+    let (mut count, mut bytes) = (0, 0);
+    while bytes < SCAN_MAX_BYTES
+        && let Some(row) = found.next()?
+    {
+        let row = stored(row, path)?;
+        count += 1;
+        bytes += heap_bytes(&row.value);
+        into.push_back(row);
+    }
+    Ok(count == rows || bytes >= SCAN_MAX_BYTES)
 }
 
 fn walk_sql(filter: &RowFilter) -> &'static str {
@@ -252,14 +289,44 @@ fn walk_sql(filter: &RowFilter) -> &'static str {
 /// The last row of every point in a sealed segment.
 pub(crate) fn last_rows(reader: &Reader) -> Result<Vec<StoredRow>, LogError> {
     let path: Arc<Path> = Arc::from(reader.segment.path.as_path());
-    let read = || -> rusqlite::Result<Vec<StoredRow>> {
-        let mut select = reader.prepare(
-            "SELECT r.seq, r.point, r.time, r.status, r.value
-             FROM points p CROSS JOIN readings r ON r.seq = p.last_seq",
-        )?;
-        select.query_map([], |row| stored(row, &path))?.collect()
-    };
-    read().map_err(sqlite_error("read", &reader.segment.path))
+    let wrong = sealed_error("read", &path);
+    let points = reader
+        .query_row("SELECT count(*) FROM points", [], |row| row.get::<_, u32>(0))
+        .map_err(sqlite_error("read", &reader.segment.path))? as usize;
+    let directory = reader.directory()?;
+    let (mut seen, mut last) = (HashSet::with_capacity(points), Vec::with_capacity(points));
+    for slice in (0..directory.slices.len()).rev() {
+        let rows = read_slice(reader, &directory, slice, &RowFilter::default()).map_err(&wrong)?;
+        for row in rows.by_seq().into_iter().rev().map(|row| row as usize) {
+            if seen.insert(rows.points[row]) {
+                last.push(stored_of(&rows, row, &path).map_err(|damage| wrong(damage.into()))?);
+            }
+        }
+        if seen.len() == points {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+fn stored_of(rows: &Rows, row: usize, path: &Arc<Path>) -> Result<StoredRow, Damage> {
+    Ok(StoredRow {
+        seq: rows.seqs[row],
+        point: rows.points[row],
+        time: rows.times[row],
+        status: rows.statuses[row],
+        value: rows.owned_value(row)?,
+        path: Arc::clone(path),
+    })
+}
+
+/// The bytes a value holds beside its own size.
+fn heap_bytes(value: &SqlValue) -> usize {
+    match value {
+        SqlValue::Null | SqlValue::Integer(_) | SqlValue::Real(_) => 0,
+        SqlValue::Text(text) => text.len(),
+        SqlValue::Blob(bytes) => bytes.len(),
+    }
 }
 
 fn stored(row: &Row<'_>, path: &Arc<Path>) -> rusqlite::Result<StoredRow> {
@@ -276,12 +343,6 @@ fn stored(row: &Row<'_>, path: &Arc<Path>) -> rusqlite::Result<StoredRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rare_points_are_picked_and_common_ones_walked() {
-        assert!(is_rare(50, 500_000) && is_rare(0, 0));
-        assert!(!is_rare(300_000, 500_000) && !is_rare(70_000, 10_000_000));
-    }
 
     #[test]
     fn a_filter_that_nothing_matches_says_so() {

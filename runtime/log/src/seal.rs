@@ -1,26 +1,20 @@
-//! Sealing one segment: its rows are copied into a `.tmp` beside it, counted, summed and indexed there; the copy is
-//! synced, renamed, and the folder synced. Only then does it count; a crash before leaves the open twin as it was.
-//!
-//! The checksum is CRC-32 (IEEE) over the rows by rising seq, each as: seq (i64), point (u32), time (i64), status (u32),
-//! then the value as a byte for its storage class (0 none, 1 integer, 2 real, 3 text, 4 blob), followed by its eight bytes
-//! or its length (u64) and its bytes; numbers little-endian. It is over rows, not over the file, so that it stays the
-//! same when a later version stores the rows in another way.
+//! Sealing one segment: its rows are read by seq and written as compressed blocks into a `.tmp` beside it, slice by slice;
+//! that is synced, renamed, and the folder synced. Only then does it count; a crash before leaves the open twin as it was.
 
 use crate::LogError;
+use crate::columns::Damage;
 use crate::files::{FileOps, SegmentFile, io_error, remove_database};
-use crate::segment::{INDEX, PUT, Summary, TABLES, key};
-use crate::sqlite::{open_sealing, sqlite_error, uri};
+use crate::sealed::{self, SealedError, SealedWriter, Totals};
+use crate::segment::{PUT, Summary, TABLES, key};
+use crate::sqlite::{open_sealing, set, sqlite_error, uri};
 use crate::state::loaded_seq;
 use bulkhead_model::{Seq, Timestamp};
-use crc32fast::Hasher;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
-use rusqlite::types::ValueRef;
-use std::collections::HashMap;
 use std::path::Path;
 
-/// Bytes collected before the checksum takes them: it is fast only in large pieces.
-const CHECKSUM_PIECE_BYTES: usize = 16 * 1024;
+/// Page cache for reading the open twin: its rows are read once, in order.
+const SOURCE_CACHE_KIB: u32 = 128;
 
 /// A segment that has been sealed.
 #[derive(Debug)]
@@ -39,13 +33,14 @@ pub(crate) fn seal(
 ) -> Result<Option<Sealed>, LogError> {
     let tmp = source.with_file_name(format!("seg-{start:020}.tmp"));
     remove_database(files, &tmp)?;
-    let Some(contents) = write_copy(source, &tmp, last_commit).map_err(sqlite_error("seal", source))? else {
+    let written = write_sealed(source, &tmp, last_commit).map_err(|error| sealed_error("seal", source)(error))?;
+    let Some((totals, bytes)) = written else {
         remove_database(files, &tmp)?;
         return Ok(None);
     };
-    let file = SegmentFile::Sealed { start, last: loaded_seq(contents.last) };
+    let file = SegmentFile::Sealed { start, last: loaded_seq(totals.last) };
     publish(files, &tmp, file)?;
-    Ok(Some(Sealed { file, bytes: contents.bytes, summary: contents.summary(last_commit) }))
+    Ok(Some(Sealed { file, bytes, summary: summary_of(&totals, last_commit) }))
 }
 
 /// Makes a finished copy count.
@@ -58,179 +53,99 @@ fn publish(files: &dyn FileOps, tmp: &Path, file: SegmentFile) -> Result<(), Log
     files.sync_dir(dir).map_err(io_error("sync", dir))
 }
 
-/// What the rows of a segment come to.
-#[derive(Debug)]
-struct Contents {
-    rows: i64,
-    first: i64,
-    last: i64,
-    min_time: i64,
-    max_time: i64,
-    checksum: u32,
-    points: HashMap<u32, Span>,
-    /// Length of the file.
-    bytes: u64,
-}
-
-/// What the rows of one point in it come to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Span {
-    rows: i64,
-    first: i64,
-    last: i64,
-    min_time: i64,
-    max_time: i64,
-}
-
-impl Span {
-    fn of(seq: i64, time: i64) -> Self {
-        Self { rows: 0, first: seq, last: seq, min_time: time, max_time: time }
-    }
-
-    fn add(&mut self, seq: i64, time: i64) {
-        self.rows += 1;
-        self.last = seq;
-        self.min_time = self.min_time.min(time);
-        self.max_time = self.max_time.max(time);
+/// Makes a [`LogError`] of what went wrong inside a sealed segment.
+pub(crate) fn sealed_error(action: &'static str, path: &Path) -> impl Fn(SealedError) -> LogError + use<> {
+    let path = path.to_owned();
+    move |error| match error {
+        SealedError::Sqlite(error) => sqlite_error(action, &path)(error),
+        SealedError::Damage(damage) => LogError::Format { path: path.clone(), what: damage.0 },
     }
 }
 
-impl Contents {
-    fn summary(&self, last_commit: Timestamp) -> Summary {
-        Summary {
-            rows: loaded_seq(self.rows),
-            first: loaded_seq(self.first),
-            min_time: self.min_time,
-            max_time: self.max_time,
-            last_commit,
-        }
+fn summary_of(totals: &Totals, last_commit: Timestamp) -> Summary {
+    Summary {
+        rows: loaded_seq(totals.rows),
+        first: loaded_seq(totals.first),
+        min_time: totals.min_time,
+        max_time: totals.max_time,
+        last_commit,
     }
 }
 
-fn write_copy(source: &Path, tmp: &Path, last_commit: Timestamp) -> rusqlite::Result<Option<Contents>> {
+/// Writes what an open segment has into a new file. Returns what its rows come to and the file's length; none: it has
+/// no row.
+fn write_sealed(source: &Path, tmp: &Path, last_commit: Timestamp) -> Result<Option<(Totals, u64)>, SealedError> {
     let connection = open_sealing(tmp)?;
     // The twin is about to go: moving its WAL into it would be writing for nothing.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.execute("ATTACH ?1 AS source", [uri(source, "mode=rw")])?;
+    set(&connection, &format!("source.cache_size = -{SOURCE_CACHE_KIB}"))?;
     connection.execute_batch(TABLES)?;
-    connection.execute_batch("BEGIN")?;
-    for table in ["segment", "points", "readings"] {
-        connection.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM source.{table}"))?;
+    connection.execute_batch(sealed::TABLES)?;
+    connection.execute_batch(
+        "BEGIN;
+         INSERT INTO main.segment SELECT * FROM source.segment;
+         INSERT INTO main.points SELECT * FROM source.points",
+    )?;
+    let mut writer = SealedWriter::default();
+    {
+        let mut select =
+            connection.prepare("SELECT seq, point, time, status, value FROM source.readings ORDER BY seq")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            writer.push(&connection, row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get_ref(4)?)?;
+        }
     }
+    let Some(totals) = writer.finish(&connection)? else { return Ok(None) };
+    describe(&connection, &totals, last_commit)?;
     connection.execute_batch("COMMIT; DETACH source")?;
-    let Some(mut contents) = sum_up(&connection)? else { return Ok(None) };
-    connection.execute_batch("BEGIN")?;
-    connection.execute_batch(INDEX)?;
-    describe(&connection, &contents, last_commit)?;
-    connection.execute_batch("COMMIT")?;
     let length = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-    contents.bytes = connection.query_row(length, [], |row| row.get(0).map(loaded_seq))?;
+    let bytes = connection.query_row(length, [], |row| row.get(0).map(loaded_seq))?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(Some(contents))
+    Ok(Some((totals, bytes)))
 }
 
-/// Reads all rows once. None: there is none.
-fn sum_up(connection: &Connection) -> rusqlite::Result<Option<Contents>> {
-    let mut select = connection.prepare("SELECT seq, point, time, status, value FROM main.readings ORDER BY seq")?;
-    let mut rows = select.query([])?;
-    let mut points: HashMap<u32, Span> = HashMap::new();
-    let mut whole: Option<Span> = None;
-    let (mut hasher, mut piece) = (Hasher::new(), Vec::with_capacity(CHECKSUM_PIECE_BYTES * 2));
-    while let Some(row) = rows.next()? {
-        let (seq, point, time): (i64, u32, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        put_row(&mut piece, seq, point, time, row.get(3)?, row.get_ref(4)?);
-        if piece.len() >= CHECKSUM_PIECE_BYTES {
-            hasher.update(&piece);
-            piece.clear();
-        }
-        points.entry(point).or_insert_with(|| Span::of(seq, time)).add(seq, time);
-        whole.get_or_insert_with(|| Span::of(seq, time)).add(seq, time);
-    }
-    hasher.update(&piece);
-    let checksum = hasher.finalize();
-    Ok(whole.map(|Span { rows, first, last, min_time, max_time }| Contents {
-        rows,
-        first,
-        last,
-        min_time,
-        max_time,
-        checksum,
-        points,
-        bytes: 0,
-    }))
-}
-
-/// Puts a row behind the bytes that are to be summed.
-fn put_row(bytes: &mut Vec<u8>, seq: i64, point: u32, time: i64, status: u32, value: ValueRef<'_>) {
-    bytes.extend_from_slice(&seq.to_le_bytes());
-    bytes.extend_from_slice(&point.to_le_bytes());
-    bytes.extend_from_slice(&time.to_le_bytes());
-    bytes.extend_from_slice(&status.to_le_bytes());
-    let (class, long): (u8, &[u8]) = match value {
-        ValueRef::Null => (0, &[]),
-        ValueRef::Integer(number) => {
-            bytes.push(1);
-            bytes.extend_from_slice(&number.to_le_bytes());
-            return;
-        }
-        ValueRef::Real(number) => {
-            bytes.push(2);
-            bytes.extend_from_slice(&number.to_le_bytes());
-            return;
-        }
-        ValueRef::Text(text) => (3, text),
-        ValueRef::Blob(blob) => (4, blob),
-    };
-    bytes.push(class);
-    if class != 0 {
-        bytes.extend_from_slice(&(long.len() as u64).to_le_bytes());
-        bytes.extend_from_slice(long);
-    }
-}
-
-/// Writes down what the rows come to.
-fn describe(connection: &Connection, contents: &Contents, last_commit: Timestamp) -> rusqlite::Result<()> {
+/// Writes down what the rows come to, and forgets the points that have none.
+fn describe(connection: &Connection, totals: &Totals, last_commit: Timestamp) -> Result<(), SealedError> {
     let mut put = connection.prepare(PUT)?;
     for (key, number) in [
-        (key::ROWS, contents.rows),
-        (key::FIRST, contents.first),
-        (key::LAST, contents.last),
-        (key::MIN_TIME, contents.min_time),
-        (key::MAX_TIME, contents.max_time),
+        (key::ROWS, totals.rows),
+        (key::FIRST, totals.first),
+        (key::LAST, totals.last),
+        (key::MIN_TIME, totals.min_time),
+        (key::MAX_TIME, totals.max_time),
         (key::LAST_COMMIT, last_commit.0),
-        (key::CHECKSUM, i64::from(contents.checksum)),
+        (key::CHECKSUM, i64::from(totals.checksum)),
     ] {
         put.execute((key, number))?;
     }
-    let mut update = connection.prepare(
-        "UPDATE points SET rows = ?2, first_seq = ?3, last_seq = ?4, min_time = ?5, max_time = ?6 WHERE id = ?1",
-    )?;
-    for (point, span) in &contents.points {
-        let changed = update.execute((point, span.rows, span.first, span.last, span.min_time, span.max_time))?;
-        if changed == 0 {
-            return Err(rusqlite::Error::StatementChangedRows(changed));
-        }
+    let mut select = connection.prepare("SELECT id FROM main.points")?;
+    let described = select.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<Vec<u32>>>()?;
+    let mut delete = connection.prepare("DELETE FROM main.points WHERE id = ?1")?;
+    for unused in described.iter().filter(|point| !totals.points.contains(point)) {
+        delete.execute([unused])?;
     }
-    connection.execute("DELETE FROM points WHERE rows IS NULL", []).map(drop)
-}
-
-/// Whether the rows of a sealed segment still come to what it says of them.
-#[cfg(test)]
-pub(crate) fn is_whole(connection: &Connection) -> rusqlite::Result<bool> {
-    let said = crate::segment::number(connection, key::CHECKSUM)?;
-    Ok(sum_up(connection)?.map(|contents| i64::from(contents.checksum)) == said)
+    let used = described.iter().filter(|point| totals.points.contains(point)).count();
+    if used == totals.points.len() {
+        Ok(())
+    } else {
+        Err(Damage(format!("{} points have rows, {used} of them are described", totals.points.len())).into())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::directory::Directory;
     use crate::files::SystemFiles;
+    use crate::scan::RowFilter;
     use crate::segment;
     use std::path::PathBuf;
 
     fn open_segment(dir: &Path, rows: &[(i64, u32, i64)]) -> PathBuf {
         let path = dir.join("seg-00000000000000000001.open.db");
         let connection = segment::create(&path, true, "abc", 1).unwrap();
+        connection.execute("INSERT INTO points(id, connection, name, kind) VALUES (77, 'c', 'unused', 2)", []).unwrap();
         for (seq, point, time) in rows {
             connection
                 .execute(
@@ -244,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_segment_says_what_is_in_it_and_notices_a_changed_row() {
+    fn a_sealed_segment_says_what_is_in_it_and_notices_a_changed_block() {
         let dir = tempfile::tempdir().unwrap();
         let source = open_segment(dir.path(), &[(5, 1, 30), (6, 2, 10), (9, 1, 20)]);
         let sealed = seal(&SystemFiles, &source, 1, Timestamp(77)).unwrap().unwrap();
@@ -256,18 +171,24 @@ mod tests {
         let expected = Summary { rows: 3, first: 5, min_time: 10, max_time: 30, last_commit: Timestamp(77) };
         assert_eq!(summary, expected);
         assert_eq!(sealed.bytes, std::fs::metadata(&path).unwrap().len());
-        let spans: Vec<(u32, i64, i64, i64, i64, i64)> = connection
-            .prepare("SELECT id, rows, first_seq, last_seq, min_time, max_time FROM points ORDER BY id")
+        let points: Vec<u32> = connection
+            .prepare("SELECT id FROM points ORDER BY id")
             .unwrap()
-            .query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?, r.get(4)?, r.get(5)?)))
+            .query_map([], |row| row.get(0))
             .unwrap()
             .collect::<rusqlite::Result<_>>()
             .unwrap();
-        assert_eq!(spans, [(1, 2, 5, 9, 20, 30), (2, 1, 6, 6, 10, 10)]);
-        assert!(is_whole(&connection).unwrap());
+        assert_eq!(points, [1, 2]);
+        let directory = Directory::load(&connection).unwrap().unwrap();
+        let read = |connection: &Connection| sealed::read_slice(connection, &directory, 0, &RowFilter::default());
+        let rows = read(&connection).unwrap();
+        assert_eq!((rows.points, rows.times, rows.seqs), (vec![1, 1, 2], vec![20, 30, 10], vec![9, 5, 6]));
+
         let changed = Connection::open(&path).unwrap();
-        changed.execute("UPDATE readings SET value = 1.25 WHERE seq = 6", []).unwrap();
-        assert!(!is_whole(&changed).unwrap());
+        changed.execute("UPDATE block_data SET bytes = CAST(bytes || x'00' AS BLOB)", []).unwrap();
+        assert!(matches!(read(&changed), Err(SealedError::Damage(_))));
+        changed.execute("UPDATE blocks SET max_time = 29", []).unwrap();
+        assert!(Directory::load(&changed).unwrap().is_err());
     }
 
     #[test]

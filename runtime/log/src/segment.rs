@@ -1,8 +1,7 @@
 //! One segment: the tables of its file, what is known of it in memory, and how long its file lives.
 
 use crate::files::{FileOps, SegmentFile, remove_database};
-use crate::sqlite::{open_append, open_live, open_sealed, sqlite_error};
-use crate::state_schema::FORMAT;
+use crate::sqlite::{open_live, open_sealed, open_unborn, prepare_to_append, set, sqlite_error};
 use crate::{LogError, Point};
 use bulkhead_model::{PointId, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
@@ -11,17 +10,20 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The tables of a segment, open or sealed. The columns of `points` from `rows` on are filled at sealing.
+/// The format of segments. Another number is refused.
+pub(crate) const FORMAT: i64 = 2;
+/// The tables that open and sealed segments have in common.
 pub(crate) const TABLES: &str = "
 CREATE TABLE segment(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE points(
   id INTEGER PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, unit TEXT,
-  description TEXT, rows INTEGER, first_seq INTEGER, last_seq INTEGER, min_time INTEGER, max_time INTEGER);
+  description TEXT);
+";
+/// The table of an open segment's rows; those of a sealed one are in [`crate::sealed`].
+const READINGS: &str = "
 CREATE TABLE readings(
   seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value);
 ";
-/// The index a segment gets when it is sealed.
-pub(crate) const INDEX: &str = "CREATE INDEX readings_by_point_time ON readings(point, time)";
 /// Stores one pair of the table `segment`.
 pub(crate) const PUT: &str = "INSERT OR REPLACE INTO segment(key, value) VALUES (?1, ?2)";
 
@@ -47,7 +49,7 @@ pub(crate) mod key {
     pub(crate) const MAX_TIME: &str = "max_time";
     /// When its last row was committed.
     pub(crate) const LAST_COMMIT: &str = "last_commit";
-    /// CRC-32 over its rows; see [`crate::seal`].
+    /// CRC-32 over what it says of its slices and blocks; see [`crate::directory`].
     pub(crate) const CHECKSUM: &str = "checksum";
 }
 
@@ -193,17 +195,21 @@ impl Drop for Segment {
     }
 }
 
-/// Makes the file of a new segment and leaves it open for appending.
+/// Makes the file of a new segment and leaves it open for appending. The caller syncs the file and its folder before the
+/// first commit.
 pub(crate) fn create(path: &Path, full: bool, log_id: &str, start: Seq) -> Result<Connection, LogError> {
     let wrong = sqlite_error("create", path);
-    let mut connection = open_append(path, full).map_err(&wrong)?;
+    let mut connection = open_unborn(path).map_err(&wrong)?;
     let fill = |connection: &mut Connection| {
         let transaction = connection.transaction()?;
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(READINGS)?;
         transaction.execute(PUT, (key::FORMAT, FORMAT))?;
         transaction.execute(PUT, (key::LOG_ID, log_id))?;
         transaction.execute(PUT, (key::START, crate::state::clamp_seq(start)))?;
-        transaction.commit()
+        transaction.commit()?;
+        set(connection, "wal_checkpoint(TRUNCATE)")?;
+        prepare_to_append(connection, full)
     };
     fill(&mut connection).map_err(&wrong)?;
     Ok(connection)
@@ -219,7 +225,8 @@ pub(crate) fn check(connection: &Connection, path: &Path, log_id: &str) -> Resul
     let wrong = sqlite_error("read", path);
     let format = number(connection, key::FORMAT).map_err(&wrong)?;
     if format != Some(FORMAT) {
-        let what = format!("format {format:?} was found, {FORMAT} expected");
+        let found = format.map_or_else(|| "no format".to_owned(), |format| format!("format {format}"));
+        let what = format!("{found} was found, {FORMAT} expected: it was written by another version of the gateway");
         return Err(LogError::Format { path: path.to_owned(), what });
     }
     let found: String = connection

@@ -6,17 +6,19 @@ use crate::latest::Latest;
 use crate::log::LogId;
 use crate::query::QueryPool;
 use crate::reader::Readers;
+use crate::reserve::Reserve;
 use crate::scan::StoredRow;
 use crate::segment::{Knowledge, Segment, Summary, check, read_summary};
 use crate::segment_set::{SegmentSet, Segments};
+use crate::space::Usage;
 use crate::state::{State, loaded_seq};
 use crate::stats::Counters;
 use crate::stored::from_sql;
-use crate::{Catalogue, FileOps, LogConfig, LogError, LogStats, Row};
+use crate::{Catalogue, FileOps, Gap, LogConfig, LogError, LogStats, Row};
 use bulkhead_model::{PointId, Reading, Seq, Status, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -40,6 +42,11 @@ pub(crate) struct Shared {
     /// Held while retention is applied.
     pub(crate) retaining: Mutex<()>,
     pub(crate) dropped_to: AtomicU64,
+    pub(crate) reserve: Arc<Reserve>,
+    /// Somebody appends who wants the oldest segment to make room, so that it may be dropped ahead of need.
+    pub(crate) may_drop_ahead: AtomicBool,
+    /// Bytes of the largest segment seen before it was sealed.
+    pub(crate) largest_open: AtomicU64,
     pub(crate) skipped_at_open: Option<(Seq, Seq)>,
     /// The folder's lock; it goes with the process or with the log.
     pub(crate) _lock: std::fs::File,
@@ -91,9 +98,26 @@ impl Shared {
         Ok(())
     }
 
+    /// What its files take now.
+    pub(crate) fn usage(&self) -> Result<Usage, LogError> {
+        Usage::now(&*self.files, &self.config.dir, self.dropped_to())
+    }
+
+    /// Makes the reserve. False: there is no room for it.
+    pub(crate) fn make_reserve(&self) -> bool {
+        self.reserve.make().inspect_err(|error| tracing::warn!(%error, "the log's reserve cannot be made yet")).is_ok()
+    }
+
+    /// Records gaps and counts them.
+    pub(crate) fn note_gaps(&self, gaps: Vec<Gap>) -> Result<(), LogError> {
+        self.state.note_gaps(gaps.clone())?;
+        self.counters.count_gaps(&gaps);
+        Ok(())
+    }
+
     /// What a sealed segment says of itself; none for one that is not sealed.
     pub(crate) fn summary(&self, segment: &Arc<Segment>) -> Result<Option<Summary>, LogError> {
-        self.readers.summary(segment, &self.id)
+        self.readers.summary(segment)
     }
 
     pub(crate) fn latest(&self, point: PointId) -> Option<Row> {
@@ -127,6 +151,7 @@ impl Shared {
     pub(crate) fn stats(&self) -> LogStats {
         let segments = self.segments.now();
         let counters = &self.counters;
+        let usage = self.usage().unwrap_or_default();
         let first = segments.first().map_or(0, |first| match self.summary(first) {
             Ok(Some(summary)) => summary.first,
             _ => first.start,
@@ -140,13 +165,24 @@ impl Shared {
             segments_unsealed: self.segments.backlog(),
             sealings_failed: counters.sealings_failed.load(Ordering::Relaxed),
             segments_dropped: counters.segments_dropped.load(Ordering::Relaxed),
+            rows_dropped: counters.rows_dropped.load(Ordering::Relaxed),
+            segments_abandoned: counters.segments_abandoned.load(Ordering::Relaxed),
+            refused_when_full: counters.refused_when_full.load(Ordering::Relaxed),
+            longest_pause: Duration::from_nanos(counters.longest_pause_ns.load(Ordering::Relaxed)),
             bytes_on_disk: self.bytes_on_disk().unwrap_or(0),
+            bytes_of_files: usage.files,
+            max_bytes: self.config.max_bytes,
+            disk_free_bytes: usage.free,
+            has_reserve: usage.has_reserve,
             first_available: first.max(self.dropped_to() + 1),
             last: *self.committed.borrow(),
             queue_bytes: 0,
             segments_read: self.readers.handed_out(),
             rows_read: self.readers.rows_read(),
             skipped_at_open: self.skipped_at_open,
+            gaps: counters.gaps.load(Ordering::Relaxed),
+            gap_rows: counters.gap_rows.load(Ordering::Relaxed),
+            gaps_of_unknown_rows: counters.gaps_of_unknown_rows.load(Ordering::Relaxed),
         }
     }
 

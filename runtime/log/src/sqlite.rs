@@ -15,13 +15,10 @@ pub(crate) const SQLITE_MIN: (i32, &str) = (3_051_003, "3.51.3");
 const APPEND_CACHE_KIB: u32 = 1024;
 /// Page cache of a connection that reads.
 const READ_CACHE_KIB: u32 = 192;
-/// Page cache of the connection that seals: it is also what the sort for the index may hold.
-const SEAL_CACHE_KIB: u32 = 2048;
+/// Page cache of the connection that seals: blocks are written once, in order.
+const SEAL_CACHE_KIB: u32 = 256;
 /// Page cache of `state.db`.
 const STATE_CACHE_KIB: u32 = 256;
-/// Pages of the WAL after which its content is moved into the database: 4 MiB. A larger WAL would save no writing (a
-/// page is full long before), only make the pause of a checkpoint on slow flash longer.
-const WAL_CHECKPOINT_PAGES: u32 = 1024;
 /// A WAL that grew beyond this is cut back after its checkpoint.
 const WAL_MAX_BYTES: u32 = 8 * 1024 * 1024;
 /// How long one connection waits for another's lock in `state.db`.
@@ -33,6 +30,12 @@ pub(crate) fn assert_version() -> Result<(), LogError> {
         return Err(LogError::SqliteTooOld { found: rusqlite::version(), expected: SQLITE_MIN.1 });
     }
     Ok(())
+}
+
+/// The version of the SQLite that is linked.
+#[must_use]
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
 }
 
 /// Makes a [`LogError::Sqlite`] of a SQLite error.
@@ -48,7 +51,8 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
     set(&connection, "synchronous = FULL")?;
     set(&connection, &format!("busy_timeout = {BUSY_TIMEOUT_MS}"))?;
     set(&connection, &format!("cache_size = -{STATE_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(&connection, "wal_autocheckpoint = 0")?;
     set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
     Ok(connection)
 }
@@ -57,11 +61,25 @@ pub(crate) fn open_state(path: &Path) -> rusqlite::Result<Connection> {
 pub(crate) fn open_append(path: &Path, full: bool) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     set(&connection, "journal_mode = WAL")?;
-    set(&connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
-    set(&connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
-    set(&connection, &format!("wal_autocheckpoint = {WAL_CHECKPOINT_PAGES}"))?;
-    set(&connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))?;
+    prepare_to_append(&connection, full)?;
     Ok(connection)
+}
+
+/// A segment that is being made: nothing is synced until it is whole, because it counts only then.
+pub(crate) fn open_unborn(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    set(&connection, "synchronous = OFF")?;
+    set(&connection, "journal_mode = WAL")?;
+    Ok(connection)
+}
+
+/// Has the commits of a connection synced in full, or left to the operating system.
+pub(crate) fn prepare_to_append(connection: &Connection, full: bool) -> rusqlite::Result<()> {
+    set(connection, if full { "synchronous = FULL" } else { "synchronous = NORMAL" })?;
+    set(connection, &format!("cache_size = -{APPEND_CACHE_KIB}"))?;
+    // Whoever writes does it, and hears when it fails.
+    set(connection, "wal_autocheckpoint = 0")?;
+    set(connection, &format!("journal_size_limit = {WAL_MAX_BYTES}"))
 }
 
 /// An open segment to read while it is appended to.

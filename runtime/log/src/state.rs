@@ -1,17 +1,18 @@
 //! `state.db`: what the log knows beside its rows. Every write is durable when its function returns.
 
-use crate::config::{
-    ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, DEAD_LETTERS_MAX_PER_ROUTE,
-};
+use crate::config::{ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS};
 use crate::group::GroupedDatabase;
+use crate::letters::{self, Listing};
+use crate::reserve::Reserve;
 use crate::sqlite::{open_state, sqlite_error};
 use crate::state_schema::{FORMAT, LogRecord, key, read_or_create};
-use crate::{DeadLetter, InFlight, LogError, Point};
-use bulkhead_model::{Kind, PointId, PointInfo, Seq, Timestamp, WriteLimits};
+use crate::{DeadLetter, InFlight, LetterCount, LetterError, LogError, LostFrame, Origin, Point, RefusedReading};
+use bulkhead_model::{Kind, PointId, PointInfo, Seq, WriteLimits};
 use parking_lot::Mutex;
 use rusqlite::{OptionalExtension, Row, Transaction};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The open `state.db`.
 #[derive(Debug)]
@@ -33,7 +34,7 @@ pub(crate) fn loaded_seq(stored: i64) -> Seq {
 
 impl State {
     /// Opens it, or creates it with a new log id.
-    pub(crate) fn open(path: &Path, new_id: &str) -> Result<(Self, LogRecord), LogError> {
+    pub(crate) fn open(path: &Path, new_id: &str, reserve: Arc<Reserve>) -> Result<(Self, LogRecord), LogError> {
         let wrong = sqlite_error("open", path);
         let mut connection = open_state(path).map_err(&wrong)?;
         let record = read_or_create(&mut connection, new_id).map_err(&wrong)?;
@@ -41,8 +42,24 @@ impl State {
             let what = format!("format {} was found, {FORMAT} expected", record.format);
             return Err(LogError::Format { path: path.to_owned(), what });
         }
-        let database = GroupedDatabase::new(path.to_owned(), connection);
+        let database = GroupedDatabase::new(path.to_owned(), connection, open_state, reserve);
         Ok((Self { database, adapter_state: Mutex::new(()) }, record))
+    }
+
+    /// Changes `state.db` in one transaction; durable when it returns.
+    pub(crate) fn write(
+        &self,
+        write: impl Fn(&Transaction<'_>) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), LogError> {
+        self.database.write(write)
+    }
+
+    /// Reads `state.db`.
+    pub(crate) fn read<T>(
+        &self,
+        read: impl FnOnce(&rusqlite::Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, LogError> {
+        self.database.read(read)
     }
 
     /// Reserves the seqs up to one; the log counts as open from then on.
@@ -58,12 +75,6 @@ impl State {
     pub(crate) fn closed_at(&self, seq: Seq) -> Result<(), LogError> {
         let seq = stored_seq(seq)?;
         self.database.write(move |t| t.execute(UPSERT_LOG, (key::CLOSED_AT, seq)).map(drop))
-    }
-
-    /// Records that retention has dropped everything up to a seq.
-    pub(crate) fn dropped_to(&self, seq: Seq) -> Result<(), LogError> {
-        let seq = stored_seq(seq)?;
-        self.database.write(move |t| t.execute(UPSERT_LOG, (key::DROPPED_TO, seq)).map(drop))
     }
 
     /// All points; true: the one its name stands for.
@@ -110,12 +121,48 @@ impl State {
 
     pub(crate) fn set_cursor(&self, name: &str, seq: Seq) -> Result<(), LogError> {
         let (name, seq) = (name.to_owned(), stored_seq(seq)?);
-        self.database.write(move |t| t.prepare_cached(UPSERT_CURSOR)?.execute((name, seq)).map(drop))
+        self.database.write(move |t| t.prepare_cached(UPSERT_CURSOR)?.execute((&name, seq)).map(drop))
     }
 
     pub(crate) fn remove_cursor(&self, name: &str) -> Result<(), LogError> {
         let name = name.to_owned();
-        self.database.write(move |t| t.execute("DELETE FROM cursors WHERE name = ?1", [name]).map(drop))
+        self.database.write(move |t| t.execute("DELETE FROM cursors WHERE name = ?1", [&name]).map(drop))
+    }
+
+    /// Moves a cursor with all that a route keeps beside it, if the old name has one and the new name none.
+    pub(crate) fn rename_route(&self, from: &str, to: &str) -> Result<bool, LogError> {
+        if self.cursor(from)?.is_none() || self.cursor(to)?.is_some() {
+            return Ok(false);
+        }
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.database.write(move |t| {
+            for statement in [
+                "UPDATE OR REPLACE cursors SET name = ?2 WHERE name = ?1",
+                "UPDATE OR REPLACE in_flight SET route = ?2 WHERE route = ?1",
+                letters::RENAME_ROUTE,
+                letters::RENAME_DROPPED,
+            ] {
+                t.execute(statement, (&from, &to))?;
+            }
+            Ok(())
+        })?;
+        Ok(true)
+    }
+
+    /// Removes a cursor with the batch in flight and the dead letters of its route.
+    pub(crate) fn forget_route(&self, route: &str) -> Result<(), LogError> {
+        let route = route.to_owned();
+        self.database.write(move |t| {
+            for statement in [
+                "DELETE FROM cursors WHERE name = ?1",
+                "DELETE FROM in_flight WHERE route = ?1",
+                letters::FORGET_ROUTE,
+                letters::FORGET_DROPPED,
+            ] {
+                t.execute(statement, [&route])?;
+            }
+            Ok(())
+        })
     }
 
     pub(crate) fn in_flight(&self, route: &str) -> Result<Option<InFlight>, LogError> {
@@ -136,37 +183,69 @@ impl State {
         let (route, first, last) = (route.to_owned(), stored_seq(batch.first)?, stored_seq(batch.last)?);
         self.database.write(move |t| {
             t.prepare_cached("INSERT OR REPLACE INTO in_flight(route, revision, first, last) VALUES (?1, ?2, ?3, ?4)")?
-                .execute((route, batch.revision, first, last))
+                .execute((&route, &batch.revision, first, last))
                 .map(drop)
         })
     }
 
-    pub(crate) fn finish_batch(&self, route: &str, cursor: Seq, letters: &[DeadLetter]) -> Result<(), LogError> {
-        let (route, cursor, letters) = (route.to_owned(), stored_seq(cursor)?, letters.to_vec());
+    pub(crate) fn finish_batch(&self, route: &str, cursor: Seq, refused: Vec<RefusedReading>) -> Result<(), LogError> {
+        let (route, cursor) = (route.to_owned(), stored_seq(cursor)?);
         self.database.write(move |t| {
             t.prepare_cached(UPSERT_CURSOR)?.execute((&route, cursor))?;
             t.prepare_cached("DELETE FROM in_flight WHERE route = ?1")?.execute([&route])?;
-            store_dead_letters(t, &route, &letters)
+            letters::keep_readings(t, &route, &refused)
         })
     }
 
-    pub(crate) fn dead_letters(&self, route: Option<&str>, limit: usize) -> Result<Vec<DeadLetter>, LogError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.database.read(|c| {
-            c.prepare_cached(
-                "SELECT route, seq, point, code, message, time FROM dead_letters
-                 WHERE ?1 IS NULL OR route = ?1 ORDER BY id DESC LIMIT ?2",
-            )?
-            .query_map((route, limit), dead_letter_of)?
-            .collect()
+    pub(crate) fn keep_frames(&self, connection: &str, lost: Vec<(LostFrame, LetterError)>) -> Result<(), LogError> {
+        let connection = connection.to_owned();
+        self.database.write(move |t| letters::keep_frames(t, &connection, &lost))
+    }
+
+    pub(crate) fn dead_letters(&self, listing: Listing<'_>) -> Result<Vec<DeadLetter>, LogError> {
+        self.database.read(|c| letters::list(c, listing))
+    }
+
+    pub(crate) fn dead_letter(&self, id: u64) -> Result<Option<DeadLetter>, LogError> {
+        self.database.read(|c| letters::one(c, id))
+    }
+
+    pub(crate) fn dead_letter_numbers(&self, origin: Origin<'_>, limit: usize) -> Result<Vec<u64>, LogError> {
+        self.database.read(|c| letters::numbers(c, origin, limit))
+    }
+
+    pub(crate) fn dead_letter_count(&self, origin: Origin<'_>) -> Result<LetterCount, LogError> {
+        self.database.read(|c| letters::count(c, origin))
+    }
+
+    pub(crate) fn dead_letter_failed(&self, id: u64, error: LetterError) -> Result<(), LogError> {
+        self.database.write(move |t| letters::failed_again(t, id, &error))
+    }
+
+    pub(crate) fn remove_dead_letter(&self, id: u64) -> Result<bool, LogError> {
+        self.counted(move |t| letters::remove(t, id)).map(|removed| removed > 0)
+    }
+
+    pub(crate) fn remove_dead_letters(&self, origin: Origin<'_>, up_to: u64) -> Result<u64, LogError> {
+        let (is_route, name) = match origin {
+            Origin::Route(name) => (true, name.to_owned()),
+            Origin::Connection(name) => (false, name.to_owned()),
+        };
+        self.counted(move |t| {
+            let origin = if is_route { Origin::Route(&name) } else { Origin::Connection(&name) };
+            letters::remove_all(t, origin, up_to)
         })
     }
 
-    pub(crate) fn dead_letter_count(&self, route: &str) -> Result<u64, LogError> {
-        self.database.read(|c| {
-            c.prepare_cached("SELECT count(*) FROM dead_letters WHERE route = ?1")?
-                .query_row([route], |row| row.get(0).map(loaded_seq))
-        })
+    /// A write that says how many rows it changed.
+    fn counted(
+        &self,
+        write: impl Fn(&Transaction<'_>) -> rusqlite::Result<usize> + Send + 'static,
+    ) -> Result<u64, LogError> {
+        let changed = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&changed);
+        self.database.write(move |t| write(t).map(|rows| count.store(rows as u64, Ordering::Release)))?;
+        Ok(changed.load(Ordering::Acquire))
     }
 
     pub(crate) fn adapter_get(&self, connection: &str, name: &str) -> Result<Option<Vec<u8>>, LogError> {
@@ -193,7 +272,7 @@ impl State {
         let (connection, name, value) = (connection.to_owned(), name.to_owned(), value.to_owned());
         self.database.write(move |t| {
             t.prepare_cached("INSERT OR REPLACE INTO adapter_state(connection, key, value) VALUES (?1, ?2, ?3)")?
-                .execute((connection, name, value))
+                .execute((&connection, &name, &value))
                 .map(drop)
         })
     }
@@ -202,7 +281,7 @@ impl State {
         let _alone = self.adapter_state.lock();
         let (connection, name) = (connection.to_owned(), name.to_owned());
         self.database.write(move |t| {
-            t.execute("DELETE FROM adapter_state WHERE connection = ?1 AND key = ?2", (connection, name)).map(drop)
+            t.execute("DELETE FROM adapter_state WHERE connection = ?1 AND key = ?2", (&connection, &name)).map(drop)
         })
     }
 }
@@ -253,37 +332,6 @@ fn store_point(t: &Transaction<'_>, point: &Point) -> rusqlite::Result<()> {
         &info.description,
     ))
     .map(drop)
-}
-
-fn store_dead_letters(t: &Transaction<'_>, route: &str, letters: &[DeadLetter]) -> rusqlite::Result<()> {
-    if letters.is_empty() {
-        return Ok(());
-    }
-    let mut insert = t.prepare_cached(
-        "INSERT INTO dead_letters(route, seq, point, code, message, time) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
-    for letter in letters {
-        let seq = i64::try_from(letter.seq).unwrap_or(i64::MAX);
-        insert.execute((route, seq, letter.point.0, &letter.code, &letter.message, letter.time.0))?;
-    }
-    let kept = i64::try_from(DEAD_LETTERS_MAX_PER_ROUTE).unwrap_or(i64::MAX);
-    t.prepare_cached(
-        "DELETE FROM dead_letters WHERE route = ?1 AND id <=
-           (SELECT id FROM dead_letters WHERE route = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-    )?
-    .execute((route, kept))
-    .map(drop)
-}
-
-fn dead_letter_of(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
-    Ok(DeadLetter {
-        route: row.get(0)?,
-        seq: loaded_seq(row.get(1)?),
-        point: PointId(row.get(2)?),
-        code: row.get(3)?,
-        message: row.get(4)?,
-        time: Timestamp(row.get(5)?),
-    })
 }
 
 /// A seq for a column; the seqs this process gives never come near the bound.

@@ -1,4 +1,4 @@
-//! The tables of `state.db`.
+//! The tables of `state.db`; those of the dead letters are in the module `letters`.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -14,10 +14,6 @@ CREATE TABLE points(
 CREATE TABLE cursors(name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE in_flight(
   route TEXT PRIMARY KEY, revision TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE dead_letters(
-  id INTEGER PRIMARY KEY AUTOINCREMENT, route TEXT NOT NULL, seq INTEGER NOT NULL, point INTEGER NOT NULL,
-  code TEXT NOT NULL, message TEXT NOT NULL, time INTEGER NOT NULL);
-CREATE INDEX dead_letters_by_route ON dead_letters(route, id);
 CREATE TABLE adapter_state(
   connection TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY(connection, key)) WITHOUT ROWID;
 ";
@@ -53,6 +49,7 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
         transaction.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'log'", [], |row| row.get(0))?;
     if !exists {
         transaction.execute_batch(SCHEMA)?;
+        transaction.execute_batch(crate::letters::SCHEMA)?;
         let mut insert = transaction.prepare("INSERT INTO log(key, value) VALUES (?1, ?2)")?;
         insert.execute((key::FORMAT, FORMAT))?;
         insert.execute((key::LOG_ID, new_id))?;
@@ -60,12 +57,14 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
         insert.execute((key::CLOSED_AT, 0))?;
         insert.execute((key::DROPPED_TO, 0))?;
     }
+    transaction.execute_batch(crate::gaps::SCHEMA)?;
     let record = read_record(&transaction)?;
     transaction.commit()?;
     Ok(record)
 }
 
-fn read_record(connection: &Connection) -> rusqlite::Result<LogRecord> {
+/// What a `state.db` says of its log.
+pub(crate) fn read_record(connection: &Connection) -> rusqlite::Result<LogRecord> {
     let mut select = connection.prepare("SELECT value FROM log WHERE key = ?1")?;
     Ok(LogRecord {
         format: select.query_row([key::FORMAT], |row| row.get(0))?,

@@ -1,18 +1,18 @@
 //! The writer's thread: the only one that gives seqs and appends. It collects appends into a group until there are
-//! enough rows, enough bytes or enough time has passed, commits it as one transaction, and tells everybody.
+//! enough rows, enough bytes or enough time has passed, commits it as one transaction, and tells everybody. What it does
+//! when the disk is full or fails is in `writer_recovery`.
 
+use crate::appender::{Place, Refused};
+use crate::appending::{Appending, start_segment};
 use crate::batch::Batch;
 use crate::config::{QUEUE_MAX_BYTES, SEAL_BACKLOG_MAX, SEQ_BLOCK};
-use crate::files::io_error;
-use crate::sealer::{Closed, Job};
-use crate::segment::{self, Knowledge, Live, PUT, Segment, key};
+use crate::sealer::Job;
+use crate::segment::Knowledge;
 use crate::shared::Shared;
-use crate::sqlite::{set, sqlite_error};
-use crate::state::clamp_seq;
-use crate::stored::to_sql;
-use crate::{Catalogue, Committed, Durability, LogError, clock};
+use crate::space::{COMMIT_BYTES, Space};
+use crate::writer_recovery::Revival;
+use crate::{Catalogue, Committed, LogError, WhenFull, clock};
 use bulkhead_model::{Reading, Seq, Timestamp};
-use rusqlite::Connection;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -26,26 +26,29 @@ pub(crate) type Room = OwnedSemaphorePermit;
 /// A group is committed at this weight without waiting any longer: the queue has little room left to add to it.
 const GROUP_MAX_BYTES: usize = QUEUE_MAX_BYTES / 4 * 3;
 
+/// An append on its way to the writer.
+#[derive(Debug)]
+pub(crate) struct Append {
+    pub(crate) readings: Vec<Reading>,
+    pub(crate) weight: usize,
+    /// Where it stands in its appender's order, if it has one.
+    pub(crate) place: Option<Place>,
+    pub(crate) when_full: WhenFull,
+    pub(crate) reply: oneshot::Sender<Result<Committed, Refused>>,
+    pub(crate) room: Room,
+}
+
 /// What the writer is asked to do, in the order of asking.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// To commit readings.
-    Append { readings: Vec<Reading>, weight: usize, reply: oneshot::Sender<Result<Committed, LogError>>, room: Room },
+    Append(Append),
     /// To close the open segment if it is old enough at a moment.
     RotateIfAged { now: Timestamp, _room: Room },
     /// To close the open segment if it has rows, and to have the sealer answer.
     Seal { reply: oneshot::Sender<Result<(), LogError>>, _room: Room },
     /// To end.
     Close { reply: oneshot::Sender<Result<(), LogError>>, _room: Room },
-}
-
-/// The segment that is appended to.
-#[derive(Debug)]
-pub(crate) struct Appending {
-    pub(crate) connection: Connection,
-    pub(crate) segment: Arc<Segment>,
-    pub(crate) rows: u64,
-    pub(crate) first_commit: Option<Timestamp>,
 }
 
 /// The sealer as the writer sees it.
@@ -60,21 +63,45 @@ pub(crate) struct Sealer {
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) open: Appending,
+    /// None after a failure, until another segment could be started.
+    pub(crate) open: Option<Appending>,
     pub(crate) sealer: Sealer,
     pub(crate) next_seq: Seq,
     pub(crate) reserved_to: Seq,
     /// The points described in the open segment, by number, as of `described_as`.
     pub(crate) described: Vec<bool>,
     pub(crate) described_as: Arc<Catalogue>,
+    pub(crate) space: Space,
+    /// When a segment may be started again after a failure to.
+    pub(crate) revival: Revival,
 }
 
 /// An append inside a group.
 #[derive(Debug)]
-struct Member {
-    batch: Batch,
-    reply: oneshot::Sender<Result<Committed, LogError>>,
+pub(crate) struct Member {
+    pub(crate) batch: Batch,
+    pub(crate) place: Option<Place>,
+    pub(crate) when_full: WhenFull,
+    reply: oneshot::Sender<Result<Committed, Refused>>,
     room: Room,
+}
+
+impl Member {
+    fn new(append: Append, first: Seq) -> Self {
+        let Append { readings, weight, place, when_full, reply, room } = append;
+        Self { batch: Batch { first, readings, weight }, place, when_full, reply, room }
+    }
+
+    /// Gives the readings back.
+    pub(crate) fn refuse(self, error: LogError) {
+        if let Some(place) = &self.place {
+            place.refuse();
+        }
+        // First the room, so that whoever hears of it finds the queue free.
+        drop(self.room);
+        // Whoever appended may have given up waiting.
+        let _ = self.reply.send(Err(Refused { error, readings: self.batch.readings }));
+    }
 }
 
 impl Writer {
@@ -83,7 +110,7 @@ impl Writer {
         while let Ok(mut command) = commands.recv() {
             loop {
                 match command {
-                    Command::Append { .. } => match self.commit_group(command, commands) {
+                    Command::Append(append) => match self.commit_group(append, commands) {
                         Some(next) => {
                             command = next;
                             continue;
@@ -108,38 +135,76 @@ impl Writer {
     }
 
     /// Commits a group that begins with an append. Returns the command that ended it early, if one did.
-    fn commit_group(&mut self, first: Command, commands: &Receiver<Command>) -> Option<Command> {
+    fn commit_group(&mut self, first: Append, commands: &Receiver<Command>) -> Option<Command> {
         let deadline = clock::monotonic() + Duration::from_millis(u64::from(self.shared.config.commit_max_ms));
         let max_rows = self.shared.config.commit_max_rows as usize;
         let mut group = Vec::new();
         let (mut rows, mut bytes) = (0, 0);
-        let mut next = Some(first);
+        let mut next = Some(Command::Append(first));
         let mut outcome = self.begin();
-        while let Some(Command::Append { readings, weight, reply, room }) = next {
-            rows += readings.len();
-            bytes += room.num_permits();
-            let batch = Batch { first: self.next_seq, readings, weight };
-            if outcome.is_ok() {
-                outcome = self.insert(&batch);
+        while let Some(Command::Append(append)) = next {
+            let member = Member::new(append, self.next_seq);
+            rows += member.batch.readings.len();
+            bytes += member.room.num_permits();
+            match self.admit(&member) {
+                Err(error) => {
+                    self.count_refusal(&error);
+                    member.refuse(error);
+                }
+                Ok(()) => {
+                    if outcome.is_ok() {
+                        outcome = self.insert(&member.batch);
+                    }
+                    group.push(member);
+                }
             }
-            group.push(Member { batch, reply, room });
             next = if rows >= max_rows || bytes >= GROUP_MAX_BYTES || outcome.is_err() {
                 None
             } else {
                 commands.recv_timeout(deadline.saturating_duration_since(clock::monotonic())).ok()
             };
         }
-        let outcome = outcome.and_then(|()| self.commit());
+        let outcome = outcome.and_then(|()| if group.is_empty() { self.give_up_transaction() } else { self.commit() });
         match outcome {
             Ok(at) => self.publish(group, at),
-            Err(error) => self.refuse(group, &error),
+            Err(error) => self.recover(group, error),
         }
         next
     }
 
-    fn begin(&mut self) -> Result<(), LogError> {
+    /// Begins a transaction, in a new segment if there is none.
+    pub(crate) fn begin(&mut self) -> Result<(), LogError> {
         self.refresh_described();
-        self.run_sql("begin a commit in", "BEGIN IMMEDIATE")
+        self.revive()?;
+        self.open()?.begin()
+    }
+
+    /// The open segment.
+    pub(crate) fn open(&mut self) -> Result<&mut Appending, LogError> {
+        self.open.as_mut().ok_or(LogError::Closed)
+    }
+
+    /// Ends a transaction in which nothing came to be.
+    fn give_up_transaction(&mut self) -> Result<Timestamp, LogError> {
+        self.open()?.roll_back()?;
+        Ok(clock::now())
+    }
+
+    /// Whether an append may be committed: nothing before it was refused, and there is room for it.
+    fn admit(&mut self, member: &Member) -> Result<(), LogError> {
+        if member.place.as_ref().is_some_and(Place::is_behind_a_refusal) {
+            return Err(LogError::Behind);
+        }
+        if member.batch.readings.is_empty() {
+            return Ok(());
+        }
+        let bytes = member.batch.weight as u64 + COMMIT_BYTES;
+        if member.when_full == WhenFull::DropOldest {
+            self.shared.may_drop_ahead.store(true, Ordering::Relaxed);
+        }
+        self.make_room(bytes, member.when_full)?;
+        self.space.add(bytes);
+        Ok(())
     }
 
     /// Forgets that points are described whose description has changed.
@@ -159,27 +224,11 @@ impl Writer {
     }
 
     /// Puts a batch into the open transaction under the next seqs.
-    fn insert(&mut self, batch: &Batch) -> Result<(), LogError> {
+    pub(crate) fn insert(&mut self, batch: &Batch) -> Result<(), LogError> {
         self.next_seq = batch.end();
         self.reserve()?;
-        let wrong = sqlite_error("append to", &self.open.segment.path);
         self.describe_points(&batch.readings)?;
-        let connection = &self.open.connection;
-        let mut insert = connection
-            .prepare_cached("INSERT INTO readings(seq, point, time, status, value) VALUES (?1, ?2, ?3, ?4, ?5)")
-            .map_err(&wrong)?;
-        for (seq, reading) in (batch.first..).zip(&batch.readings) {
-            let mut bind = || {
-                insert.raw_bind_parameter(1, clamp_seq(seq))?;
-                insert.raw_bind_parameter(2, reading.point.0)?;
-                insert.raw_bind_parameter(3, reading.time.0)?;
-                insert.raw_bind_parameter(4, reading.status.0)?;
-                insert.raw_bind_parameter(5, to_sql(reading.value.as_ref()))?;
-                insert.raw_execute()
-            };
-            bind().map_err(&wrong)?;
-        }
-        Ok(())
+        self.open()?.insert(batch)
     }
 
     /// Makes sure that every seq up to the next one is reserved.
@@ -204,8 +253,7 @@ impl Writer {
             let point = known
                 .or_else(|| self.shared.catalogue().by_id(reading.point).cloned())
                 .ok_or(LogError::UnknownPoint { point: reading.point })?;
-            segment::describe(&self.open.connection, &point)
-                .map_err(sqlite_error("append to", &self.open.segment.path))?;
+            self.open()?.describe(&point)?;
             if self.described.len() <= index {
                 self.described.resize(index + 1, false);
             }
@@ -215,34 +263,31 @@ impl Writer {
     }
 
     /// Commits the open transaction. Returns the moment.
-    fn commit(&mut self) -> Result<Timestamp, LogError> {
+    pub(crate) fn commit(&mut self) -> Result<Timestamp, LogError> {
         let started = clock::monotonic();
         let now = clock::now();
-        if self.open.first_commit.is_none() {
-            self.open
-                .connection
-                .execute(PUT, (key::FIRST_COMMIT, now.0))
-                .map_err(sqlite_error("append to", &self.open.segment.path))?;
-        }
-        self.run_sql("commit to", "COMMIT")?;
-        self.open.first_commit.get_or_insert(now);
+        self.open()?.commit(now)?;
         let took = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.shared.counters.last_commit_ns.store(took, Ordering::Relaxed);
         Ok(now)
     }
 
     /// Tells everybody of a group that has been committed.
-    fn publish(&mut self, group: Vec<Member>, at: Timestamp) {
+    pub(crate) fn publish(&mut self, group: Vec<Member>, at: Timestamp) {
+        if group.is_empty() {
+            return;
+        }
+        let Some(open) = &mut self.open else { return };
         let shared = Arc::clone(&self.shared);
         let mut rows = 0;
         let mut last = None;
         let mut answers = Vec::with_capacity(group.len());
-        if let Knowledge::Live(live) = &self.open.segment.knowledge {
+        if let Knowledge::Live(live) = &open.segment.knowledge {
             let mut live = live.lock();
             group.iter().for_each(|member| live.note(&member.batch.readings, at));
         }
         let (mut ring, mut latest) = (shared.ring.write(), shared.latest.write());
-        for Member { batch, reply, room } in group {
+        for Member { batch, reply, room, .. } in group {
             let committed = Committed { first: batch.first, last: batch.end() - 1 };
             latest.note(batch.first, &batch.readings);
             if !batch.readings.is_empty() {
@@ -253,7 +298,7 @@ impl Writer {
             answers.push((reply, committed, room));
         }
         drop((ring, latest));
-        self.open.rows += rows;
+        open.rows += rows;
         shared.counters.rows_committed.fetch_add(rows, Ordering::Relaxed);
         shared.counters.commits.fetch_add(1, Ordering::Relaxed);
         if let Some(last) = last {
@@ -264,66 +309,61 @@ impl Writer {
             // Whoever appended may have given up waiting; the rows are committed all the same.
             let _ = reply.send(Ok(committed));
         }
+        if let Err(error) = self.open().and_then(|open| open.checkpoint_if_due()) {
+            self.abandon(&error);
+        }
         self.rotate_if_due(at);
     }
 
-    /// Tells the appends of a group that they failed. Their seqs are not given again: a commit that failed may yet have
-    /// reached the disk.
-    fn refuse(&mut self, group: Vec<Member>, error: &LogError) {
-        self.shared.counters.commits_failed.fetch_add(1, Ordering::Relaxed);
-        tracing::error!(%error, appends = group.len(), "a commit failed");
-        if !self.open.connection.is_autocommit()
-            && let Err(error) = self.run_sql("roll back a commit in", "ROLLBACK")
-        {
-            tracing::error!(%error, "a failed commit could not be rolled back");
-        }
-        self.described.clear();
-        for Member { reply, .. } in group {
-            let _ = reply.send(Err(error.clone()));
-        }
-    }
-
-    fn run_sql(&self, action: &'static str, sql: &str) -> Result<(), LogError> {
-        let run = || self.open.connection.prepare_cached(sql)?.execute([]).map(drop);
-        run().map_err(sqlite_error(action, &self.open.segment.path))
-    }
-
-    /// Closes the open segment when it has enough rows or is old enough.
+    /// Closes the open segment when it has enough rows, takes enough of the room there is, or is old enough.
     fn rotate_if_due(&mut self, now: Timestamp) {
         let config = &self.shared.config;
-        if is_due(self.open.rows, self.open.first_commit, now, config.segment_max_rows, config.segment_max_age_s) {
+        let Some(open) = &self.open else { return };
+        let is_large = open.rows > 0 && self.space.open_is_large(config.max_bytes);
+        if is_large || is_due(open.rows, open.first_commit, now, config.segment_max_rows, config.segment_max_age_s) {
             self.rotate();
         }
     }
 
     /// Starts a new segment and hands the old one to the sealer. Where that is not possible the old one goes on.
     fn rotate(&mut self) {
+        if !self.revival.is_due() {
+            return;
+        }
         if self.shared.segments.backlog() >= SEAL_BACKLOG_MAX {
+            self.revival.failed();
             tracing::warn!(waiting = SEAL_BACKLOG_MAX, "sealing lags behind: the open segment grows beyond its bound");
             return;
         }
+        let started = clock::monotonic();
         let new = match start_segment(&self.shared, self.next_seq) {
             Ok(new) => new,
             Err(error) => {
+                self.revival.failed();
                 tracing::error!(%error, "no new segment can be started: the open one grows beyond its bound");
                 return;
             }
         };
+        self.revival.succeeded();
         self.shared.segments.push(Arc::clone(&new.segment));
         self.described.clear();
-        let old = std::mem::replace(&mut self.open, new);
-        let last_commit = match &old.segment.knowledge {
-            Knowledge::Live(live) => live.lock().last_commit,
-            _ => clock::now(),
-        };
-        let closed = Closed { segment: old.segment, connection: Some(old.connection), last_commit };
-        if self.sealer.jobs.send(Job::Seal(closed)).is_err() {
-            tracing::error!("the sealer has ended: segments are sealed at the next open");
+        self.space.forget_open();
+        if let Some(old) = self.open.replace(new) {
+            self.hand_to_sealer(old);
+        }
+        self.shared.counters.note_pause(started.elapsed());
+    }
+
+    /// Has a closed segment sealed.
+    pub(crate) fn hand_to_sealer(&self, old: Appending) {
+        // Never full in order: the backlog is bounded below the channel's length.
+        if self.sealer.jobs.try_send(Job::Seal(old.close())).is_err() {
+            tracing::error!("the sealer takes no more: segments are sealed at the next open");
         }
     }
 
     fn seal(&mut self, reply: oneshot::Sender<Result<(), LogError>>) {
-        if self.open.rows > 0 {
+        if self.open.as_ref().is_some_and(|open| open.rows > 0) {
             self.rotate();
         }
         // Without a sealer the reply is dropped with the job, and whoever waits is told so.
@@ -333,8 +373,7 @@ impl Writer {
     /// Moves the WAL into the segment, waits for the sealer, and records that the log was closed in order.
     fn end(self) -> Result<(), LogError> {
         let Self { shared, open, sealer, next_seq, .. } = self;
-        let checkpointed = set(&open.connection, "wal_checkpoint(TRUNCATE)");
-        let checkpointed = checkpointed.map_err(sqlite_error("checkpoint", &open.segment.path));
+        let checkpointed = open.as_ref().map_or(Ok(()), Appending::finish);
         drop(open);
         sealer.ending.store(true, Ordering::Release);
         drop(sealer.jobs);
@@ -351,16 +390,6 @@ fn is_due(rows: u64, first_commit: Option<Timestamp>, now: Timestamp, max_rows: 
     let aged = first_commit
         .is_some_and(|first| i128::from(now.0) - i128::from(first.0) >= i128::from(max_age_s) * 1_000_000_000);
     rows > 0 && (rows >= u64::from(max_rows) || aged)
-}
-
-/// Starts a segment that may hold seqs from `start` on.
-pub(crate) fn start_segment(shared: &Shared, start: Seq) -> Result<Appending, LogError> {
-    let dir = &shared.config.dir;
-    let segment = Segment::live(dir, start, Live::default(), Arc::clone(&shared.files)).ok_or(LogError::Closed)?;
-    let full = shared.config.durability == Durability::Full;
-    let connection = segment::create(&segment.path, full, shared.id.as_str(), start)?;
-    shared.files.sync_dir(dir).map_err(io_error("sync", dir))?;
-    Ok(Appending { connection, segment, rows: 0, first_commit: None })
 }
 
 #[cfg(test)]

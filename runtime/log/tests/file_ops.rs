@@ -72,14 +72,15 @@ async fn a_sealed_segment_is_synced_renamed_and_its_folder_synced_before_the_ope
     within(log.seal()).await.unwrap();
     let operations = files.operations.lock().unwrap().clone();
     let expected = [
+        "sync seg-00000000000000000011.open.db",
         "sync folder",
         "sync seg-00000000000000000001.tmp",
         "rename to seg-00000000000000000001-00000000000000000010.db",
         "sync folder",
         "remove seg-00000000000000000001.open.db",
     ];
-    assert_eq!(operations[..5], expected, "the first is for the new open segment");
-    assert!(operations[5..].iter().all(|operation| operation.starts_with("remove seg-00000000000000000001.open.db-")));
+    assert_eq!(operations[..6], expected, "the first two are for the new open segment");
+    assert!(operations[6..].iter().all(|operation| operation.starts_with("remove seg-00000000000000000001.open.db-")));
 }
 
 #[tokio::test]

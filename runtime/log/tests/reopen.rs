@@ -3,7 +3,7 @@
 
 mod harness;
 
-use bulkhead_log::{LogConfig, LogError};
+use bulkhead_log::{GapReason, LogConfig, LogError};
 use bulkhead_model::{Seq, Value};
 use harness::{all_rows, append, config, declare, readings, segment_files, seqs, within};
 use std::io::{BufRead, BufReader};
@@ -14,6 +14,9 @@ use std::process::{Child, Command, Stdio};
 const CHILD_DIR: &str = "BULKHEAD_LOG_TEST_CHILD_DIR";
 /// Rows of a segment in the kill test: few, so that the kill falls into sealings and rotations too.
 const CHILD_SEGMENT_ROWS: u32 = 2_000;
+
+/// How many batches each child may have acknowledged before it is killed.
+const KILLS: [usize; 3] = [1, 30, 150];
 
 fn child_config(dir: &Path) -> LogConfig {
     LogConfig { segment_max_rows: CHILD_SEGMENT_ROWS, ..config(dir) }
@@ -63,7 +66,7 @@ fn kill_after(mut child: Child, batches: usize) -> Vec<(Seq, Seq)> {
 async fn after_a_kill_everything_acknowledged_is_there_and_no_seq_is_given_twice() {
     let dir = tempfile::tempdir().unwrap();
     let mut acked: Vec<(Seq, Seq)> = Vec::new();
-    for batches in [1, 30, 150] {
+    for batches in KILLS {
         let child_dir = dir.path().to_owned();
         let child = tokio::task::spawn_blocking(move || kill_after(start_child(&child_dir), batches));
         let of_this_child = within(child).await.unwrap();
@@ -87,6 +90,12 @@ async fn after_a_kill_everything_acknowledged_is_there_and_no_seq_is_given_twice
     let (skipped_from, skipped_to) = log.stats().skipped_at_open.expect("a kill leaves seqs that were reserved");
     let last = rows.last().unwrap().seq;
     assert!(skipped_from == last + 1 && skipped_to > last);
+    let gaps = log.gaps(0, 10).unwrap();
+    assert_eq!(gaps.len(), KILLS.len(), "one a kill");
+    let newest = gaps.last().unwrap();
+    assert_eq!((newest.first, newest.last, newest.rows), (skipped_from, skipped_to, None));
+    assert!(gaps.iter().all(|gap| gap.reason == GapReason::SkippedAtOpen));
+    assert_eq!(log.stats().gaps_of_unknown_rows, 1);
     let points = declare(&log, 20);
     assert_eq!(append(&log, readings(&points, 0, 1)).await.first, skipped_to + 1);
     for (point, latest) in points.iter().zip(log.latest_all()) {
@@ -110,6 +119,7 @@ async fn after_an_orderly_close_the_same_log_goes_on_with_the_next_seq() {
     assert_eq!((log.id(), declare(&log, 3), log.cursor("r").unwrap()), (id, points.clone(), Some(4)));
     assert_eq!(*log.committed().borrow(), 10);
     assert_eq!(log.stats().skipped_at_open, None);
+    assert_eq!((log.gaps(0, 10).unwrap(), log.stats().gaps), (Vec::new(), 0));
     assert_eq!(append(&log, readings(&points, 10, 2)).await.first, 11);
     assert_eq!(seqs(&all_rows(&log)), (1..=12).collect::<Vec<_>>());
     assert_eq!(log.stats().segments, 1, "a short open segment goes on");

@@ -5,8 +5,8 @@
 mod harness;
 
 use bulkhead_log::{Log, LogConfig, LogError, Query, Row, SqlValue};
-use bulkhead_model::{PointId, Timestamp};
-use harness::{all_rows, append, config, declare, readings, segment_files, seqs, within};
+use bulkhead_model::{Kind, PointId, PointInfo, Reading, Timestamp, Value};
+use harness::{STATE_GROWTH_BYTES, all_rows, append, config, declare, reading, readings, segment_files, seqs, within};
 use std::path::Path;
 
 /// A log of sealed segments of 100 rows: points 0 to 19 in the first `segments`, point 20 in one more.
@@ -19,6 +19,20 @@ async fn sealed_log(dir: &Path, segments: i64) -> (Log, Vec<PointId>) {
     append(&log, readings(&points[20..], segments * 100, 100)).await;
     within(log.seal()).await.unwrap();
     (log, points)
+}
+
+/// A reading of 8 KiB that no compression makes smaller.
+fn image(point: PointId, time: i64) -> Reading {
+    let mut state = time.unsigned_abs() + 1;
+    let mut next = || {
+        // Xorshift: not random, but without a pattern.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    let bytes: Vec<u8> = (0..1024).flat_map(|_| next()).collect();
+    Reading { value: Some(Value::Bytes(bytes)), ..reading(point, time, 0.0) }
 }
 
 /// How many times a segment was looked into, and how many rows were read, while something ran.
@@ -144,13 +158,19 @@ async fn history_pages_by_seq_over_segments() {
 }
 
 #[tokio::test]
-async fn retention_by_bytes_drops_the_oldest_segments_whole_and_reading_says_so() {
+async fn the_quota_drops_the_oldest_segments_whole_and_reading_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let (log, _) = sealed_log(dir.path(), 9).await;
+    let log = LogConfig { segment_max_rows: 100, ..config(dir.path()) }.open().unwrap();
+    let point = log.declare("c", &[PointInfo::new("image", Kind::Bytes)]).unwrap()[0];
+    for segment in 0..10 {
+        append(&log, (0..100).map(|row| image(point, segment * 100 + row)).collect()).await;
+    }
+    within(log.seal()).await.unwrap();
     let stats = log.stats();
     within(log.close()).await.unwrap();
-    let bounded =
-        LogConfig { retention_max_bytes: Some(stats.bytes_on_disk / 2), segment_max_rows: 100, ..config(dir.path()) };
+    // All that is not a segment stays; of the segments, half has room.
+    let max_bytes = stats.bytes_of_files + STATE_GROWTH_BYTES - stats.bytes_on_disk / 2;
+    let bounded = LogConfig { max_bytes: Some(max_bytes), segment_max_rows: 100, ..config(dir.path()) };
     let log = bounded.clone().open().unwrap();
     let view = log.query().unwrap();
     let dropped = log.apply_retention(Timestamp(0)).unwrap() as u64;

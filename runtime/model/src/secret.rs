@@ -24,6 +24,15 @@ pub enum Secret {
 }
 
 impl Secret {
+    /// The file that holds it, where one does.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Secret::File { file } => Some(file),
+            Secret::Text(_) | Secret::Env { .. } => None,
+        }
+    }
+
     /// The secret itself. Files are looked up relative to `base`.
     ///
     /// # Errors

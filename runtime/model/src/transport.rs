@@ -4,7 +4,7 @@
 use crate::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A host-owned channel to a device or a system.
 #[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
@@ -25,6 +25,23 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The files it names, certificates and those with secrets: what it does hangs on their content, too. Relative ones
+    /// start at the config's folder.
+    #[must_use]
+    pub fn files(&self) -> Vec<&Path> {
+        match self {
+            Transport::Mqtt(mqtt) => {
+                let secret = mqtt.password.as_ref().and_then(Secret::file);
+                secret.into_iter().chain(mqtt.tls.iter().flat_map(Tls::files)).collect()
+            }
+            Transport::Http(http) => {
+                let secret = http.auth.as_ref().and_then(|auth| auth.secret().file());
+                secret.into_iter().chain(http.tls.files()).collect()
+            }
+            Transport::ModbusTcp(_) | Transport::ModbusRtu(_) | Transport::Serial(_) | Transport::Tcp(_) => Vec::new(),
+        }
+    }
+
     /// The name of its kind, as in the config.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -360,6 +377,25 @@ pub struct Http {
     #[serde(default = "default_max_response_bytes")]
     #[schemars(range(min = 1, max = 4_194_304))]
     pub max_response_bytes: u32,
+}
+
+impl Tls {
+    fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.ca_file, &self.certificate_file, &self.key_file].into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
+impl HttpAuth {
+    /// The password, token, key or client secret.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        match self {
+            HttpAuth::Basic { password, .. } => password,
+            HttpAuth::Bearer { token } => token,
+            HttpAuth::Header { value, .. } => value,
+            HttpAuth::OAuth2 { client_secret, .. } => client_secret,
+        }
+    }
 }
 
 /// Credentials for an HTTP server.

@@ -38,6 +38,14 @@ pub enum SandboxError {
         /// The compiler's word.
         cause: String,
     },
+    /// The child process that was to compile it did not come to an end of its own.
+    #[error("adapter file {path} was not compiled: {cause}")]
+    NotCompiled {
+        /// The file.
+        path: PathBuf,
+        /// What became of the child.
+        cause: String,
+    },
     /// It imports what the gateway does not offer, or with another type.
     #[error(
         "adapter {adapter} needs {import}, which this gateway does not offer ({cause}); it offers bulkhead:adapter@0.1.0 and WASI 0.2"

@@ -43,6 +43,13 @@ pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 pub const INSTANCES_MAX: usize = 100;
 /// Longest adapter file: the largest interpreters (Python) take about 20 MB.
 pub const ADAPTER_FILE_MAX_BYTES: u64 = 64 << 20;
+/// Longest time in which a child process compiles an adapter: an interpreter of 20 MB takes a minute or more on a small
+/// board.
+pub const COMPILE_MAX: Duration = Duration::from_secs(300);
+/// Most address space of a child that compiles: the largest interpreters take about 700 MB of it on two cores.
+pub const COMPILE_MEMORY_MAX_BYTES: u64 = 2 << 30;
+/// Longest machine code of an adapter.
+pub const MACHINE_CODE_MAX_BYTES: u64 = 256 << 20;
 /// Longest text kept of a fault's message or a journal line, in bytes.
 pub const MESSAGE_MAX_BYTES: usize = 1024;
 /// Longest code of a fault, in bytes.

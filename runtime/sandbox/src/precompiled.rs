@@ -4,7 +4,8 @@
 //! depends on (version, target, settings), so that neither a changed adapter nor an upgraded gateway ever meets an old one.
 //!
 //! Why the `unsafe` here is sound: wasmtime runs what it is given without checking the code again, so the bytes must come
-//! from wasmtime itself. Only this module writes the folder; it is created for its owner alone (mode 0700), a file is
+//! from wasmtime itself: from this process, or through a pipe from a child that runs this very program (see `compiler`).
+//! Only this module writes the folder; it is created for its owner alone (mode 0700), a file is
 //! complete before it gets its name, and a SHA-256 of the code precedes it, so that a torn or altered file is compiled
 //! anew. Whoever can write there with intent can already replace the gateway's own binary or its config.
 
@@ -35,15 +36,12 @@ impl Cache {
         load_machine_code(engine, &code).ok()
     }
 
-    /// Compiles the component of these bytes and stores it. That storing fails costs only time.
-    pub(crate) fn compile(&self, engine: &Engine, bytes: &[u8], hash: &str) -> wasmtime::Result<Component> {
+    /// Stores the code of a component. That storing fails costs only time.
+    pub(crate) fn keep(&self, engine: &Engine, hash: &str, code: &[u8]) {
         let path = self.path(engine, hash);
-        tracing::info!(file = %path.display(), "compiling an adapter; the next start finds it in the cache");
-        let code = engine.precompile_component(bytes)?;
-        if let Err(error) = self.store(&path, &code) {
+        if let Err(error) = self.store(&path, code) {
             tracing::warn!(path = %path.display(), %error, "the compiled adapter cannot be cached; the next start takes longer");
         }
-        load_machine_code(engine, &code)
     }
 
     fn path(&self, engine: &Engine, hash: &str) -> PathBuf {
@@ -82,9 +80,11 @@ fn read_intact(path: &Path) -> Option<Vec<u8>> {
     (Sha256::digest(&code).as_slice() == bytes).then_some(code)
 }
 
+/// The component of machine code that `precompile_component` has made for an engine of these settings.
 #[expect(unsafe_code, reason = "see the module's comment")]
-fn load_machine_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes were made by `precompile_component`, just now or by this module in its private folder.
+pub(crate) fn load_machine_code(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes were made by `precompile_component`: just now, by this process or by the same program started for
+    // it, or before, and kept by this module in its private folder.
     unsafe { Component::deserialize(engine, code) }
 }
 
@@ -111,14 +111,14 @@ mod tests {
         let bytes = b"\0asm\x0d\0\x01\0";
         let hash = component_hash(bytes);
         assert!(cache.find(&engine, &hash).is_none());
-        cache.compile(&engine, bytes, &hash).unwrap();
+        cache.keep(&engine, &hash, &engine.precompile_component(bytes).unwrap());
         assert!(cache.find(&engine, &hash).is_some());
         let file = std::fs::read_dir(dir.path().join("cache")).unwrap().next().unwrap().unwrap().path();
         assert!(read_intact(&file).is_some());
         for damage in [&b""[..], b"torn"] {
             std::fs::write(&file, damage).unwrap();
             assert!(cache.find(&engine, &hash).is_none());
-            cache.compile(&engine, bytes, &hash).unwrap();
+            cache.keep(&engine, &hash, &engine.precompile_component(bytes).unwrap());
             assert!(read_intact(&file).is_some());
         }
         let mut altered = std::fs::read(&file).unwrap();

@@ -2,10 +2,11 @@
 
 use crate::adapter::Adapter;
 use crate::bindings::EveryRole;
+use crate::compiler::Compiler;
 use crate::error::SandboxError;
 use crate::host::HostState;
 use crate::limits::{EPOCH_TICK, GUEST_STACK_BYTES};
-use crate::precompiled::{Cache, component_hash};
+use crate::precompiled::{Cache, component_hash, load_machine_code};
 use crate::schema::read_adapter_file;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -19,6 +20,8 @@ use wasmtime::{Config, Engine};
 pub struct SandboxConfig {
     /// Where compiled components are kept; none: compiled anew at each start.
     pub cache_dir: Option<PathBuf>,
+    /// What compiles adapters.
+    pub compiler: Compiler,
 }
 
 impl SandboxConfig {
@@ -33,7 +36,8 @@ impl SandboxConfig {
         EveryRole::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(setup)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
         let cache = self.cache_dir.map(Cache::new);
-        let inner = Inner { engine, linker, cache, loaded: Mutex::default(), compiling: Mutex::default() };
+        let compiler = self.compiler;
+        let inner = Inner { engine, linker, cache, compiler, loaded: Mutex::default(), compiling: Mutex::default() };
         start_ticking(&inner.engine)?;
         Ok(Sandbox { inner: Arc::new(inner) })
     }
@@ -52,6 +56,7 @@ struct Inner {
     engine: Engine,
     linker: Linker<HostState>,
     cache: Option<Cache>,
+    compiler: Compiler,
     /// Adapters in use, by name and hash: connections with the same adapter share its code. Whoever wants one that is
     /// being loaded waits for it. Bounded by the adapters of the config.
     loaded: Mutex<HashMap<(String, String), Slot>>,
@@ -74,9 +79,7 @@ impl Sandbox {
         if let Some(adapter) = shared.upgrade() {
             return Ok(adapter);
         }
-        let component = self
-            .component(&bytes, &hash)
-            .map_err(|error| SandboxError::NotAComponent { path: path.to_owned(), cause: format!("{error:#}") })?;
+        let component = self.component(path, &bytes, &hash)?;
         let adapter = Arc::new(Adapter::link(name, hash, &component, &self.inner.linker)?);
         *shared = Arc::downgrade(&adapter);
         Ok(adapter)
@@ -90,22 +93,26 @@ impl Sandbox {
     }
 
     /// The component of these bytes: from the cache, or compiled.
-    fn component(&self, bytes: &[u8], hash: &str) -> wasmtime::Result<Component> {
-        let engine = &self.inner.engine;
-        if let Some(component) = self.inner.cache.as_ref().and_then(|cache| cache.find(engine, hash)) {
+    fn component(&self, path: &Path, bytes: &[u8], hash: &str) -> Result<Component, SandboxError> {
+        let Inner { engine, cache, compiler, .. } = &*self.inner;
+        if let Some(component) = cache.as_ref().and_then(|cache| cache.find(engine, hash)) {
             return Ok(component);
         }
         let _alone = self.inner.compiling.lock();
-        let component = match &self.inner.cache {
-            Some(cache) => cache.compile(engine, bytes, hash),
-            None => Component::from_binary(engine, bytes),
-        };
+        tracing::info!(adapter = %path.display(), "compiling an adapter; the next start finds it in the cache");
+        let code = compiler.compile(engine, path, bytes)?;
+        if let Some(cache) = cache {
+            cache.keep(engine, hash, &code);
+        }
+        let component = load_machine_code(engine, &code);
+        drop(code);
         crate::memory::give_back();
-        component
+        component.map_err(|error| SandboxError::NotAComponent { path: path.to_owned(), cause: format!("{error:#}") })
     }
 }
 
-fn engine_config() -> Config {
+/// The settings of every engine: code compiled under others is not taken.
+pub(crate) fn engine_config() -> Config {
     let mut config = Config::new();
     config
         .concurrency_support(false)

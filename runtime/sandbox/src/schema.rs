@@ -2,6 +2,7 @@
 
 use crate::error::SandboxError;
 use crate::limits::ADAPTER_FILE_MAX_BYTES;
+use crate::precompiled::component_hash;
 use std::path::Path;
 
 /// The custom section of a component that holds the JSON Schema of its settings.
@@ -26,6 +27,14 @@ pub fn settings_schema_in(bytes: &[u8]) -> Result<Option<serde_json::Value>, Str
     let Some(json) = custom_section(bytes, SETTINGS_SCHEMA_SECTION)? else { return Ok(None) };
     let schema = serde_json::from_slice(json);
     schema.map(Some).map_err(|error| format!("its section {SETTINGS_SCHEMA_SECTION} is not JSON: {error}"))
+}
+
+/// The SHA-256 of an adapter file in hexadecimal, as [`Adapter::hash`](crate::Adapter::hash) of one loaded from it.
+///
+/// # Errors
+/// The file is absent or too long.
+pub fn adapter_hash(path: &Path) -> Result<String, SandboxError> {
+    read_adapter_file(path).map(|bytes| component_hash(&bytes))
 }
 
 pub(crate) fn read_adapter_file(path: &Path) -> Result<Vec<u8>, SandboxError> {

@@ -283,6 +283,8 @@ async fn a_reconnect_voids_all_tickets_and_everything_comes_again() {
         taken.sort();
         again.sort();
         assert_eq!(again, taken, "MQTT {version}");
+        let counted = |name| counter(&opened.link, name);
+        assert_eq!((counted("messages_total"), counted("messages_redelivered_total")), (6, 3), "MQTT {version}");
         // A round trip on the same connection: acknowledgements would have been seen by now.
         let publisher = opened.capability.clone();
         let Capability::Mqtt(mqtt) = publisher else { panic!("no MQTT transport") };

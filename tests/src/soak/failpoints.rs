@@ -23,7 +23,7 @@ const FILLING: u64 = 24_000;
 /// Texts of a kilobyte, so that a thousand rows are a megabyte, and the smallest quota holds few segments.
 const SETUP: Setup = Setup {
     load: Load { lanes: 8, per_post: 20, ids: Ids::Texts { bytes: 1000 } },
-    log: "commit_max_ms = 5\ncommit_max_rows = 1000\nsegment_max_rows = 1000\nretention_max_bytes = 16777216",
+    log: "commit_max_ms = 5\ncommit_max_rows = 1000\nsegment_max_rows = 1000\nmax_bytes = 16777216",
     ..Setup::SMALL
 };
 

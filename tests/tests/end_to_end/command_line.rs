@@ -10,7 +10,8 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
 
-const COMMANDS: [&str; 8] = ["run", "check", "test", "poll", "write", "demo", "completions", "man"];
+const COMMANDS: [&str; 11] =
+    ["run", "check", "test", "poll", "write", "backup", "restore", "support-bundle", "demo", "completions", "man"];
 
 /// A device whose register 10 is 615 and whose address 60 and up do not exist.
 async fn device() -> Result<Device> {

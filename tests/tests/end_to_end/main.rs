@@ -7,6 +7,7 @@ mod bad_devices;
 mod bad_lines;
 mod bad_payloads;
 mod command_line;
+mod journald;
 mod modbus_foreign;
 mod modbus_requests;
 mod scenarios;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod dead_letters;
 mod events;
 mod golden;
 mod harness;

@@ -38,15 +38,19 @@ enabled = false
 "#;
     let gateway = Gateway::start(&format!("{QUIET}{route}")).await;
     let points = crate::harness::declare(&gateway.log);
-    let letter = bulkhead_log::DeadLetter {
-        route: "up".into(),
-        seq: 7,
-        point: points.odd,
-        code: "bad-request".into(),
-        message: "upstream says no".into(),
-        time: bulkhead_model::Timestamp(crate::harness::BEGIN_NS),
+    let refused = bulkhead_log::RefusedReading {
+        row: bulkhead_log::Row {
+            seq: 7,
+            reading: crate::harness::reading(points.odd, 1, Some(bulkhead_model::Value::Integer(3))),
+        },
+        error: bulkhead_log::LetterError {
+            code: "bad-request".into(),
+            message: "upstream says no".into(),
+            tries: 1,
+            time: bulkhead_model::Timestamp(crate::harness::BEGIN_NS),
+        },
     };
-    gateway.log.finish_batch("up", 7, &[letter]).unwrap();
+    gateway.log.finish_batch("up", 7, vec![refused]).unwrap();
     golden::check("route", &gateway.json("/api/v1/routes/up").await);
     golden::check("dead_letters", &gateway.json("/api/v1/routes/up/dead-letters").await);
     let (status, problem) = answer(gateway.get("/api/v1/routes/upp")).await;

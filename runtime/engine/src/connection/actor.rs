@@ -3,6 +3,7 @@
 use super::frames::Silence;
 use super::polling::Polling;
 use crate::assembly::NamedLink;
+use crate::letter_counts::LetterCounts;
 use crate::status::{Live, Phase, WebhookReply, WebhookRequest, add};
 use bulkhead_log::{Log, Pending};
 use bulkhead_model::{Reading, Value};
@@ -27,6 +28,8 @@ const LAST_REQUEST_MAX: Duration = Duration::from_millis(50);
 pub(crate) enum Request {
     /// Frames of a transport, for the role listener.
     Frames(Frames),
+    /// A frame that was given up, once more, for the role listener; the answer comes when its readings are committed.
+    Replay(ReplayedFrame, oneshot::Sender<Result<(), CallError>>),
     /// Polls a group now; the answer comes when the readings are committed.
     Poll(String, oneshot::Sender<Result<(), CallError>>),
     /// Delivers a batch, for the role sink.
@@ -42,7 +45,7 @@ impl Request {
     fn is_abandoned(&self) -> bool {
         match self {
             Request::Frames(_) => false,
-            Request::Poll(_, reply) | Request::Write(_, _, reply) => reply.is_closed(),
+            Request::Replay(_, reply) | Request::Poll(_, reply) | Request::Write(_, _, reply) => reply.is_closed(),
             Request::Deliver(_, reply) => reply.is_closed(),
             Request::Respond(_, reply) => reply.is_closed(),
         }
@@ -57,6 +60,12 @@ pub(crate) struct Frames {
     pub(crate) done: oneshot::Sender<bool>,
 }
 
+/// A dead letter's frame.
+pub(crate) struct ReplayedFrame {
+    pub(crate) role: String,
+    pub(crate) frame: Frame,
+}
+
 pub(super) struct Actor {
     pub(super) connection: String,
     pub(super) guest: Guest,
@@ -66,6 +75,7 @@ pub(super) struct Actor {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) live: Arc<Live>,
+    pub(super) letters: Arc<LetterCounts>,
     pub(super) stop: CancellationToken,
     pub(super) polling: Option<Polling>,
     /// Set while a transport that frames come from is down.
@@ -146,6 +156,11 @@ impl Actor {
         }
         match request {
             Request::Frames(frames) => self.receive(frames).await,
+            Request::Replay(frame, reply) => {
+                let outcome = self.replay(&frame).await;
+                self.after_call(&outcome).await;
+                _ = reply.send(outcome);
+            }
             Request::Poll(group, reply) => {
                 let outcome = self.poll_now(&group).await;
                 _ = reply.send(outcome);

@@ -1,10 +1,12 @@
 //! The listening side of an actor: frames to readings, and what happens to a frame that the adapter fails on.
 
-use super::actor::{Actor, Frames};
+use super::actor::{Actor, Frames, ReplayedFrame};
+use crate::blocking::blocking;
 use crate::status::add;
+use bulkhead_log::{LETTER_PAYLOAD_MAX_BYTES, LetterError, LostFrame};
 use bulkhead_model::{Reading, Status, Timestamp};
 use bulkhead_sandbox::backoff::random_u32;
-use bulkhead_sandbox::capability::{Frame, FrameKind, Remedy};
+use bulkhead_sandbox::capability::{Fault, Frame, FrameKind, Remedy};
 use bulkhead_sandbox::{CallError, Role};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -58,11 +60,23 @@ impl Actor {
         }
     }
 
+    /// A frame that was given up, once more. It counts as no frame received: it is none.
+    pub(super) async fn replay(&mut self, lost: &ReplayedFrame) -> Result<(), CallError> {
+        let readings = self.guest.receive(&lost.role, std::slice::from_ref(&lost.frame)).await?;
+        self.count_readings(&readings);
+        if readings.is_empty() {
+            return Ok(());
+        }
+        let committed = self.log.append(readings).await;
+        committed.map(drop).map_err(|error| CallError::Fault(Fault::new(Remedy::Retry, "log", error.to_string())))
+    }
+
     /// The readings of frames. Where the guest crashes on them or rejects them, halves are tried, down to the frame that
-    /// it is about, which is given up after [`FRAME_TRIES`]. Where it asks for another try later, it gets one. None: the
-    /// engine stops; the frames stay unacknowledged.
+    /// it is about, which is given up after [`FRAME_TRIES`] and kept as a dead letter. Where it asks for another try later,
+    /// it gets one. None: the frames stay unacknowledged, because the engine stops or a dead letter could not be stored.
     async fn understand(&mut self, role: &str, frames: &[Frame]) -> Option<Vec<Reading>> {
         let mut readings = Vec::new();
+        let mut lost = Vec::new();
         let mut parts = VecDeque::from([(0, frames.len(), 0)]);
         while let Some((start, end, failures)) = parts.pop_front() {
             if !self.ready_to_listen().await {
@@ -91,7 +105,7 @@ impl Actor {
                     self.pause(wait).await;
                 }
                 (_, Verdict::Again) => parts.push_front((start, end, failures + 1)),
-                (1, Verdict::Divide) => self.give_up(role, &frames[start], &error),
+                (1, Verdict::Divide) => lost.extend(self.give_up(role, &frames[start], failures + 1, &error)),
                 (count, Verdict::Divide) => {
                     let middle = start + count / 2;
                     parts.push_front((middle, end, 0));
@@ -100,7 +114,24 @@ impl Actor {
             }
         }
         self.failures.succeeded();
-        Some(readings)
+        self.keep(lost).await.then_some(readings)
+    }
+
+    /// Keeps frames as dead letters. False: they could not be stored and must not be acknowledged.
+    async fn keep(&mut self, lost: Vec<(LostFrame, LetterError)>) -> bool {
+        if lost.is_empty() {
+            return true;
+        }
+        let (log, connection) = (self.log.clone(), self.connection.clone());
+        if let Err(error) = blocking(move || log.keep_frames(&connection, lost)).await {
+            tracing::error!(
+                connection = self.connection,
+                "frames that were given up could not be kept as dead letters and stay unacknowledged: {error}"
+            );
+            return false;
+        }
+        self.letters.look_again().await;
+        true
     }
 
     /// Waits until there is a guest to listen. False: the engine stops.
@@ -119,7 +150,8 @@ impl Actor {
         false
     }
 
-    fn give_up(&self, role: &str, frame: &Frame, error: &CallError) {
+    /// Tells of a frame that is given up. It becomes a dead letter if it is one that a source has sent.
+    fn give_up(&self, role: &str, frame: &Frame, tries: u32, error: &CallError) -> Option<(LostFrame, LetterError)> {
         add(&self.live.counters.frames_given_up, 1);
         let shown: String = frame.payload.iter().take(SHOWN_PAYLOAD_BYTES).map(|byte| format!("{byte:02x}")).collect();
         tracing::error!(
@@ -128,8 +160,15 @@ impl Actor {
             topic = frame.topic,
             bytes = frame.payload.len(),
             payload_begins = shown,
-            "a frame is given up, the adapter failed on it {FRAME_TRIES} times: {error}"
+            tries,
+            "a frame is given up, the adapter fails on it: {error}"
         );
+        let message = match error {
+            CallError::Fault(fault) => fault.message.clone(),
+            other => other.to_string(),
+        };
+        let error = LetterError { code: error.code().to_owned(), message, tries, time: self.clock.now() };
+        (frame.kind == FrameKind::Data).then(|| (lost_frame(role, frame), error))
     }
 
     pub(super) async fn run_timers(&mut self) {
@@ -182,6 +221,20 @@ impl Actor {
     }
 }
 
+/// A frame as its dead letter holds it.
+fn lost_frame(role: &str, frame: &Frame) -> LostFrame {
+    let kept = frame.payload.len().min(LETTER_PAYLOAD_MAX_BYTES);
+    LostFrame {
+        transport: role.to_owned(),
+        topic: frame.topic.clone(),
+        payload: frame.payload[..kept].to_vec(),
+        payload_bytes: frame.payload.len() as u64,
+        received: Timestamp(frame.received),
+        retained: frame.retained,
+        properties: frame.properties.clone(),
+    }
+}
+
 /// A transport that frames come from is down.
 pub(super) struct Silence {
     /// When the next Bad readings are due, on the monotonic clock.
@@ -211,7 +264,26 @@ fn verdict(error: &CallError, failures: u32) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_sandbox::capability::Fault;
+
+    #[test]
+    fn a_long_frame_is_cut_and_its_length_kept() {
+        let frame = |bytes: usize| Frame {
+            kind: FrameKind::Data,
+            topic: "t".into(),
+            payload: vec![7; bytes],
+            received: 5,
+            retained: true,
+            properties: vec![("a".into(), "b".into())],
+        };
+        let kept = lost_frame("broker", &frame(LETTER_PAYLOAD_MAX_BYTES));
+        assert_eq!(kept.payload.len() as u64, kept.payload_bytes);
+        let cut = lost_frame("broker", &frame(LETTER_PAYLOAD_MAX_BYTES + 1));
+        assert_eq!((cut.payload.len(), cut.payload_bytes), (LETTER_PAYLOAD_MAX_BYTES, 65_537));
+        assert_eq!(
+            (cut.transport.as_str(), cut.received, cut.retained, cut.properties.len()),
+            ("broker", Timestamp(5), true, 1)
+        );
+    }
 
     #[test]
     fn only_crashes_and_rejections_are_blamed_on_a_frame() {

@@ -8,19 +8,21 @@ mod pump;
 use crate::assembly::{NamedLink, Parts, Stores, Surroundings, assemble};
 use crate::error::EngineError;
 use crate::journal::ConnectionJournal;
+use crate::letter_counts::LetterCounts;
+use crate::reload::inputs::Inputs;
 use crate::status::{ConnectionStatus, Live, Phase};
 use crate::stores::{LogCatalogue, LogState};
 use actor::Actor;
-pub(crate) use actor::Request;
-use bulkhead_log::Log;
+pub(crate) use actor::{ReplayedFrame, Request};
+use bulkhead_log::{Log, Origin};
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Fault, Journal, Remedy};
 use bulkhead_sandbox::{GuestCounters, PointTable, Role};
 use futures_util::future::join_all;
 use parking_lot::Mutex;
 use polling::Polling;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -39,12 +41,16 @@ const LAST_ACKNOWLEDGEMENTS_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct ConnectionHandle {
     pub(crate) name: String,
     pub(crate) live: Arc<Live>,
+    /// Frames that its adapter failed on.
+    pub(crate) letters: Arc<LetterCounts>,
     adapter: String,
     enabled: bool,
     /// Set once the parts are there.
     assembled: Mutex<Option<Assembled>>,
     /// Whether the adapter has started: before that it has no points to write to.
     started: AtomicBool,
+    /// What its files held when it was put together; a reload looks whether they still do.
+    pub(crate) inputs: OnceLock<Inputs>,
 }
 
 /// What a handle knows of a connection that has its parts.
@@ -79,10 +85,12 @@ impl ConnectionHandle {
         let handle = Arc::new(Self {
             name: name.to_owned(),
             live: Arc::new(Live::new(phase)),
+            letters: Arc::new(LetterCounts::of(log, Origin::Connection(name))),
             adapter: config.adapter.clone(),
             enabled: config.enabled,
             assembled: Mutex::new(None),
             started: AtomicBool::new(false),
+            inputs: OnceLock::new(),
         });
         if config.enabled {
             let run = Run { handle: handle.clone(), around: around.clone(), log: log.clone(), stop: stop.clone() };
@@ -108,6 +116,7 @@ impl ConnectionHandle {
     pub(crate) fn status(&self) -> ConnectionStatus {
         let assembled = self.assembled();
         let faults = self.live.faults.lock();
+        let letters = self.letters.now();
         ConnectionStatus {
             name: self.name.clone(),
             adapter: self.adapter.clone(),
@@ -119,6 +128,8 @@ impl ConnectionHandle {
             counters: self.live.counters.snapshot(),
             faults: faults.by_code.clone(),
             last_fault: faults.last.clone(),
+            dead_letters: letters.kept,
+            dead_letters_dropped: letters.dropped,
         }
     }
 }
@@ -154,6 +165,8 @@ impl Run {
                 return;
             }
         };
+        // Set once: this is the only task that puts the connection together.
+        _ = self.handle.inputs.set(parts.inputs.clone());
         journal.set_device(devices(&parts.links));
         let journal: Arc<dyn Journal> = journal;
         if let Err(error) = self.bring_up(parts, &journal, &tasks).await {
@@ -196,6 +209,7 @@ impl Run {
             clock: self.around.clock.clone(),
             journal: journal.clone(),
             live: self.handle.live.clone(),
+            letters: self.handle.letters.clone(),
             stop: self.stop.clone(),
             polling: parts.adapter.has(Role::Poller).then(|| Polling::new(config)),
             silence: None,
@@ -280,6 +294,7 @@ impl Run {
             clock: self.around.clock.clone(),
             journal: journal.clone(),
             live: self.handle.live.clone(),
+            letters: self.handle.letters.clone(),
             stop: self.stop.clone(),
             polling: None,
             silence: None,
@@ -325,9 +340,9 @@ impl Run {
     }
 
     async fn close(&self, links: &[NamedLink]) {
-        for link in links {
-            link.link.stop().await;
-        }
+        join_all(links.iter().map(|link| link.link.stop())).await;
+        // Whoever comes after a reload finds ports and buses free: nothing holds on to them.
+        *self.handle.assembled.lock() = None;
         self.handle.live.set_phase(Phase::Stopped);
         tracing::info!(connection = self.handle.name, "connection stopped");
     }

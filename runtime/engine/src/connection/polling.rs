@@ -5,11 +5,13 @@ use crate::outage::Outage;
 use crate::schedule::Schedule;
 use crate::status::{Phase, add};
 use bulkhead_config::{Connection, DEFAULT_POLL_GROUP};
+use bulkhead_log::Catalogue;
 use bulkhead_model::{Reading, Status};
 use bulkhead_sandbox::backoff::random_u32;
 use bulkhead_sandbox::capability::Remedy;
 use bulkhead_sandbox::{CallError, Role};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a polled connection remembers.
@@ -17,8 +19,8 @@ pub(super) struct Polling {
     pub(super) config: Connection,
     pub(super) schedule: Schedule,
     pub(super) outage: Outage,
-    /// How many points there were when the groups were last worked out.
-    pub(super) points_seen: usize,
+    /// The catalogue when the groups were last worked out: a declaration that changes any point makes another.
+    pub(super) catalogue_seen: Option<Arc<Catalogue>>,
 }
 
 impl Polling {
@@ -27,7 +29,7 @@ impl Polling {
             config: config.clone(),
             schedule: Schedule::default(),
             outage: Outage::new(u64::from(config.heartbeat_s) * 1_000_000_000),
-            points_seen: usize::MAX,
+            catalogue_seen: None,
         }
     }
 }
@@ -37,9 +39,11 @@ impl Actor {
     pub(super) fn plan_groups(&mut self) {
         let is_listener = self.guest.adapter().has(Role::Listener);
         let Some(polling) = self.polling.as_mut() else { return };
-        if polling.points_seen == self.points.len() {
+        let catalogue = self.log.catalogue();
+        if polling.catalogue_seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, &catalogue)) {
             return;
         }
+        polling.catalogue_seen = Some(catalogue);
         let declared: BTreeSet<String> = self
             .points
             .all()
@@ -50,7 +54,6 @@ impl Actor {
                 (None, true) => None,
             })
             .collect();
-        polling.points_seen = self.points.len();
         let groups = if declared.is_empty() && !is_listener {
             // An adapter that declares its points as it reads them is asked for the default group until it has some.
             BTreeSet::from([DEFAULT_POLL_GROUP.to_owned()])

@@ -2,65 +2,58 @@
 //!
 //! The bounds of a batch are durable before it is sent, so that after a crash exactly that batch goes again under the
 //! same key. The cursor moves over what the sink accepted and over what it rejected for good, which becomes a dead letter
-//! in the same transaction; a sink that cannot be reached leaves it where it is.
+//! in the same transaction; a sink that cannot be reached leaves it where it is. What to do after a try is decided in
+//! [`super::verdict`], what a batch holds in [`super::batching`] and [`super::backlog`].
 
+use super::backlog::{Backlog, Gap};
 use super::batching::{Batching, Ready};
 use super::handle::RouteHandle;
+use super::key;
+use super::pace::Pace;
 use super::selection::Selection;
-use crate::connection::{ConnectionHandle, Request};
+use super::upstream::Upstream;
+use super::verdict::{Reply, Verdict, judge};
+use crate::blocking::blocking;
 use crate::status::{Phase, add};
 use bulkhead_config::{Route, RouteStart};
-use bulkhead_log::{DeadLetter, InFlight, Log, LogError, Row};
+use bulkhead_log::{InFlight, LetterError, Log, LogError, RefusedReading};
 use bulkhead_model::Seq;
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Clock, Fault, Remedy};
 use bulkhead_sandbox::limits::RETRY_AFTER_MAX;
-use bulkhead_sandbox::{CallError, Role, wit};
+use bulkhead_sandbox::wit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-/// Most rows read from the log at a time.
-const READ_MAX_ROWS: usize = 5_000;
 /// The cursor of a route that selects nothing of what passes is stored this often, in seqs, so that a restart does not
 /// read it all again.
 const IDLE_CURSOR_STEP: u64 = 100_000;
-/// What a crash of the sink's adapter is called, and how many of them in a row halve the batch.
-const CRASH_CODES: [&str; 2] = ["trap", "deadline"];
-const CRASHES_MAX: u32 = 2;
 /// How long a delivery on its way may go on when the engine stops; then the batch goes again after the next start.
 const LAST_DELIVERY_MAX: Duration = Duration::from_secs(1);
 /// How long a route waits for a sink connection that has not started yet.
 const SINK_WAIT: Duration = Duration::from_millis(200);
 
-/// Names the route's meaning: a batch made under other rules is another batch.
-fn revision(route: &Route) -> String {
-    use std::hash::{DefaultHasher, Hash, Hasher};
-    let mut hasher = DefaultHasher::new();
-    format!("{:?}{:?}{:?}{}", route.select, route.rename, route.convert, route.to).hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
-}
-
 pub(super) struct Delivery {
     handle: Arc<RouteHandle>,
     revision: String,
-    selection: Selection,
-    points_seen: usize,
     batching: Batching,
+    reject_tries: u32,
     backoff: Backoff,
+    pace: Pace,
     start: RouteStart,
     log: Log,
-    sink: Arc<ConnectionHandle>,
+    sink: Arc<dyn Upstream>,
     clock: Arc<dyn Clock>,
     stop: CancellationToken,
     /// Durable: everything up to here is done with.
     cursor: Seq,
-    /// Everything up to here has been looked at; what was selected of it is in `waiting` or done.
-    read_to: Seq,
-    waiting: Vec<Row>,
-    waiting_since_ns: u64,
+    backlog: Backlog,
+    /// The bounds that are durable.
+    in_flight: Option<(Seq, Seq)>,
+    /// The bounds of the batch that was sent last and may have arrived.
+    unsure: Option<(Seq, Seq)>,
     /// How often in a row the sink's adapter has crashed on the batch at hand.
     crashes: u32,
 }
@@ -82,32 +75,32 @@ impl Delivery {
     pub(super) fn new(
         handle: &Arc<RouteHandle>,
         route: &Route,
-        sink: Arc<ConnectionHandle>,
+        sink: Arc<dyn Upstream>,
         clock: Arc<dyn Clock>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             handle: handle.clone(),
-            revision: revision(route),
-            selection: Selection::new(route),
-            points_seen: 0,
+            revision: key::revision(route),
             batching: Batching {
                 max_readings: route.batch_max_readings as usize,
                 max_age_ns: u64::from(route.batch_max_age_ms) * 1_000_000,
             },
+            reject_tries: route.reject_tries,
             backoff: Backoff::new(
                 Duration::from_millis(u64::from(route.retry_first_ms)),
                 Duration::from_millis(u64::from(route.retry_max_ms)),
             ),
+            pace: Pace::new(route.drain_max_per_s),
             start: route.from,
             log: handle.log.clone(),
             sink,
             clock,
             stop,
             cursor: 0,
-            read_to: 0,
-            waiting: Vec::new(),
-            waiting_since_ns: 0,
+            backlog: Backlog::new(handle.log.clone(), Selection::new(route)),
+            in_flight: None,
+            unsure: None,
             crashes: 0,
         }
     }
@@ -127,7 +120,19 @@ impl Delivery {
                 }
             }
         }
+        self.store_last_look().await;
         self.handle.set_phase(Phase::Stopped);
+    }
+
+    /// Stores how far the route has looked, so that one that begins anew under other rules does not look at it again.
+    async fn store_last_look(&mut self) {
+        let read_to = self.backlog.read_to();
+        if self.backlog.len() > 0 || read_to <= self.cursor {
+            return;
+        }
+        let (log, route, cursor) = (self.log.clone(), self.handle.name.clone(), read_to);
+        // Where the log refuses, the route reads that piece again.
+        _ = blocking(move || log.set_cursor(&route, cursor)).await;
     }
 
     async fn work(&mut self) -> Stop {
@@ -135,7 +140,7 @@ impl Delivery {
             self.take_up().await?;
             loop {
                 self.gather().await?;
-                self.send_waiting().await?;
+                self.send(self.backlog.next_batch(self.batching)).await?;
             }
         }
         .await;
@@ -153,26 +158,29 @@ impl Delivery {
             (Some(cursor), _) => cursor,
             (None, RouteStart::Oldest) => 0,
             (None, RouteStart::Now) => *self.log.committed().borrow(),
+            (None, RouteStart::Seq(first)) => first.saturating_sub(1).min(*self.log.committed().borrow()),
         };
         if cursor.is_none() {
             let (log, route, cursor) = (self.log.clone(), self.handle.name.clone(), self.cursor);
             blocking(move || log.set_cursor(&route, cursor)).await?;
         }
-        self.read_to = self.cursor;
-        self.waiting.clear();
+        self.backlog.begin_after(self.cursor);
+        let in_flight = in_flight.filter(|batch| batch.revision == self.revision && batch.last > self.cursor);
+        self.in_flight = in_flight.as_ref().map(|batch| (batch.first, batch.last));
+        self.unsure = self.in_flight;
         self.handle.cursor.store(self.cursor, Ordering::Relaxed);
         match in_flight {
-            Some(batch) if batch.revision == self.revision && batch.last > self.cursor => self.resend(batch).await,
-            _ => Ok(()),
+            Some(batch) => self.resend(batch).await,
+            None => Ok(()),
         }
     }
 
     /// Reads exactly the rows of a batch again and sends them.
     async fn resend(&mut self, batch: InFlight) -> Result<(), Stop> {
-        while self.read_to < batch.last {
-            let before = self.read_to;
+        while self.backlog.read_to() < batch.last {
+            let before = self.backlog.read_to();
             self.read_more(Some(batch.last)).await?;
-            if self.read_to == before {
+            if self.backlog.read_to() == before {
                 break;
             }
         }
@@ -182,9 +190,9 @@ impl Delivery {
             last = batch.last,
             "a batch may have been sent before; it goes again under the same key"
         );
-        match self.waiting.is_empty() {
-            true => Ok(()),
-            false => self.send(self.waiting.len()).await,
+        match self.backlog.len() {
+            0 => Ok(()),
+            count => self.send(count).await,
         }
     }
 
@@ -192,11 +200,10 @@ impl Delivery {
     async fn gather(&mut self) -> Result<(), Stop> {
         let mut committed = self.log.committed();
         loop {
-            while self.waiting.len() < self.batching.max_readings && self.read_to < *committed.borrow_and_update() {
+            while !self.backlog.is_full(self.batching) && self.backlog.read_to() < *committed.borrow_and_update() {
                 self.read_more(None).await?;
             }
-            let now = self.clock.monotonic_ns();
-            let wait = match self.batching.ready(self.waiting.len(), self.waiting_since_ns, now) {
+            let wait = match self.backlog.ready(self.batching, self.clock.monotonic_ns()) {
                 Ready::Now => return Ok(()),
                 Ready::In { ns } => Some(Duration::from_nanos(ns)),
                 Ready::Idle => {
@@ -212,223 +219,189 @@ impl Delivery {
         }
     }
 
-    /// Reads a piece of the log and keeps what the route selects.
     async fn read_more(&mut self, up_to: Option<Seq>) -> Result<(), Stop> {
-        let (log, after) = (self.log.clone(), self.read_to);
-        let rows = match blocking(move || log.read(after, READ_MAX_ROWS)).await {
-            Err(LogError::Gone { after, first_available }) => return self.skip_gap(after, first_available),
-            outcome => outcome?,
-        };
-        let catalogue = self.log.catalogue();
-        if catalogue.len() != self.points_seen {
-            self.selection.forget();
-            self.points_seen = catalogue.len();
-        }
-        let Some(last) = rows.last().map(|row| row.seq) else {
-            // Numbers that were reserved and never used: there is nothing between here and the last commit.
-            self.read_to = up_to.unwrap_or_else(|| *self.log.committed().borrow());
-            return Ok(());
-        };
-        self.read_to = up_to.map_or(last, |up_to| last.min(up_to));
-        let was_empty = self.waiting.is_empty();
-        for row in rows {
-            if row.seq <= self.read_to && self.selection.takes(&row, &catalogue) {
-                self.waiting.push(row);
-            }
-        }
-        if was_empty && !self.waiting.is_empty() {
-            self.waiting_since_ns = self.clock.monotonic_ns();
+        let gap = self.backlog.read_more(up_to, self.clock.monotonic_ns()).await?;
+        if let Some(gap) = gap {
+            self.tell_gap(gap);
         }
         Ok(())
     }
 
     /// Retention has deleted what the route had not read: that is a loss, which is counted and told.
-    fn skip_gap(&mut self, after: Seq, first_available: Seq) -> Result<(), Stop> {
-        let lost = first_available.saturating_sub(after + 1);
+    fn tell_gap(&self, gap: Gap) {
+        let lost = gap.lost();
         add(&self.handle.gap, lost);
         tracing::error!(
             route = self.handle.name,
-            first_lost = after + 1,
-            first_available,
+            first_lost = gap.first_lost,
+            first_available = gap.first_available,
             "retention has deleted up to {lost} readings of the log before this route could send them"
         );
-        self.read_to = first_available.saturating_sub(1);
-        Ok(())
     }
 
     /// Stores how far the route has looked when nothing it selects was there.
     async fn store_idle_cursor(&mut self) -> Result<(), Stop> {
-        let step = self.read_to - self.cursor;
+        let read_to = self.backlog.read_to();
         // In memory the cursor is always up to date, so that the backlog of an idle route shows as none.
-        self.handle.cursor.store(self.read_to, Ordering::Relaxed);
-        if step < IDLE_CURSOR_STEP {
+        self.handle.cursor.store(read_to, Ordering::Relaxed);
+        if read_to - self.cursor < IDLE_CURSOR_STEP {
             return Ok(());
         }
-        let (log, route, cursor) = (self.log.clone(), self.handle.name.clone(), self.read_to);
-        blocking(move || log.set_cursor(&route, cursor)).await?;
-        self.cursor = self.read_to;
+        let (log, route) = (self.log.clone(), self.handle.name.clone());
+        blocking(move || log.set_cursor(&route, read_to)).await?;
+        self.cursor = read_to;
         Ok(())
-    }
-
-    async fn send_waiting(&mut self) -> Result<(), Stop> {
-        while self.waiting.len() >= self.batching.max_readings {
-            self.send(self.batching.max_readings).await?;
-        }
-        let now = self.clock.monotonic_ns();
-        match self.batching.ready(self.waiting.len(), self.waiting_since_ns, now) {
-            Ready::Now => self.send(self.waiting.len()).await,
-            _ => Ok(()),
-        }
     }
 
     /// Sends the first `count` waiting readings until they are done with: taken, rejected, or split and sent in parts.
     async fn send(&mut self, count: usize) -> Result<(), Stop> {
-        let mut count = count;
-        let mut left = count;
+        let (mut left, mut part) = (count, count);
         while left > 0 {
-            count = count.clamp(1, left);
-            let (first, last) = (self.waiting[0].seq, self.waiting[count - 1].seq);
-            let (log, route) = (self.log.clone(), self.handle.name.clone());
-            let in_flight = InFlight { revision: self.revision.clone(), first, last };
-            blocking(move || log.begin_batch(&route, in_flight)).await?;
-            let key = format!("{}-{}-{}-{first}-{last}", self.log.id(), self.handle.name, self.revision);
-            let rows = self.waiting[..count].to_vec();
-            let batch = self.selection.batch(key, &self.handle.name, rows, &self.log.catalogue());
-            add(&self.handle.batches, 1);
-            let outcome = self.deliver(batch).await?;
-            let done = self.account(outcome, &mut count).await?;
-            left -= done;
+            if self.stop.is_cancelled() {
+                return Err(Stop::Engine);
+            }
+            part = part.clamp(1, left);
+            let reply = self.try_part(part).await?;
+            self.crashes = reply.crashes(self.crashes);
+            let verdict = judge(part, self.crashes, &reply);
+            let (done, refused) = self.done_with(part, &reply, &verdict).await?;
             if done > 0 {
-                // After a batch that had to be halved the rest goes in larger pieces again.
-                count = count.saturating_mul(2);
+                self.finish(done, refused).await?;
+                left -= done;
+                // After a batch that had to be halved the rest goes in larger parts again.
+                part = part.saturating_mul(2);
+            }
+            match verdict {
+                Verdict::Halve => part /= 2,
+                Verdict::Wait(fault) => self.wait_after(&fault).await?,
+                Verdict::GoOn | Verdict::Refused(_) => {}
             }
         }
         Ok(())
     }
 
-    /// Hands a batch to the sink's actor. An outcome that says nothing was taken stands for every failure.
-    async fn deliver(&mut self, batch: wit::Batch) -> Result<wit::Outcome, Stop> {
-        let refused = |fault: Fault| wit::Outcome { accepted: 0, rejected: Vec::new(), rest: Some(fault) };
-        let sink = loop {
-            match self.sink.assembled() {
-                Some(sink) => break sink,
-                None => {
-                    if let Err(error) = self.sink.running() {
-                        self.handle.set_phase(Phase::Waiting(error.to_string()));
-                    }
-                    self.pause(SINK_WAIT).await?;
-                }
-            }
-        };
-        if !sink.has(Role::Sink) {
-            let message = format!("connection {} has no role sink; routes can only lead to a sink", self.sink.name);
-            return Ok(refused(Fault::new(Remedy::Reconfigure, "no-such-role", message)));
+    /// How many readings from the front are done with after a reply, and which of them become dead letters.
+    async fn done_with(
+        &mut self,
+        part: usize,
+        reply: &Reply,
+        verdict: &Verdict,
+    ) -> Result<(usize, Vec<RefusedReading>), Stop> {
+        let mut refused = Vec::new();
+        for rejection in reply.refused() {
+            refused.extend(self.insist(rejection.index as usize, &rejection.fault).await?);
         }
-        let (reply, outcome) = oneshot::channel();
-        let delivery = async {
-            let sent = sink.main.send(Request::Deliver(Box::new(batch), reply)).await;
-            (sent, outcome.await)
-        };
-        let (sent, outcome) = tokio::select! {
-            delivered = delivery => delivered,
-            () = after(&self.stop, LAST_DELIVERY_MAX) => return Err(Stop::Engine),
-        };
-        Ok(match (sent, outcome) {
-            (Ok(()), Ok(Ok(outcome))) => outcome,
-            (Ok(()), Ok(Err(CallError::Fault(fault)))) => refused(fault),
-            (Ok(()), Ok(Err(error))) => {
-                let retry_after_ms = error.wait().map(|wait| u32::try_from(wait.as_millis()).unwrap_or(u32::MAX));
-                refused(Fault { retry_after_ms, ..Fault::new(Remedy::Retry, error.code(), error.to_string()) })
-            }
-            _ => {
-                let phase = self.sink.live.phase.lock().clone();
-                let reason = phase.reason().unwrap_or(phase.name()).to_owned();
-                refused(Fault::new(
-                    Remedy::Retry,
-                    "sink-not-running",
-                    format!("connection {}: {reason}", self.sink.name),
-                ))
-            }
-        })
+        if let Verdict::Refused(fault) = verdict {
+            refused.extend(self.insist(0, fault).await?);
+            return Ok((1, refused));
+        }
+        Ok((reply.done(part), refused))
     }
 
-    /// Moves the cursor over what is done with, and waits where the rest must wait. Returns how many readings are done.
-    async fn account(&mut self, outcome: wit::Outcome, count: &mut usize) -> Result<usize, Stop> {
-        let mut done = (outcome.accepted as usize).min(*count);
-        let mut letters: Vec<DeadLetter> = outcome
-            .rejected
-            .iter()
-            .map(|rejection| self.dead_letter(rejection.index as usize, &rejection.fault))
-            .collect();
-        let fault = outcome.rest.filter(|_| done < *count);
-        let has_crashed = fault.as_ref().is_some_and(|fault| CRASH_CODES.contains(&fault.code.as_str()));
-        self.crashes = if has_crashed { self.crashes + 1 } else { 0 };
-        // A batch that the sink crashes on again and again holds a reading that it cannot take.
-        let is_rejected =
-            self.crashes >= CRASHES_MAX || fault.as_ref().is_some_and(|fault| fault.remedy == Remedy::Reject);
-        if done == 0 && is_rejected {
-            if *count > 1 {
-                // The sink cannot say which reading it will not take: halves find it.
-                *count /= 2;
-                return Ok(0);
-            }
-            letters.extend(fault.as_ref().map(|fault| self.dead_letter(0, fault)));
-            done = 1;
+    /// Makes the bounds of the next `part` readings durable and hands them to the sink.
+    async fn try_part(&mut self, part: usize) -> Result<Reply, Stop> {
+        self.keep_pace(part).await?;
+        let bounds @ (first, last) = self.backlog.bounds(part);
+        if self.in_flight != Some(bounds) {
+            let (log, route) = (self.log.clone(), self.handle.name.clone());
+            let in_flight = InFlight { revision: self.revision.clone(), first, last };
+            blocking(move || log.begin_batch(&route, in_flight)).await?;
+            self.in_flight = Some(bounds);
         }
-        if done > 0 {
-            self.finish(done, letters).await?;
-            self.backoff.succeeded();
-            self.handle.set_phase(Phase::Running);
+        let key = key::batch_key(&self.log.id(), &self.handle.name, &self.revision, first, last);
+        let batch = self.backlog.batch(key, &self.handle.name, part);
+        if self.unsure == Some(bounds) {
+            add(&self.handle.resent, part as u64);
         }
-        // A sink that got further and asks for no wait has only reached its own bound of one call.
-        let goes_on = |fault: &Fault| done > 0 && fault.retry_after_ms == Some(0);
-        if let Some(fault) = fault.filter(|fault| !is_rejected && !goes_on(fault)) {
+        self.unsure = Some(bounds);
+        self.deliver(batch).await
+    }
+
+    /// Tries a refused reading by itself as often as the route says. None: it was taken after all.
+    ///
+    /// Meanwhile the batch it came in counts as on its way, so that after a crash it goes again as it was.
+    async fn insist(&mut self, index: usize, fault: &Fault) -> Result<Option<RefusedReading>, Stop> {
+        let mut fault = fault.clone();
+        let mut tries = self.crashes.max(1);
+        while tries < self.reject_tries {
             self.wait_after(&fault).await?;
+            self.keep_pace(1).await?;
+            let seq = self.backlog.row(index).seq;
+            let key = key::batch_key(&self.log.id(), &self.handle.name, &self.revision, seq, seq);
+            let batch = self.backlog.batch_of_one(key, &self.handle.name, index);
+            let reply = self.deliver(batch).await?;
+            // An upstream that cannot be reached has not refused it once more.
+            let (next, is_refusal) = match (reply.refused().first(), reply.fault(1)) {
+                (Some(rejection), _) => (&rejection.fault, true),
+                (None, Some(fault)) => (fault, matches!(reply, Reply::Crashed(_)) || fault.remedy == Remedy::Reject),
+                (None, None) => return Ok(None),
+            };
+            fault = next.clone();
+            tries += u32::from(is_refusal);
         }
-        Ok(done)
+        let error = LetterError { code: fault.code, message: fault.message, tries, time: self.clock.now() };
+        Ok(Some(RefusedReading { row: self.backlog.row(index).clone(), error }))
     }
 
-    fn dead_letter(&self, index: usize, fault: &Fault) -> DeadLetter {
-        let row = &self.waiting[index];
-        DeadLetter {
-            route: self.handle.name.clone(),
-            seq: row.seq,
-            point: row.reading.point,
-            code: fault.code.clone(),
-            message: fault.message.clone(),
-            time: self.clock.now(),
+    /// Waits until the route may send so many readings.
+    async fn keep_pace(&mut self, readings: usize) -> Result<(), Stop> {
+        let wait_ns = self.pace.wait_ns(self.clock.monotonic_ns());
+        if wait_ns > 0 {
+            self.pause(Duration::from_nanos(wait_ns)).await?;
+        }
+        self.pace.sent(readings, self.clock.monotonic_ns());
+        Ok(())
+    }
+
+    /// Hands a batch to the sink.
+    async fn deliver(&mut self, batch: wit::Batch) -> Result<Reply, Stop> {
+        while let Some(reason) = self.sink.not_ready() {
+            self.handle.set_phase(Phase::Waiting(reason));
+            self.pause(SINK_WAIT).await?;
+        }
+        add(&self.handle.batches, 1);
+        tokio::select! {
+            reply = self.sink.deliver(batch) => Ok(reply),
+            () = after(&self.stop, LAST_DELIVERY_MAX) => Err(Stop::Engine),
         }
     }
 
     /// One line for the refused readings of a batch, with the first of them.
-    fn tell_refused(&self, letters: &[DeadLetter]) {
+    fn tell_refused(&self, letters: &[RefusedReading]) {
         let Some(first) = letters.first() else { return };
         let catalogue = self.log.catalogue();
-        let point = catalogue.by_id(first.point);
+        let point = catalogue.by_id(first.row.reading.point);
         tracing::error!(
             route = self.handle.name,
             connection = point.map(|point| &*point.connection),
             point = point.map(|point| point.info.name.as_str()),
-            seq = first.seq,
-            code = first.code,
+            seq = first.row.seq,
+            code = first.error.code,
             refused = letters.len(),
             "the upstream refused readings for good; they are kept as dead letters; the first: {}",
-            first.message
+            first.error.message
         );
     }
 
-    async fn finish(&mut self, done: usize, letters: Vec<DeadLetter>) -> Result<(), Stop> {
-        // Behind the last waiting reading nothing was selected up to where the route has read.
-        let cursor = if done == self.waiting.len() { self.read_to } else { self.waiting[done - 1].seq };
-        let rejected = letters.len() as u64;
-        self.tell_refused(&letters);
+    /// Moves the cursor over the next `done` readings; those refused among them become dead letters with it.
+    async fn finish(&mut self, done: usize, refused: Vec<RefusedReading>) -> Result<(), Stop> {
+        let cursor = self.backlog.cursor_after(done);
+        let rejected = refused.len() as u64;
+        self.tell_refused(&refused);
         let (log, route) = (self.log.clone(), self.handle.name.clone());
-        blocking(move || log.finish_batch(&route, cursor, &letters)).await?;
-        self.waiting.drain(..done);
+        blocking(move || log.finish_batch(&route, cursor, refused)).await?;
+        self.backlog.drop_front(done);
+        self.in_flight = None;
+        self.unsure = None;
         self.cursor = cursor;
         self.handle.cursor.store(cursor, Ordering::Relaxed);
         add(&self.handle.accepted, done as u64 - rejected);
         add(&self.handle.rejected, rejected);
+        if rejected > 0 {
+            self.handle.letters.look_again().await;
+        }
+        self.backoff.succeeded();
+        self.handle.set_phase(Phase::Running);
         Ok(())
     }
 
@@ -440,7 +413,7 @@ impl Delivery {
         let asked = asked.min(RETRY_AFTER_MAX);
         tracing::warn!(
             route = self.handle.name,
-            connection = self.sink.name,
+            connection = self.sink.name(),
             code = fault.code,
             retry_in_ms = wait.max(asked).as_millis(),
             "the upstream did not take a batch; the cursor waits: {}",
@@ -472,11 +445,4 @@ async fn sleep(duration: Option<Duration>) {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,
     }
-}
-
-/// Runs a call of the log where it may block.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-) -> Result<T, LogError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or(Err(LogError::Closed))
 }

@@ -2,9 +2,10 @@
 
 use super::delivery::Delivery;
 use crate::connection::ConnectionHandle;
+use crate::letter_counts::LetterCounts;
 use crate::status::{Phase, RouteStatus};
 use bulkhead_config::Route;
-use bulkhead_log::Log;
+use bulkhead_log::{Log, Origin};
 use bulkhead_sandbox::capability::Clock;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -23,7 +24,9 @@ pub(crate) struct RouteHandle {
     pub(super) rejected: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) retries: AtomicU64,
+    pub(super) resent: AtomicU64,
     pub(super) gap: AtomicU64,
+    pub(crate) letters: LetterCounts,
 }
 
 impl RouteHandle {
@@ -39,13 +42,16 @@ impl RouteHandle {
             rejected: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             retries: AtomicU64::new(0),
+            resent: AtomicU64::new(0),
             gap: AtomicU64::new(0),
+            letters: LetterCounts::of(log, Origin::Route(name)),
         })
     }
 
     pub(crate) fn status(&self) -> RouteStatus {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let cursor = get(&self.cursor);
+        let letters = self.letters.now();
         RouteStatus {
             name: self.name.clone(),
             to: self.to.clone(),
@@ -57,7 +63,10 @@ impl RouteHandle {
             rejected: get(&self.rejected),
             batches: get(&self.batches),
             retries: get(&self.retries),
+            resent: get(&self.resent),
             gap: get(&self.gap),
+            dead_letters: letters.kept,
+            dead_letters_dropped: letters.dropped,
         }
     }
 

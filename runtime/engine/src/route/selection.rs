@@ -1,8 +1,8 @@
 //! Which readings a route takes and what it makes of them: selection by glob, new names, linear conversion, units.
 //! A pure policy over the config and the catalogue.
 
-use bulkhead_config::Route;
 use bulkhead_config::glob::{Selector, expand};
+use bulkhead_config::{HEALTH_CONNECTION, Route};
 use bulkhead_log::{Catalogue, Row};
 use bulkhead_model::{Kind, PointId, Value};
 use bulkhead_sandbox::{kind_to_wit, value_to_wit, wit};
@@ -63,10 +63,16 @@ impl Selection {
     }
 
     /// Rows that were taken, as a batch for a sink.
-    pub(super) fn batch(&mut self, key: String, route: &str, rows: Vec<Row>, catalogue: &Catalogue) -> wit::Batch {
+    pub(super) fn batch(
+        &mut self,
+        key: String,
+        route: &str,
+        rows: impl Iterator<Item = Row>,
+        catalogue: &Catalogue,
+    ) -> wit::Batch {
         let mut points = Vec::new();
         let mut numbers: HashMap<PointId, u32> = HashMap::new();
-        let mut entries = Vec::with_capacity(rows.len());
+        let mut entries = Vec::with_capacity(rows.size_hint().0);
         for row in rows {
             let Some(selected) = self.look_up(row.reading.point, catalogue) else { continue };
             let linear = selected.linear;
@@ -92,7 +98,11 @@ impl Selection {
     fn select_point(&self, id: PointId, catalogue: &Catalogue) -> Option<Selected> {
         let point = catalogue.by_id(id)?;
         let (connection, name) = (&*point.connection, point.info.name.as_str());
-        if connection == self.to || !self.select.iter().any(|selector| selector.matches(connection, name)) {
+        // A wildcard means the devices; the gateway's own health is taken by its name.
+        let takes = |selector: &Selector| {
+            selector.matches(connection, name) && (connection != HEALTH_CONNECTION || selector.is_of(connection))
+        };
+        if connection == self.to || !self.select.iter().any(takes) {
             return None;
         }
         let new_name = self.rename.iter().find_map(|(selector, template)| {
@@ -129,16 +139,8 @@ fn converted(value: Value, linear: Option<(f64, f64)>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::test_route::route;
     use bulkhead_model::{PointInfo, Reading, Status, Timestamp};
-
-    fn route(text: &str) -> Route {
-        let text = format!(
-            "[connections.boiler]\nadapter = \"a\"\n[connections.erp]\nadapter = \"b\"\n[routes.r]\nto = \"erp\"\n{text}"
-        );
-        let path = std::path::Path::new("gateway.toml");
-        let mut loaded = bulkhead_config::parse(&text, path, &bulkhead_config::AnyAdapter).unwrap();
-        loaded.config.routes.remove("r").unwrap()
-    }
 
     fn catalogue() -> (tempfile::TempDir, std::sync::Arc<Catalogue>) {
         let dir = tempfile::tempdir().unwrap();
@@ -165,7 +167,7 @@ mod tests {
         let taken = row(&catalogue, "temp_flow", Value::Integer(3000));
         assert!(selection.takes(&taken, &catalogue));
         assert!(!selection.takes(&row(&catalogue, "state", Value::Text("on".into())), &catalogue));
-        let batch = selection.batch("k".into(), "r", vec![taken], &catalogue);
+        let batch = selection.batch("k".into(), "r", [taken].into_iter(), &catalogue);
         assert_eq!((batch.points[0].name.as_str(), batch.points[0].unit.as_deref()), ("kessel_flow", Some("°C")));
         let Some(wit::Value::Real(value)) = batch.entries[0].reading.value else { panic!("{batch:?}") };
         assert!((value - 26.85).abs() < 1e-9);
@@ -173,11 +175,25 @@ mod tests {
     }
 
     #[test]
+    fn the_gateways_own_health_is_taken_by_its_name_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = bulkhead_log::LogConfig::new(dir.path()).open().unwrap();
+        let id = log.declare(HEALTH_CONNECTION, &[PointInfo::new("log.bytes", Kind::Integer)]).unwrap()[0];
+        let catalogue = log.catalogue();
+        let reading = Reading { point: id, time: Timestamp(5), status: Status::GOOD, value: None };
+        let row = Row { seq: 1, reading };
+        for (select, expected) in [("*/*", false), ("*/log.*", false), ("gateway/*", true), ("gateway/log.*", true)] {
+            let mut selection = Selection::new(&route(&format!("select = [\"*/*\", {select:?}]")));
+            assert_eq!(selection.takes(&row, &catalogue), expected, "{select}");
+        }
+    }
+
+    #[test]
     fn what_is_no_number_is_not_converted() {
         let (_dir, catalogue) = catalogue();
         let mut selection = Selection::new(&route("select = [\"*/*\"]\nconvert = [{ points = \"*/*\", scale = 2.0 }]"));
-        let batch =
-            selection.batch("k".into(), "r", vec![row(&catalogue, "state", Value::Text("1".into()))], &catalogue);
+        let rows = [row(&catalogue, "state", Value::Text("1".into()))];
+        let batch = selection.batch("k".into(), "r", rows.into_iter(), &catalogue);
         assert_eq!(batch.entries[0].reading.value, Some(wit::Value::Text("1".into())));
         assert_eq!(batch.points[0].kind, wit::Kind::Text);
     }

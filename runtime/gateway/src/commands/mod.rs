@@ -1,10 +1,16 @@
 //! One module a command, and what they share: loading a config and setting up the sandbox.
 
+pub(crate) mod backup;
 pub(crate) mod check;
+mod client;
+pub(crate) mod config;
+pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod generate;
 pub(crate) mod poll;
+pub(crate) mod restore;
 pub(crate) mod run;
+pub(crate) mod support_bundle;
 pub(crate) mod test;
 pub(crate) mod write;
 
@@ -12,30 +18,37 @@ use crate::console;
 use crate::exit::Exit;
 use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded};
 use bulkhead_engine::Probe;
-use bulkhead_log::{Durability, LogConfig};
+use bulkhead_log::{Durability, LogConfig, WhenFull};
 use bulkhead_model::transport::Transport;
-use bulkhead_sandbox::{Sandbox, SandboxConfig};
+use bulkhead_sandbox::{Compiler, Sandbox, SandboxConfig};
 use std::path::Path;
 use std::time::Duration;
 
 /// A checked config. What is wrong with it is printed, warnings too.
 fn load_config(path: &Path) -> Result<Config, Exit> {
-    checked(bulkhead_config::load(path, &bulkhead_engine::schemas_in()))
+    load_text(path).map(|(_, loaded)| loaded.config)
 }
 
-fn checked(outcome: Result<Loaded, Diagnostics>) -> Result<Config, Exit> {
-    match outcome {
-        Ok(loaded) => {
-            if !loaded.warnings.is_empty() {
-                console::note(&loaded.warnings.pretty(console::stderr_is_coloured()));
-            }
-            Ok(loaded.config)
-        }
-        Err(diagnostics) => {
-            console::note(&diagnostics.pretty(console::stderr_is_coloured()));
-            Err(Exit::Wrong)
-        }
+/// The text of a config file, and it checked. What is wrong with it is printed, warnings too.
+fn load_text(path: &Path) -> Result<(String, Loaded), Exit> {
+    let text = shown_if_wrong(bulkhead_config::read_text(path))?;
+    let loaded = checked(bulkhead_config::parse(&text, path, &bulkhead_engine::schemas_in()))?;
+    Ok((text, loaded))
+}
+
+fn checked(outcome: Result<Loaded, Diagnostics>) -> Result<Loaded, Exit> {
+    let loaded = shown_if_wrong(outcome)?;
+    if !loaded.warnings.is_empty() {
+        console::note(&loaded.warnings.pretty(console::stderr_is_coloured()));
     }
+    Ok(loaded)
+}
+
+fn shown_if_wrong<T>(outcome: Result<T, Diagnostics>) -> Result<T, Exit> {
+    outcome.map_err(|diagnostics| {
+        console::note(&diagnostics.pretty(console::stderr_is_coloured()));
+        Exit::Wrong
+    })
 }
 
 /// A checked config whose adapters lie in another folder than it says.
@@ -43,14 +56,15 @@ fn load_adapters_from(path: &Path, adapters: &Path) -> Result<Config, Exit> {
     let folder = std::path::absolute(adapters)?;
     let schemas = bulkhead_engine::schemas_in();
     let elsewhere = |_: &Path, adapter: &str| schemas.look_up(&folder, adapter);
-    let mut config = checked(bulkhead_config::load(path, &elsewhere))?;
+    let mut config = checked(bulkhead_config::load(path, &elsewhere))?.config;
     config.gateway.adapters_dir = folder.clone();
     Ok(config)
 }
 
-/// The sandbox, with its cache of compiled adapters in the data folder.
+/// The sandbox, with its cache of compiled adapters in the data folder. A child of this program compiles.
 fn sandbox(config: &Config) -> Result<Sandbox, Exit> {
-    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")) }.build()?)
+    let compiler = Compiler::this_program(&["compile-adapter"]);
+    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")), compiler }.build()?)
 }
 
 /// One connection put up by itself. Compiling its adapter and connecting can take seconds.
@@ -96,7 +110,12 @@ fn log_config(config: &Config) -> LogConfig {
         segment_max_rows: given.segment_max_rows,
         segment_max_age_s: given.segment_max_age_s,
         retention_max_age_s: Some(given.retention_max_age_s),
-        retention_max_bytes: Some(given.retention_max_bytes),
+        max_bytes: Some(given.max_bytes),
+        reserve_bytes: given.reserve_bytes,
+        when_full: match given.when_full {
+            bulkhead_config::WhenFull::DropOldest => WhenFull::DropOldest,
+            bulkhead_config::WhenFull::Refuse => WhenFull::Refuse,
+        },
         ..LogConfig::new(config.data_dir().join("log"))
     }
 }

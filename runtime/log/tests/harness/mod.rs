@@ -10,9 +10,14 @@ use std::time::Duration;
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A small reserve, so that hundreds of logs are quick to make.
+pub(crate) const RESERVE_BYTES: u64 = 64 * 1024;
+/// What a log keeps free for `state.db`.
+pub(crate) const STATE_GROWTH_BYTES: u64 = 1024 * 1024;
+
 /// A config for small segments and quick commits.
 pub(crate) fn config(dir: &Path) -> LogConfig {
-    LogConfig { commit_max_ms: 1, ..LogConfig::new(dir) }
+    LogConfig { commit_max_ms: 1, reserve_bytes: RESERVE_BYTES, ..LogConfig::new(dir) }
 }
 
 /// Real points `p0`, `p1`, … of the connection `c`.

@@ -50,7 +50,9 @@ impl Buses {
         let mode = LineMode::from(&settings.line);
         let mut buses = self.0.lock();
         buses.retain(|_, bus| bus.strong_count() > 0);
-        if let Some(bus) = buses.get(&key).and_then(Weak::upgrade) {
+        // A bus that somebody still holds and nobody uses any more does not bind those who come after a reload.
+        let in_use = |bus: &Arc<Bus>| bus.mode == mode || bus.users.load(Ordering::SeqCst) > 0;
+        if let Some(bus) = buses.get(&key).and_then(Weak::upgrade).filter(in_use) {
             if bus.mode == mode {
                 return Ok(bus);
             }

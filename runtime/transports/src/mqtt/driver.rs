@@ -362,6 +362,7 @@ impl Driver {
             },
         };
         self.counters.messages.fetch_add(1, Ordering::Relaxed);
+        self.counters.redelivered.fetch_add(u64::from(publish.duplicate), Ordering::Relaxed);
         let frame = Frame {
             kind: FrameKind::Data,
             topic: topic.to_owned(),

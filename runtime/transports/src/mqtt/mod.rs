@@ -285,6 +285,7 @@ impl Link for MqttTransport {
         [
             ("connects_total", &counters.connects),
             ("messages_total", &counters.messages),
+            ("messages_redelivered_total", &counters.redelivered),
             ("published_total", &counters.published),
             ("foreign_messages_total", &counters.foreign),
             ("messages_too_long_total", &counters.too_long),

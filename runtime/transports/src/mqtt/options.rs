@@ -43,6 +43,8 @@ pub(crate) struct Command {
 pub(crate) struct Counters {
     pub(crate) connects: AtomicU64,
     pub(crate) messages: AtomicU64,
+    /// Those among them that the broker marks as sent before (MQTT's DUP flag).
+    pub(crate) redelivered: AtomicU64,
     pub(crate) published: AtomicU64,
     /// Messages on topics that are not granted, from subscriptions of an earlier configuration.
     pub(crate) foreign: AtomicU64,

@@ -94,7 +94,7 @@ async fn time_of_deliveries(place: &Place, readings: u32) -> Result<f64> {
 }
 
 fn guest(place: &Place, adapter: &str, settings: &Value) -> Result<Guest> {
-    let sandbox = SandboxConfig { cache_dir: Some(place.cache()) }.build()?;
+    let sandbox = SandboxConfig { cache_dir: Some(place.cache()), ..SandboxConfig::default() }.build()?;
     let path = place.adapters.join(format!("{adapter}.wasm"));
     let adapter = sandbox.load(adapter, &path).with_context(|| format!("{} does not load", path.display()))?;
     let instant = Arc::new(Instantly::default());

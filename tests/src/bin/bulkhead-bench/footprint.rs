@@ -62,7 +62,7 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Figure>> {
         Figure::of("footprint-rate", rate, "readings/s"),
         Figure::of("footprint-resident", resident, "MB").at_most(RESIDENT_MAX_MB),
         Figure::of("footprint-anonymous", anonymous, "MB"),
-        Figure::of("footprint-resident-cold", cold.1, "MB"),
+        Figure::of("footprint-resident-cold", cold.1, "MB").at_most(RESIDENT_MAX_MB),
         Figure::of("footprint-first-reading", firsts[STARTS / 2], "ms").at_most(FIRST_MAX_MS),
         Figure::of("footprint-binary", binary_bytes as f64 / 1e6, "MB").at_most(BINARY_MAX_MB),
     ])

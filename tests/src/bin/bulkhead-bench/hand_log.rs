@@ -14,7 +14,7 @@ const TABLES: &str = "
 CREATE TABLE segment(key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE points(
   id INTEGER PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, unit TEXT,
-  description TEXT, rows INTEGER, first_seq INTEGER, last_seq INTEGER, min_time INTEGER, max_time INTEGER);
+  description TEXT);
 CREATE TABLE readings(
   seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value);
 ";
@@ -222,8 +222,11 @@ pub(crate) fn rows_on_disk(dir: &Path) -> Result<u64> {
     let mut rows = 0;
     for path in starts.values() {
         let connection = Connection::open(path)?;
+        let is_open = path.to_string_lossy().ends_with(".open.db");
+        // A sealed segment holds compressed blocks and says how many rows are in them.
+        let sql = if is_open { "SELECT count(*) FROM readings" } else { "SELECT sum(rows) FROM slices" };
         let counted: i64 = connection
-            .query_row("SELECT count(*) FROM readings", [], |row| row.get(0))
+            .query_row(sql, [], |row| row.get(0))
             .with_context(|| format!("{} cannot be counted", path.display()))?;
         rows += u64::try_from(counted)?;
     }

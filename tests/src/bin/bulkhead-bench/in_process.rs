@@ -26,7 +26,7 @@ impl InProcess {
         config.gateway.adapters_dir.clone_from(&place.adapters);
         change(&mut config);
         let log = LogConfig::new(dir).open().context("the log does not open")?;
-        let sandbox = SandboxConfig { cache_dir: Some(place.cache()) }.build()?;
+        let sandbox = SandboxConfig { cache_dir: Some(place.cache()), ..SandboxConfig::default() }.build()?;
         Ok(Self { engine: Engine::start(Arc::new(config), log.clone(), sandbox), log })
     }
 

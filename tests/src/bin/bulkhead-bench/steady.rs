@@ -60,6 +60,6 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Figure>> {
         Figure::of("steady-100k-processor", cores, "cores").at_most(CORES_MAX),
         Figure::of("steady-100k-resident", mb(after.resident_bytes), "MB").at_most(RESIDENT_MAX_MB),
         Figure::of("steady-100k-anonymous", mb(after.anonymous_bytes), "MB"),
-        Figure::of("steady-100k-resident-cold", mb(cold.resident_bytes), "MB"),
+        Figure::of("steady-100k-resident-cold", mb(cold.resident_bytes), "MB").at_most(RESIDENT_MAX_MB),
     ])
 }

@@ -5,7 +5,7 @@ mod screen;
 
 use crate::cli::DemoArguments;
 use crate::commands::load_adapters_from;
-use crate::commands::run::{RunningGateway, stop_signal};
+use crate::commands::run::{Offers, RunningGateway, stop_signal};
 use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_config::Config;
@@ -21,12 +21,15 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> Result<(), Exit> {
     let data = DataFolder::new()?;
     config.gateway.data_dir = data.0.clone();
     config.logging.level = bulkhead_config::LogLevel::Warn;
+    // The table is of the devices' points.
+    config.health.interval_s = 0;
     let devices = Devices::start(&mut config).await?;
     free_api_address(&mut config);
-    journal::start(&config)?;
+    // The demo's config stands in no file: nothing changes its levels, and there is nothing to make a backup of.
+    let offers = Offers { recent: journal::start(&config)?.recent, file: None };
     console::note("loading the adapters (compiling them takes some seconds the first time)");
     let stop = stop_signal()?;
-    let gateway = RunningGateway::start(config).await?;
+    let gateway = RunningGateway::start(config, offers).await?;
     console::note(&screen::addresses(&gateway, &devices));
     let outcome = match arguments.once {
         Some(readings) => once(readings, Duration::from_secs(arguments.once_timeout_s), &gateway, &devices).await,

@@ -1,0 +1,175 @@
+//! `/api/v1/config`: the running config, and the ways to another one. What is refused leaves the running one as it is.
+
+use crate::app::{App, Shared};
+use crate::limits::CONFIG_BODY_MAX_BYTES;
+use crate::parameters::Parameters;
+use crate::problem::Problem;
+use crate::write::read_body;
+use axum::Json;
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use bulkhead_config::Diagnostics;
+use bulkhead_engine::{Applied, LiveConfig, Refusal, Trigger};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const MEDIA_TYPE: &str = "application/toml";
+
+/// The running config as TOML, secrets covered; its tag in `ETag`.
+pub(crate) async fn show(state: Shared, uri: Uri) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let current = live(&state)?.current();
+    let mut response = current.shown.to_string().into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+    Ok(tagged(response, &current.tag))
+}
+
+/// Whether the running config is the one in the file, and what of it waits for the next start.
+pub(crate) async fn status(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let live = live(&state)?;
+    let current = live.current();
+    Ok(Json(json!({
+        "tag": current.tag,
+        "file": live.path().to_string_lossy(),
+        "needs_restart": current.needs_restart,
+        "refused": current.refused,
+    })))
+}
+
+/// Takes up a config in TOML that was made from the one whose tag `If-Match` gives, and writes it to the file.
+pub(crate) async fn put(state: Shared, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let live = live(&state)?;
+    let text = config_text(&state, &headers, body).await?;
+    let expected = expected(headers.get(header::IF_MATCH), &live.current().tag)?;
+    applied(live.put(text, expected).await)
+}
+
+/// Checks a config in TOML as [`put`] would, and changes nothing.
+pub(crate) async fn check(state: Shared, uri: Uri, headers: HeaderMap, body: Body) -> Result<Json<Value>, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let live = live(&state)?;
+    let text = config_text(&state, &headers, body).await?;
+    let shown = |ok: bool, diagnostics: &Diagnostics| {
+        Json(json!({ "ok": ok, "diagnostics": diagnostics.items, "text": diagnostics.plain() }))
+    };
+    match live.check(text).await {
+        Ok(warnings) => Ok(shown(true, &warnings)),
+        Err(Refusal::Invalid(diagnostics)) => Ok(shown(false, &diagnostics)),
+        Err(Refusal::CannotFollow(reason)) => {
+            Ok(Json(json!({ "ok": false, "diagnostics": [], "text": format!("{reason}\n") })))
+        }
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Has the config's file read again.
+pub(crate) async fn reload(state: Shared, uri: Uri) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    match live(&state)?.reread(Trigger::Asked).await {
+        Ok(Some(done)) => applied(Ok(done)),
+        Ok(None) => Err(Problem::internal("a reload that was asked for changed nothing and said nothing")),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+/// Goes back to the config before.
+pub(crate) async fn roll_back(state: Shared, uri: Uri) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    applied(live(&state)?.roll_back().await)
+}
+
+fn live(app: &App) -> Result<&Arc<LiveConfig>, Problem> {
+    app.operations.config.as_ref().ok_or_else(|| {
+        Problem::not_found("no-config-file", "this gateway was started without a config file that could be changed")
+    })
+}
+
+/// The body as text, from somebody who may send a config: it names files and addresses, so that without credentials
+/// everybody on the machine could have them read and sent elsewhere.
+async fn config_text(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
+    if app.gate.credentials.now().is_empty() {
+        let detail = "without a credential in [api.credentials] the API takes no config; change the file instead";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "needs-credential", detail));
+    }
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE) {
+        let detail = format!("the body is `{given}`: expected {MEDIA_TYPE}");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail));
+    }
+    let bytes = read_body(body, CONFIG_BODY_MAX_BYTES).await?;
+    String::from_utf8(bytes.into()).map_err(|_| Problem::bad_request("bad-body", "the body is not UTF-8"))
+}
+
+/// The tag that the running config must have; none: any will do. `current` is the one it has.
+fn expected(if_match: Option<&HeaderValue>, current: &str) -> Result<Option<String>, Problem> {
+    let Some(if_match) = if_match else {
+        let detail = "say from which config this one was made: If-Match with the ETag of GET /api/v1/config, or *";
+        return Err(Problem::new(StatusCode::PRECONDITION_REQUIRED, "if-match-needed", detail));
+    };
+    let wrong = || Problem::bad_request("bad-if-match", "If-Match is none of this server's: expected \"<tag>\" or *");
+    let text = if_match.to_str().map_err(|_| wrong())?.trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let tag = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"').map(str::to_owned);
+    let tags: Vec<String> = text.split(',').map(tag).collect::<Option<_>>().ok_or_else(wrong)?;
+    let found = tags.iter().find(|tag| *tag == current).or(tags.first());
+    found.cloned().map(Some).ok_or_else(wrong)
+}
+
+fn applied(outcome: Result<Applied, Refusal>) -> Result<Response, Problem> {
+    let done = outcome?;
+    let tag = done.tag.clone();
+    Ok(tagged(Json(json!(done)).into_response(), &tag))
+}
+
+fn tagged(mut response: Response, tag: &str) -> Response {
+    // A tag is a log's id and a number: it makes a header.
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{tag}\"")) {
+        response.headers_mut().insert(header::ETAG, value);
+    }
+    response
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::Invalid(diagnostics) => {
+                let detail = format!("the config has {} mistakes; the running one stays", diagnostics.errors());
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-config", detail)
+                    .with("diagnostics", json!(diagnostics.items))
+                    .with("text", diagnostics.plain())
+            }
+            Refusal::CannotFollow(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-config", detail),
+            Refusal::Outdated { tag } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "outdated-config", detail).with("tag", tag)
+            }
+            Refusal::FileEdited { .. } => Self::new(StatusCode::CONFLICT, "file-edited", detail),
+            Refusal::File { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "config-file", detail),
+            Refusal::NothingBefore => Self::new(StatusCode::CONFLICT, "nothing-before", detail),
+            Refusal::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).retry_after(None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_condition_is_needed_and_read_as_the_standard_has_it() {
+        let of = |text: &'static str| expected(Some(&HeaderValue::from_static(text)), "a-2");
+        assert_eq!(of("*").unwrap(), None);
+        assert_eq!(of("\"a-2\"").unwrap().as_deref(), Some("a-2"));
+        assert_eq!(of("\"a-1\", \"a-2\"").unwrap().as_deref(), Some("a-2"), "one of several will do");
+        assert_eq!(of("\"a-1\"").unwrap().as_deref(), Some("a-1"));
+        for wrong in ["a-2", "W/\"a-2\"", "\"a-2", ""] {
+            assert_eq!(of(wrong).unwrap_err().status(), StatusCode::BAD_REQUEST, "{wrong}");
+        }
+        assert_eq!(expected(None, "a-2").unwrap_err().status(), StatusCode::PRECONDITION_REQUIRED);
+    }
+}

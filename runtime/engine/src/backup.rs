@@ -1,0 +1,214 @@
+//! Backups of a running gateway: one at a time, below one folder, watched and called off from outside.
+
+use crate::assembly::schemas_in;
+use crate::engine::Engine;
+use bulkhead_config::{Config, Redacted, redacted};
+use bulkhead_log::{BackupProgress, BackupReport, Beside, BesideContent, LogError};
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Longest name of a backup, in bytes.
+const NAME_MAX_BYTES: usize = 100;
+
+/// Why a backup is not begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackupRefused {
+    /// The name is none that a folder below the backup folder can have.
+    #[error(
+        "{name:?} is no name for a backup: expected 1 to {NAME_MAX_BYTES} of `a-z`, `A-Z`, `0-9`, `-`, `_` and `.`, \
+         beginning with a letter or a digit and not ending in `.partial`"
+    )]
+    BadName {
+        /// The name asked for.
+        name: String,
+    },
+    /// There is one of that name.
+    #[error("there is a backup {} already: give another name", dir.display())]
+    Exists {
+        /// Its folder.
+        dir: PathBuf,
+    },
+    /// One is being made.
+    #[error("the backup {name} is being made: wait for its end")]
+    Running {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What the newest backup is at.
+#[derive(Debug, Clone)]
+pub enum BackupState {
+    /// It is being made.
+    Running(Option<BackupProgress>),
+    /// It is there, read back and compared.
+    Done(BackupReport),
+    /// There is none, for this reason.
+    Failed(LogError),
+}
+
+/// The newest backup of this run of the gateway.
+#[derive(Debug, Clone)]
+pub struct BackupJob {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What it is at.
+    pub state: BackupState,
+}
+
+/// Makes backups of a running gateway. Clones share the one that is being made.
+#[derive(Clone)]
+pub struct Backups {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    config_file: PathBuf,
+    newest: Mutex<Option<BackupJob>>,
+    called_off: AtomicBool,
+}
+
+impl Backups {
+    /// Of an engine whose config stands in a file.
+    #[must_use]
+    pub fn new(engine: Engine, config_file: PathBuf) -> Self {
+        let (newest, called_off) = (Mutex::new(None), AtomicBool::new(false));
+        Self { inner: Arc::new(Inner { engine, config_file, newest, called_off }) }
+    }
+
+    /// Begins a backup below the config's backup folder; it goes on on a thread of its own. Must be called inside a
+    /// tokio runtime.
+    ///
+    /// # Errors
+    /// [`BackupRefused`].
+    pub fn begin(&self, name: &str) -> Result<BackupJob, BackupRefused> {
+        if !is_backup_name(name) {
+            return Err(BackupRefused::BadName { name: name.to_owned() });
+        }
+        let dir = self.inner.engine.config().backup_dir().join(name);
+        if dir.exists() {
+            return Err(BackupRefused::Exists { dir });
+        }
+        let job = BackupJob { name: name.to_owned(), dir, state: BackupState::Running(None) };
+        {
+            let mut newest = self.inner.newest.lock();
+            if let Some(BackupJob { name, state: BackupState::Running(_), .. }) = &*newest {
+                return Err(BackupRefused::Running { name: name.clone() });
+            }
+            *newest = Some(job.clone());
+        }
+        let (inner, dir) = (Arc::clone(&self.inner), job.dir.clone());
+        tokio::task::spawn_blocking(move || inner.make(&dir));
+        Ok(job)
+    }
+
+    /// The newest backup of this run, if there is one.
+    #[must_use]
+    pub fn newest(&self) -> Option<BackupJob> {
+        self.inner.newest.lock().clone()
+    }
+
+    /// Calls off what is being made and whatever would be begun later: the gateway stops.
+    pub fn stop(&self) {
+        self.inner.called_off.store(true, Ordering::Release);
+    }
+}
+
+impl Inner {
+    fn make(&self, dir: &Path) {
+        let state = match self.copy(dir) {
+            Ok(report) => {
+                tracing::info!(dir = %dir.display(), readings = report.rows, "a backup was made");
+                BackupState::Done(report)
+            }
+            Err(error) => {
+                tracing::error!(dir = %dir.display(), "no backup was made: {error}");
+                BackupState::Failed(error)
+            }
+        };
+        _ = self.note(state);
+    }
+
+    fn copy(&self, dir: &Path) -> Result<BackupReport, LogError> {
+        let unreadable = |source| LogError::Io {
+            action: "put the config into a backup:",
+            path: self.config_file.clone(),
+            source: Arc::new(source),
+        };
+        let contents = BackupContents::of(&self.engine.config(), &self.config_file).map_err(unreadable)?;
+        let mut on_progress = |progress| self.note(BackupState::Running(Some(progress)));
+        self.engine.log().backup_to(dir, &contents.files, &mut on_progress)
+    }
+
+    fn note(&self, state: BackupState) -> ControlFlow<()> {
+        if let Some(newest) = self.newest.lock().as_mut() {
+            newest.state = state;
+        }
+        if self.called_off.load(Ordering::Acquire) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// What of a gateway goes into a backup beside its log.
+#[derive(Debug, Clone)]
+pub struct BackupContents {
+    /// The config, its secrets covered, as `config/<its name>`, and the adapters it uses, as `adapters/<name>.wasm`.
+    pub files: Vec<Beside>,
+    /// What was covered in the config, and where it takes secrets from: these files are not in the backup.
+    pub config: Redacted,
+}
+
+impl BackupContents {
+    /// Reads a config's file and looks its adapters up; one whose file is not there is left out and told of.
+    ///
+    /// # Errors
+    /// What reading the config met.
+    pub fn of(config: &Config, config_file: &Path) -> std::io::Result<Self> {
+        let text = std::fs::read_to_string(config_file)?;
+        let covered = redacted(&text, config_file, &schemas_in());
+        let name = config_file.file_name().map_or_else(|| "gateway.toml".into(), |name| name.to_string_lossy());
+        let content = BesideContent::Bytes(covered.text.clone().into_bytes());
+        let mut files = vec![Beside { name: format!("config/{name}"), content }];
+        let adapters: BTreeSet<&str> = config.connections.values().map(|one| one.adapter.as_str()).collect();
+        for adapter in adapters {
+            let file = config.adapter_file(adapter);
+            if file.is_file() {
+                let name = format!("adapters/{adapter}.wasm");
+                files.push(Beside { name, content: BesideContent::File(file) });
+            } else {
+                tracing::warn!(adapter, file = %file.display(), "an adapter is not in the backup: it is no file");
+            }
+        }
+        Ok(Self { files, config: covered })
+    }
+}
+
+/// Whether a name is one of a folder that stays below the backup folder, and none of one that is being made.
+fn is_backup_name(name: &str) -> bool {
+    let may = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.len() <= NAME_MAX_BYTES
+        && name.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
+        && name.bytes().all(may)
+        && !name.ends_with(".partial")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backups_name_never_leads_out_of_its_folder() {
+        for good in ["bulkhead-20261122T031500Z", "a", "before_update.2"] {
+            assert!(is_backup_name(good), "{good}");
+        }
+        for bad in ["", ".", "..", ".a", "a/b", "/a", "a\\b", "a.partial", "ä", "a b", &"x".repeat(101)] {
+            assert!(!is_backup_name(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The command line as a client of the gateway that runs on the config's address.
+
+use super::GATEWAY_CONNECT_MAX;
+use crate::exit::Exit;
+use bulkhead_config::{ApiRole, Config, Credential};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value as Json;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Longest wait for an answer that takes no work.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// A client of the gateway at the config's address, with the config's credential.
+pub(super) struct GatewayClient<'c> {
+    config: &'c Config,
+    client: reqwest::Client,
+}
+
+/// What the gateway answered.
+pub(super) struct Answer {
+    listen: SocketAddr,
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+impl Answer {
+    /// The answer as JSON; null where it is none.
+    pub(super) fn json(&self) -> Json {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// Whether what was asked for was done.
+    pub(super) fn is_good(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The JSON of a good answer, or in words what the gateway says is wrong.
+    pub(super) fn outcome(&self) -> Result<Json, String> {
+        let body = self.json();
+        if self.is_good() {
+            return Ok(body);
+        }
+        let detail = body["detail"].as_str().or(body["title"].as_str()).unwrap_or("without a reason");
+        Err(format!("the gateway at {} refused ({}): {detail}", self.listen, self.status))
+    }
+
+    /// As [`Answer::outcome`], for a command that ends with a refusal.
+    pub(super) fn done(&self) -> Result<Json, Exit> {
+        self.outcome().map_err(Exit::failed)
+    }
+}
+
+impl<'c> GatewayClient<'c> {
+    /// Of the gateway of a config; `answer_max` is the longest wait for an answer.
+    pub(super) fn new(config: &'c Config, answer_max: Duration) -> Result<Self, Exit> {
+        let client =
+            reqwest::Client::builder().connect_timeout(GATEWAY_CONNECT_MAX).timeout(answer_max).no_proxy().build()?;
+        Ok(Self { config, client })
+    }
+
+    /// A request to the path that these segments make.
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> Result<RequestBuilder, Exit> {
+        let listen = self.config.api.listen;
+        let mut url = reqwest::Url::parse(&format!("http://{listen}"))
+            .map_err(|error| Exit::failed(format!("api.listen {listen} makes no URL: {error}")))?;
+        url.path_segments_mut().map_err(|()| Exit::failed("the API's URL has no path"))?.extend(path);
+        Ok(self.client.request(method, url))
+    }
+
+    /// Gets a path. None: no gateway runs at the config's address.
+    pub(super) async fn get(&self, path: &str) -> Result<Option<Answer>, Exit> {
+        self.send(self.client.get(self.url(path))).await
+    }
+
+    /// Posts JSON to a path; null: nothing. None: no gateway runs at the config's address.
+    pub(super) async fn post(&self, path: &str, body: &Json) -> Result<Option<Answer>, Exit> {
+        let request = self.client.post(self.url(path));
+        self.send(if body.is_null() { request } else { request.json(body) }).await
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.config.api.listen)
+    }
+
+    /// Sends a request. None: no gateway runs at the config's address.
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Option<Answer>, Exit> {
+        let listen = self.config.api.listen;
+        let failed = |error| Exit::failed(format!("the gateway at {listen} did not answer: {error}"));
+        let response = match with_credential(request, self.config)?.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let status = response.status().as_u16();
+        Ok(Some(Answer { listen, status, body: response.text().await.map_err(failed)? }))
+    }
+
+    /// Sends a request that only a running gateway can answer.
+    pub(super) async fn must_answer(&self, request: RequestBuilder) -> Result<Answer, Exit> {
+        let listen = self.config.api.listen;
+        let nobody = || Exit::failed(format!("no gateway runs at the config's api.listen, {listen}; start it first"));
+        self.send(request).await?.ok_or_else(nobody)
+    }
+}
+
+/// Adds the first credential of the config that may write; where none may, the first there is.
+fn with_credential(request: RequestBuilder, config: &Config) -> Result<RequestBuilder, Exit> {
+    let credentials = &config.api.credentials;
+    let operator = credentials.iter().find(|(_, credential)| credential.role() == ApiRole::Operator);
+    let Some((name, credential)) = operator.or_else(|| credentials.iter().next()) else { return Ok(request) };
+    let secret = credential
+        .secret()
+        .reveal(&config.base_dir)
+        .map_err(|reason| Exit::failed(format!("api.credentials.{name}: {reason}")))?;
+    Ok(match credential {
+        Credential::Token { .. } => request.bearer_auth(secret),
+        Credential::Password { username, .. } => request.basic_auth(username, Some(secret)),
+    })
+}
+
+/// A moment for the name of a file: `20261122T031500Z`.
+pub(super) fn moment_for_names() -> String {
+    jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
