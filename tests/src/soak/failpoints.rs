@@ -16,13 +16,13 @@ use std::time::Duration;
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// Tries for each kill that is wanted: other places make the same calls.
 const TRIES_A_KILL: u64 = 12;
-/// Readings before the first kill: the log is then as large as it may be, so that retention drops a segment for each new
+/// Readings before the first kill: the log is then as large as it may be, so that the quota drops a segment for each new
 /// one.
 const FILLING: u64 = 24_000;
 
 /// Texts of a kilobyte, so that a thousand rows are a megabyte, and the smallest quota holds few segments.
 const SETUP: Setup = Setup {
-    load: Load { lanes: 8, per_post: 20, ids: Ids::Texts { bytes: 1000 } },
+    load: Load { lanes: 4, per_post: 20, ids: Ids::Texts { bytes: 1000 } },
     log: "commit_max_ms = 5\ncommit_max_rows = 1000\nsegment_max_rows = 1000\nmax_bytes = 16777216",
     ..Setup::SMALL
 };

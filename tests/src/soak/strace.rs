@@ -38,7 +38,7 @@ pub(crate) enum Site {
     Cursor,
     /// As the open twin of a sealed segment was removed.
     Twin,
-    /// As retention removed a sealed segment.
+    /// As a sealed segment was removed for the quota.
     Drop,
 }
 
