@@ -54,8 +54,7 @@ pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> 
         let Some(summary) = shared.summary(segment)? else { continue };
         let last_commit = times.believed(shared, summary.last_commit, now)?;
         let gone = segment.gone_connections();
-        let due: Vec<&String> =
-            due(retention, last_commit, now).filter(|name| !gone.contains(name.as_str())).collect();
+        let due: Vec<&String> = due(retention, last_commit, now).filter(|name| !gone.contains(name.as_str())).collect();
         if !due.is_empty() {
             rewritten += usize::from(expire(shared, segment, &due)?);
         }

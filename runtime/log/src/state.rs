@@ -233,7 +233,9 @@ impl State {
         refused: Vec<RefusedReading>,
     ) -> Result<(), LogError> {
         let (route, cursor) = (route.to_owned(), stored_seq(cursor)?);
-        let rest = rest.map(|rest| Ok((rest.revision, stored_seq(rest.first)?, stored_seq(rest.last)?))).transpose()?;
+        let rest = rest
+            .map(|rest| Ok::<_, LogError>((rest.revision, stored_seq(rest.first)?, stored_seq(rest.last)?)))
+            .transpose()?;
         self.database.write(move |t| {
             t.prepare_cached(UPSERT_CURSOR)?.execute((&route, cursor))?;
             match &rest {

@@ -3,7 +3,7 @@
 use crate::state_sum::sum_column;
 use rusqlite::{Connection, OptionalExtension};
 
-/// The format of `state.db` and of segments. Another number is refused.
+/// The format of `state.db`. Another number is refused.
 pub(crate) const FORMAT: i64 = 2;
 
 const SCHEMA: &str = concat!(

@@ -266,7 +266,7 @@ fn a_renamed_route_takes_all_it_has_along_and_a_forgotten_one_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let log = config(dir.path()).open().unwrap();
     let batch = InFlight { revision: "r".into(), first: 6, last: 9 };
-    log.finish_batch("old", 5, vec![refused(3, Value::Integer(1))]).unwrap();
+    log.finish_batch("old", 5, None, vec![refused(3, Value::Integer(1))]).unwrap();
     let kept = |origin| log.dead_letter_count(origin).unwrap().kept;
     log.begin_batch("old", batch.clone()).unwrap();
     assert!(!log.rename_route("nobody", "new").unwrap(), "there is nothing to take over");

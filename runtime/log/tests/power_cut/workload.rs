@@ -124,7 +124,7 @@ impl Work {
         let seq = self.some_seq();
         self.say(&format!("moving route {seq}"));
         self.say("beginning none");
-        self.log.finish_batch("route", seq, Vec::new()).unwrap();
+        self.log.finish_batch("route", seq, None, Vec::new()).unwrap();
         self.say(&format!("moved route {seq}"));
         self.say("begun none");
     }
