@@ -59,6 +59,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     let found = remove_leftovers(&*files, &dir, &entries)?;
     let reserve = Arc::new(Reserve::new(&dir, config.reserve_bytes, Arc::clone(&files)));
     let OpenedState { state, record, rebuilt } = repair::open_state(&files, &dir, &found, &reserve)?;
+    let found = remove_dropped(&*files, &dir, found, loaded_seq(record.dropped_to))?;
     files.sync_dir(&dir).map_err(io_error("sync", &dir))?;
     let id = LogId(Arc::from(record.log_id.as_str()));
     let mut catalogue = Catalogue::default();
@@ -156,6 +157,22 @@ fn remove_leftovers(
         }
     }
     remove_orphans(files, dir, entries)?;
+    Ok(kept)
+}
+
+/// Removes segments that were dropped but whose files a kill has left: nobody would drop them a second time, and the quota
+/// would wait for them to go. Returns the others.
+fn remove_dropped(
+    files: &dyn FileOps,
+    dir: &Path,
+    found: Vec<(SegmentFile, FileEntry)>,
+    dropped_to: Seq,
+) -> Result<Vec<(SegmentFile, FileEntry)>, LogError> {
+    let is_dropped = |file: &SegmentFile| matches!(file, SegmentFile::Sealed { last, .. } if *last <= dropped_to);
+    let (dropped, kept): (Vec<_>, Vec<_>) = found.into_iter().partition(|(file, _)| is_dropped(file));
+    for (_, entry) in dropped {
+        remove_database(files, &dir.join(&entry.name))?;
+    }
     Ok(kept)
 }
 

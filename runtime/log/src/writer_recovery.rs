@@ -17,6 +17,11 @@ use std::time::{Duration, Instant};
 const REVIVAL_FIRST: Duration = Duration::from_millis(50);
 /// Longest such wait.
 const REVIVAL_MAX: Duration = Duration::from_secs(1);
+/// Longest wait of a commit for room that readers and the sealer are about to give: with it, no commit stalls for longer
+/// than with a drop.
+const ROOM_WAIT_MAX: Duration = Duration::from_millis(40);
+/// How often it looks.
+const ROOM_LOOK_EVERY: Duration = Duration::from_millis(2);
 /// Most segments that are dropped to make room for one commit.
 const DROPS_PER_COMMIT_MAX: usize = 16;
 
@@ -154,18 +159,31 @@ impl Writer {
         if self.space.fits(&self.shared, bytes)? {
             return Ok(());
         }
-        if when_full == WhenFull::DropOldest {
-            for _ in 0..DROPS_PER_COMMIT_MAX {
-                if self.space.will_fit(&self.shared, bytes) || !self.drop_one()? {
-                    break;
-                }
-                self.space.look(&self.shared)?;
-                if self.space.fits(&self.shared, bytes)? {
-                    return Ok(());
-                }
-            }
+        if when_full == WhenFull::DropOldest && self.drop_until_it_fits(bytes)? {
+            return Ok(());
         }
         Err(self.space.why(&self.shared))
+    }
+
+    /// Drops segments until so many bytes fit. Where readers still hold what has been dropped, or nothing is sealed yet that
+    /// could be, it waits a moment. False: there is no room yet.
+    fn drop_until_it_fits(&mut self, bytes: u64) -> Result<bool, LogError> {
+        let deadline = clock::monotonic() + ROOM_WAIT_MAX;
+        let mut drops = 0;
+        loop {
+            let is_promised = self.space.will_fit(&self.shared, bytes);
+            if !is_promised && drops < DROPS_PER_COMMIT_MAX && self.drop_one()? {
+                drops += 1;
+            } else if (is_promised || self.shared.segments.backlog() > 0) && clock::monotonic() < deadline {
+                std::thread::sleep(ROOM_LOOK_EVERY);
+            } else {
+                return Ok(false);
+            }
+            self.space.look(&self.shared)?;
+            if self.space.fits(&self.shared, bytes)? {
+                return Ok(true);
+            }
+        }
     }
 
     /// Drops the oldest sealed segment. False: there is none.

@@ -193,6 +193,29 @@ async fn the_quota_drops_the_oldest_segments_whole_and_reading_says_so() {
 }
 
 #[tokio::test]
+async fn a_segment_that_was_dropped_and_whose_file_a_kill_left_goes_at_the_next_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = LogConfig { retention_max_age_s: Some(60), segment_max_rows: 100, ..config(dir.path()) };
+    let log = config.clone().open().unwrap();
+    let ids = declare(&log, 1);
+    append(&log, readings(&ids, 0, 100)).await;
+    within(log.seal()).await.unwrap();
+    let name = segment_files(dir.path()).remove(0);
+    let file = dir.path().join(&name);
+    let bytes = std::fs::read(&file).unwrap();
+    let commit = log.newest_commit().unwrap();
+    assert_eq!(log.apply_retention(Timestamp(commit.0 + 61_000_000_000)).unwrap(), 1);
+    within(log.close()).await.unwrap();
+    assert!(!file.exists());
+    // As a kill leaves it between the record of the drop and the file's removal.
+    std::fs::write(&file, bytes).unwrap();
+    let log = config.open().unwrap();
+    assert!(!file.exists(), "nobody would drop {name} again, and the quota would wait for it");
+    assert!(matches!(log.read(0, 10), Err(LogError::Gone { first_available: 101, .. })));
+    assert_eq!(append(&log, readings(&ids, 100, 1)).await.first, 101);
+}
+
+#[tokio::test]
 async fn retention_by_age_follows_no_clock_of_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let config = LogConfig { retention_max_age_s: Some(60), segment_max_rows: 100, ..config(dir.path()) };

@@ -61,7 +61,9 @@ pub(crate) async fn check(dir: &Path, said: &Said) -> Duration {
     let log = config(dir).open().unwrap();
     let points = declare(&log);
     let took = begun.elapsed();
-    assert_eq!(log.stats().files_damaged, 0, "a power cut damages nothing: {:?}", log.gaps(0, 100));
+    let aside =
+        std::fs::read_dir(dir.join("damaged")).map(|files| files.flatten().map(|file| file.path()).collect::<Vec<_>>());
+    assert_eq!(log.stats().files_damaged, 0, "a power cut damages nothing: {aside:?}, {:?}", log.gaps(0, 100));
     let last = check_rows(&log, &points, said);
     check_cursors(&log, said);
     for (id, name) in &said.points {
