@@ -59,6 +59,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     let found = remove_leftovers(&*files, &dir, &entries)?;
     let reserve = Arc::new(Reserve::new(&dir, config.reserve_bytes, Arc::clone(&files)));
     let OpenedState { state, record, rebuilt } = repair::open_state(&files, &dir, &found, &reserve)?;
+    let found = remove_dropped(&*files, &dir, found, loaded_seq(record.dropped_to))?;
     files.sync_dir(&dir).map_err(io_error("sync", &dir))?;
     let id = LogId(Arc::from(record.log_id.as_str()));
     let mut catalogue = Catalogue::default();
@@ -156,6 +157,22 @@ fn remove_leftovers(
         }
     }
     remove_orphans(files, dir, entries)?;
+    Ok(kept)
+}
+
+/// Removes sealed segments that were recorded as dropped and whose removal a kill came before: nobody holds them now, and
+/// the log would wait for ever for the room they take.
+fn remove_dropped(
+    files: &dyn FileOps,
+    dir: &Path,
+    found: Vec<(SegmentFile, FileEntry)>,
+    dropped_to: Seq,
+) -> Result<Vec<(SegmentFile, FileEntry)>, LogError> {
+    let is_dropped = |file: &SegmentFile| matches!(file, SegmentFile::Sealed { last, .. } if *last <= dropped_to);
+    let (dropped, kept): (Vec<_>, Vec<_>) = found.into_iter().partition(|(file, _)| is_dropped(file));
+    for (_, entry) in dropped {
+        remove_database(files, &dir.join(&entry.name))?;
+    }
     Ok(kept)
 }
 
