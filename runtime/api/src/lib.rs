@@ -12,6 +12,8 @@
 //! | `/api/v1/readings` | everything after a cursor: the resumable pull |
 //! | `/api/v1/events` | the same as server-sent events, resumable by `Last-Event-ID` |
 //! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
+//! | `/api/v1/dead-letters`, `…/{letter}`, `…/replay` | what could not be delivered: looked at, replayed, discarded |
+//! | `/api/v1/gaps` | what is missing from the log, and why |
 //! | `/api/v1/config`, `…/status`, `…/check`, `…/reload`, `…/rollback` | the running config and the ways to another |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
 //! | `/odata/v4/` | the log as an OData service |

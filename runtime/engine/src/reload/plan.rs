@@ -100,6 +100,12 @@ fn bears_the_name(connection: &Connection) -> bool {
     })
 }
 
+/// The connections that keep their readings for a time of their own, which the log was told when it was opened.
+fn own_retentions(config: &Config) -> BTreeMap<&str, u64> {
+    let own = |(name, connection): (_, &Connection)| Some((name, connection.retention_max_age_s?));
+    config.connections.iter().map(|(name, connection)| (name.as_str(), connection)).filter_map(own).collect()
+}
+
 /// The keys of a config that cannot follow while the gateway runs, compared with those it was started with.
 #[must_use]
 pub fn needs_restart(started_with: &Config, now: &Config) -> Vec<&'static str> {
@@ -108,6 +114,7 @@ pub fn needs_restart(started_with: &Config, now: &Config) -> Vec<&'static str> {
         ("logging.format", started_with.logging.format != now.logging.format),
         ("api.listen", started_with.api.listen != now.api.listen),
         ("log", started_with.log != now.log),
+        ("connections.*.retention_max_age_s", own_retentions(started_with) != own_retentions(now)),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
@@ -195,6 +202,8 @@ to = \"erp\"
     fn what_cannot_follow_is_named() {
         let moved = format!("[api]\nlisten = \"127.0.0.1:1\"\n[log]\ncommit_max_ms = 5\n{BASE}");
         assert_eq!(needs_restart(&config(BASE), &config(&moved)), ["api.listen", "log"]);
+        let shorter = BASE.replace("adapter = \"a\"", "adapter = \"a\"\nretention_max_age_s = 3600");
+        assert_eq!(needs_restart(&config(BASE), &config(&shorter)), ["connections.*.retention_max_age_s"]);
         assert_eq!(needs_restart(&config(BASE), &config(BASE)), [""; 0]);
     }
 }
