@@ -131,7 +131,7 @@
 //! | --- | --- | --- |
 //! | `durability` | full: an fsync a commit | normal: none; a power cut takes the last seconds |
 //! | `commit_max_ms` | fewer, larger commits; each reading waits longer | up to 50 commits a second at 20 ms |
-//! | `commit_quiet_max_ms` | less wear: each commit has the device write some 5.8 KB, at 750 ms and ten single readings a second 0.8 GB a day | at 20 ms as much as 5 GB a day; few readings are there sooner |
+//! | `commit_quiet_max_ms` | less wear: each commit has the device write some 5.8 KB, at 750 ms and ten single readings a second 0.96 GB a day | at 20 ms as much as 5 GB a day; few readings are there sooner |
 //! | `commit_max_rows` | fewer fsyncs; up to 100 bytes of memory a row on the way | |
 //! | `segment_max_rows` | fewer files, so that a query opens fewer; more open bytes (30 to 47 a row against 1 to 9 sealed) that a sealing needs at once | retention works in finer steps |
 //! | `segment_max_age_s` | as above | data of slow sources is compressed sooner, in more files of at least 32 KiB |

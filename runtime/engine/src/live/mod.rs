@@ -19,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use watch::Identity;
 
 /// A part of the process that goes by the config and is no connection or route: the journal's levels, the API's
 /// credentials.
@@ -187,13 +188,23 @@ impl LiveConfig {
     /// [`Refusal`]; the running config stays.
     pub async fn reread(self: &Arc<Self>, trigger: Trigger) -> Result<Option<Applied>, Refusal> {
         let live = self.clone();
-        on_its_own(async move { live.reread_now(trigger).await }).await
+        on_its_own(async move { live.reread_now(trigger, None).await }).await
     }
 
-    async fn reread_now(&self, trigger: Trigger) -> Result<Option<Applied>, Refusal> {
+    /// As [`LiveConfig::reread`], for a version of the file that has settled. None also when the file is another one by now:
+    /// between the look and the read somebody may have begun to write it, and half a config can be a valid one.
+    pub(crate) async fn reread_settled(self: &Arc<Self>, settled: Identity) -> Result<Option<Applied>, Refusal> {
+        let live = self.clone();
+        on_its_own(async move { live.reread_now(Trigger::FileChanged, Some(settled)).await }).await
+    }
+
+    async fn reread_now(&self, trigger: Trigger, settled: Option<Identity>) -> Result<Option<Applied>, Refusal> {
         let mut running = self.running.lock().await;
         let path = self.path.clone();
-        let text = blocking(move || bulkhead_config::read_text(&path)).await?;
+        let (text, now) = blocking(move || (bulkhead_config::read_text(&path), Identity::at(&path))).await?;
+        if settled.is_some() && now != settled {
+            return Ok(None);
+        }
         if trigger == Trigger::FileChanged && text.as_ref().is_ok_and(|text| *text == running.text) {
             self.shown.write().refused = None;
             return Ok(None);

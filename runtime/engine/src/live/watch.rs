@@ -2,7 +2,7 @@
 //! for those that put a new one in its place, for links that are turned to another folder (as Kubernetes does) and for
 //! file systems that tell nobody. When to believe what is seen is a pure policy.
 
-use super::{LiveConfig, Trigger};
+use super::LiveConfig;
 use bulkhead_sandbox::capability::Clock;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
@@ -25,6 +25,11 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
+    /// Of the file at a path, if there is one. Blocks.
+    pub(crate) fn at(path: &std::path::Path) -> Option<Self> {
+        std::fs::metadata(path).ok().as_ref().map(Self::of)
+    }
+
     fn of(metadata: &std::fs::Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -84,9 +89,10 @@ impl LiveConfig {
                 _ = beat.tick() => {}
             }
             let identity = tokio::fs::metadata(&self.path).await.ok().as_ref().map(Identity::of);
-            if watch.look(identity, self.engine.clock().monotonic_ns(), settle_ns) {
+            let is_due = watch.look(identity, self.engine.clock().monotonic_ns(), settle_ns);
+            if let Some(settled) = identity.filter(|_| is_due) {
                 // What is refused has been told.
-                _ = self.reread(Trigger::FileChanged).await;
+                _ = self.reread_settled(settled).await;
             }
         }
     }
