@@ -115,7 +115,7 @@ enum Open {
 impl Disk {
     /// What calls did to a folder that was as a copy of it says; what they wrote to `words` is what was said.
     pub(crate) fn of(calls: &[Call], dir: &Path, copy: &Path, words: &Path) -> Self {
-        let mut disk = Self { lines: calls.last().map_or(0, |call| call.ended), ..Self::default() };
+        let mut disk = Self { lines: calls.iter().map(|call| call.ended).max().unwrap_or(0), ..Self::default() };
         disk.take_in(copy, "");
         let mut names = disk.before.clone();
         let mut open: HashMap<i64, Open> = HashMap::new();
@@ -155,6 +155,10 @@ impl Disk {
             "openat" | "open" => {
                 let at = usize::from(call.name == "openat");
                 let (path, flags) = (call.path(at), call.word(at + 1));
+                assert!(
+                    !open.contains_key(&call.result),
+                    "what was open there was closed without our knowing: {call:?}"
+                );
                 if Path::new(path) == words {
                     open.insert(call.result, Open::Words);
                 } else if let Some(name) = inside(path) {

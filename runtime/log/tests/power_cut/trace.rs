@@ -1,5 +1,5 @@
-//! What a process did to files, as `strace` wrote it down: calls in the order of their ends, each with the lines where it
-//! began and ended, so that calls of several threads that overlap are known to.
+//! What a process did to files, as `strace` wrote it down: calls in the order in which they can be counted on to have
+//! happened, each with the lines where it began and ended, so that calls of several threads that overlap are known to.
 
 use std::collections::HashMap;
 
@@ -55,7 +55,15 @@ impl Call {
     }
 }
 
-/// The calls of a trace that succeeded, in the order of their ends.
+impl Call {
+    /// The line by which it counts: its end; a `close` counts from its beginning, since the kernel gives the descriptor away
+    /// before `close` returns, and another thread's `openat` may return with it first.
+    fn counts_at(&self) -> usize {
+        if self.name == "close" { self.began } else { self.ended }
+    }
+}
+
+/// The calls of a trace that succeeded, in the order in which they count.
 pub(crate) fn parse(trace: &str) -> Vec<Call> {
     let mut begun: HashMap<&str, (usize, &str)> = HashMap::new();
     let mut calls = Vec::new();
@@ -72,6 +80,7 @@ pub(crate) fn parse(trace: &str) -> Vec<Call> {
             calls.extend(call(rest, number, number));
         }
     }
+    calls.sort_by_key(Call::counts_at);
     calls
 }
 
@@ -103,4 +112,16 @@ fn argument(text: &str) -> Argument {
             Argument::Word(text.to_owned())
         }
     }
+}
+
+#[test]
+fn a_descriptor_that_another_thread_gets_amid_a_close_is_the_new_file_s() {
+    let calls = parse(concat!(
+        "10 close(7 <unfinished ...>\n",
+        "11 openat(AT_FDCWD, \"\\x61\", O_RDWR|O_CREAT, 0644) = 7\n",
+        "10 <... close resumed>)              = 0\n",
+        "11 fsync(7)                          = 0\n",
+    ));
+    let names: Vec<&str> = calls.iter().map(|call| call.name.as_str()).collect();
+    assert_eq!(names, ["close", "openat", "fsync"]);
 }
