@@ -31,7 +31,7 @@ pub(crate) fn beside_bare(folder: &Path, rows: usize, commit_rows: usize) -> Out
         let (appended, log) = append_new(dir.path(), rows, commit_rows, POINTS)?;
         drop(log);
         ours_ns.push(ns_per_row(before));
-        ours.push(appended);
+        ours.push(appended.sealed);
     }
     let name = format!("log-append-{commit_rows}");
     figure(&name, median(ours), "rows/s", Some(median(bare)));
@@ -60,20 +60,28 @@ pub(crate) fn flat_over_rows(folder: &Path, rows: usize) -> Outcome {
 /// The rate with 100, 1,000, 10,000 and 100,000 points: the slowest beside the quickest.
 pub(crate) fn flat_over_points(folder: &Path, rows: usize) -> Outcome {
     let counts = [100, 1_000, 10_000, 100_000];
-    let mut rates = vec![Vec::new(); counts.len()];
+    let (mut committed, mut sealed) = (vec![Vec::new(); counts.len()], vec![Vec::new(); counts.len()]);
     for _ in 0..ROUNDS {
-        for (points, rates) in counts.iter().zip(&mut rates) {
+        for (index, points) in counts.iter().enumerate() {
             let dir = tempfile::tempdir_in(folder)?;
-            rates.push(append_new(dir.path(), rows, 10_000, *points)?.0);
+            let appended = append_new(dir.path(), rows, 10_000, *points)?.0;
+            committed[index].push(appended.committed);
+            sealed[index].push(appended.sealed);
         }
     }
+    flatness("log-flat-points", &counts, committed);
+    flatness("log-flat-points-sealed", &counts, sealed);
+    Ok(())
+}
+
+/// Prints the rates at numbers of points, and the slowest beside the quickest.
+fn flatness(name: &str, counts: &[usize], rates: Vec<Vec<f64>>) {
     let medians: Vec<f64> = rates.into_iter().map(median).collect();
     for (points, rate) in counts.iter().zip(&medians) {
-        figure(&format!("log-points-{points}"), *rate, "rows/s", None);
+        figure(&format!("{name}-{points}"), *rate, "rows/s", None);
     }
     let slowest = medians.iter().copied().fold(f64::INFINITY, f64::min);
-    figure("log-flat-points", slowest, "rows/s", Some(medians.iter().copied().fold(0.0, f64::max)));
-    Ok(())
+    figure(name, slowest, "rows/s", Some(medians.iter().copied().fold(0.0, f64::max)));
 }
 
 /// The longest time from an append to its commit, at 100,000 readings a second for some seconds, while segments of 250,000
@@ -115,8 +123,16 @@ pub(crate) fn peak_memory(folder: &Path, rows: usize) -> Outcome {
     Ok(())
 }
 
-/// Appends to a new log and waits until all of it is sealed; rows a second.
-pub(crate) fn append_new(dir: &Path, rows: usize, commit_rows: usize, points: usize) -> Outcome<(f64, Log)> {
+/// How fast rows went into a log, in rows a second.
+pub(crate) struct Appended {
+    /// Until the last one was committed; sealing went on beside it.
+    pub(crate) committed: f64,
+    /// Until the last one was sealed.
+    pub(crate) sealed: f64,
+}
+
+/// Appends to a new log and waits until all of it is sealed.
+pub(crate) fn append_new(dir: &Path, rows: usize, commit_rows: usize, points: usize) -> Outcome<(Appended, Log)> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let rows_max = u32::try_from(commit_rows)?;
     // A single append is committed as soon as the writer has it: by hand nobody waits for others either.
@@ -124,9 +140,9 @@ pub(crate) fn append_new(dir: &Path, rows: usize, commit_rows: usize, points: us
         .open()?;
     let plant = Plant::declare(&log, points, Values::Registers, CYCLE_NS)?;
     let started = Instant::now();
-    runtime.block_on(append(&log, &plant, 0, rows, commit_rows))?;
+    let committed = runtime.block_on(append(&log, &plant, 0, rows, commit_rows))?;
     runtime.block_on(log.seal())?;
-    Ok((rows as f64 / started.elapsed().as_secs_f64(), log))
+    Ok((Appended { committed, sealed: rows as f64 / started.elapsed().as_secs_f64() }, log))
 }
 
 /// Appends readings in commits of so many rows; rows a second.
