@@ -1,8 +1,8 @@
 //! A sink that refuses, hangs, cuts, answers slowly or with garbage, as chance will have it.
 
-use super::dice::Dice;
 use super::line::{Line, Setup};
 use super::outcome::Outcome;
+use crate::dice::Dice;
 use crate::wait::PATIENCE;
 use anyhow::{Context, Result};
 use bulkhead_simulators::upstream::Misbehaviour;
@@ -21,7 +21,7 @@ const SETUP: Setup = Setup { transport: "timeout_ms = 300", ..Setup::SMALL };
 /// So many misbehaviours.
 pub(crate) async fn run(trials: u64) -> Result<Outcome> {
     let mut line = Line::new(SETUP).await?;
-    let mut dice = Dice::new();
+    let mut dice = Dice::from_environment();
     let mut repeats = 0;
     for _ in 0..trials {
         let (misbehaviour, may_repeat) = choose(&mut dice);
