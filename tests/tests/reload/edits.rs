@@ -10,10 +10,11 @@ use anyhow::{Context, Result, ensure};
 use bulkhead_simulators::modbus::Device;
 use bulkhead_simulators::upstream::{Misbehaviour, Upstream, UpstreamConfig};
 use bulkhead_tests::{
-    Dice, Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, compare, http_client, http_sink, prompt_route,
-    until,
+    Dice, Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, compare, first_arrivals, http_client,
+    http_sink, prompt_route, until,
 };
 use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Edits in the suite; `BULKHEAD_SOAK_TRIALS` says otherwise.
@@ -210,13 +211,15 @@ async fn random_edits_under_load_lose_nothing_and_interrupt_nobody_else() -> Res
     }
     let readings = gateway.api.readings().await?;
     let (at_erp, at_mes) = (compare(&erp.accepted(), &logged)?, compare(&mes.accepted(), &logged)?);
+    let arrived: BTreeSet<i64> = first_arrivals(&erp.accepted()).into_iter().collect();
+    let lost = (1..=i64::try_from(count)?).filter(|number| !arrived.contains(number)).count();
     let interruption = longest_interruption(&readings)?;
     println!(
         "| edits | acknowledged | lost | twice at erp | under two keys | twice at mes | under two keys | changes of meaning | longest interruption | longest reload |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     println!(
-        "| {edits} | {count} | 0 | {} | {} | {} | {} | {changes} | {} ms | {longest_ms} ms |",
+        "| {edits} | {count} | {lost} | {} | {} | {} | {} | {changes} | {} ms | {longest_ms} ms |",
         at_erp.twice,
         at_erp.under_two_keys,
         at_mes.twice,
