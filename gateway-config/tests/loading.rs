@@ -225,8 +225,17 @@ fn survives(text: &str) {
     }
 }
 
+/// Cases of each property; `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 1000;
+
+fn proptest_config() -> ProptestConfig {
+    // A count that is given here would otherwise win over the variable.
+    let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    ProptestConfig { cases: given.unwrap_or(CASES), failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(proptest_config())]
 
     #[test]
     fn no_text_panics(text in any::<String>()) {

@@ -1,18 +1,15 @@
-//! The gateway as a running process.
+//! A running gateway as most tests see it: its API, its journal, its commands, its end.
 
 use crate::api::{Api, Connection, Events, Reading, Route};
+use crate::gateway_process::GatewayProcess;
 use crate::lines::Lines;
-use crate::site::{CommandOutput, Site, clean_command, run_command};
-use crate::wait::{until, within};
-use anyhow::{Context, Result, bail, ensure};
+use crate::memory::Memory;
+use crate::site::{CommandOutput, Site, run_command};
+use crate::wait::until;
+use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::process::{ExitStatus, Stdio};
-use std::time::{Duration, Instant};
-use tokio::process::Child;
 
-/// The gateway's promise: after SIGTERM it ends within this time.
-const STOP_MAX: Duration = Duration::from_secs(5);
 /// The config that commands beside a running gateway get: the site's, with the real address.
 const RUNNING_CONFIG: &str = "running.toml";
 
@@ -23,7 +20,7 @@ pub struct Gateway {
     pub api: Api,
     /// What it writes to stderr.
     pub journal: Lines,
-    child: Child,
+    process: GatewayProcess,
     site: Site,
 }
 
@@ -38,26 +35,15 @@ impl Gateway {
 
     /// Runs a site's config and waits until every connection is past its start.
     pub(crate) async fn run(site: Site) -> Result<Self> {
-        let mut command = clean_command()?;
-        command.args(["run", "--listen", "127.0.0.1:0", "-c"]).arg(site.path("gateway.toml"));
-        command.envs(site.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("the gateway cannot be started")?;
-        let journal = Lines::capture(child.stderr.take().context("stderr was asked for")?);
-        let address = journal.wait_for("the API's address", api_address).await?;
+        let mut process = GatewayProcess::spawn(&site, &[])?;
+        let api = process.api().await?;
+        let api = api.with_context(|| format!("it ended while it started; {}", process.situation()))?;
+        let base = api.url("");
+        let address = base.trim_start_matches("http://");
         let config = site.config()?.replace("listen = \"127.0.0.1:0\"", &format!("listen = \"{address}\""));
         site.write_file(RUNNING_CONFIG, &config)?;
-        let gateway = Self { api: Api::new(&format!("http://{address}"))?, journal, child, site };
-        gateway.wait_until_ready().await?;
-        Ok(gateway)
-    }
-
-    async fn wait_until_ready(&self) -> Result<()> {
-        let ready = until("the gateway to be ready", async || {
-            let (status, body) = self.api.get("/readyz").await?;
-            Ok(if status == 200 { Ok(()) } else { Err(body) })
-        });
-        ready.await.with_context(|| self.situation())
+        ensure!(process.is_ready(&api).await?, "it ended while it started; {}", process.situation());
+        Ok(Self { api, journal: process.journal.clone(), process, site })
     }
 
     /// Its process.
@@ -65,8 +51,7 @@ impl Gateway {
     /// # Errors
     /// When it has ended.
     pub fn pid(&self) -> Result<Pid> {
-        let pid = self.child.id().context("the gateway has ended already")?;
-        Ok(Pid::from_raw(i32::try_from(pid)?))
+        self.process.pid()
     }
 
     /// The site it runs.
@@ -138,10 +123,7 @@ impl Gateway {
     /// # Errors
     /// When it has ended.
     pub fn resident_bytes(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes * 1024)
+        Memory::of(self.pid()?).resident_bytes()
     }
 
     /// Ends it as systemd would. It must exit with 0 within 5 seconds; the site can run again.
@@ -149,12 +131,7 @@ impl Gateway {
     /// # Errors
     /// When it does not.
     pub async fn terminate(mut self) -> Result<(Site, Lines)> {
-        let begin = Instant::now();
-        kill(self.pid()?, Signal::SIGTERM)?;
-        let status = self.wait_for_end().await?;
-        let took = begin.elapsed();
-        ensure!(status.code() == Some(0), "after SIGTERM the gateway ended with {status}{}", self.situation());
-        ensure!(took <= STOP_MAX, "the gateway took {took:?} to end{}", self.situation());
+        self.process.terminate().await?;
         Ok((self.site, self.journal))
     }
 
@@ -163,37 +140,13 @@ impl Gateway {
     /// # Errors
     /// When the process cannot be ended.
     pub async fn kill(mut self) -> Result<Site> {
-        self.child.start_kill()?;
-        self.wait_for_end().await?;
+        self.process.kill().await?;
         Ok(self.site)
-    }
-
-    async fn wait_for_end(&mut self) -> Result<ExitStatus> {
-        match within("the gateway to end", self.child.wait()).await {
-            Ok(status) => Ok(status?),
-            Err(error) => bail!("{error}{}", self.situation()),
-        }
     }
 
     /// The journal's end, for messages about failures.
     #[must_use]
     pub fn situation(&self) -> String {
-        format!("the gateway's journal ends with:{}", self.journal.last())
-    }
-}
-
-/// The address in the line with which a gateway says that it runs.
-pub(crate) fn api_address(line: &str) -> Option<String> {
-    let (_, after) = line.split_once("its API is at http://")?;
-    Some(after.split('/').next()?.to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn the_address_is_taken_from_the_journal() {
-        let line = "INFO the gateway runs; its API is at http://127.0.0.1:4321/ address=127.0.0.1:4321";
-        assert_eq!(super::api_address(line).as_deref(), Some("127.0.0.1:4321"));
-        assert_eq!(super::api_address("INFO starting"), None);
+        self.process.situation()
     }
 }

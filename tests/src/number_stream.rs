@@ -1,9 +1,11 @@
 //! A device that publishes `{"number": 1}`, `{"number": 2}`, … at QoS 1 and sends again what its broker has not
 //! acknowledged, whatever happens to the broker meanwhile.
 
+use crate::api::Reading;
 use crate::wait::within;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use rumqttc_v4::{AsyncClient, Event, EventLoop, Incoming, MqttOptions, PublishOptions};
+use std::collections::BTreeSet;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -42,6 +44,43 @@ impl NumberStream {
         tasks.spawn(keep_connected(events, counter));
         tasks.spawn(publish_all(client, topic.to_owned(), limited));
         Ok(Self { acknowledged, limit, _tasks: tasks })
+    }
+
+    /// The connection `line`, which reads such a stream from a topic `plant/<name>/number` as the point `<name>.number`. `more`
+    /// has further keys of it.
+    #[must_use]
+    pub fn connection(broker: &str, more: &str) -> String {
+        format!(
+            r#"
+[connections.line]
+adapter = "mqtt-json"
+{more}
+
+[connections.line.transports.broker]
+kind = "mqtt"
+address = "{broker}"
+subscribe = ["plant/#"]
+reconnect = {{ first_ms = 50, max_ms = 200 }}
+
+[[connections.line.settings.topics]]
+filter = "plant/+line/number"
+points = [{{ path = "number", type = "integer" }}]
+"#
+        )
+    }
+
+    /// The (seq, number) of that connection's readings in the log: those that are sent again have more than one seq.
+    ///
+    /// # Errors
+    /// When one of the first `count` numbers is missing, another is there, or their first times are not in order.
+    pub fn logged(readings: &[Reading], count: u64) -> Result<Vec<(u64, u64)>> {
+        let line = readings.iter().filter(|reading| reading.connection == "line");
+        let logged: Vec<(u64, u64)> = line.filter_map(|reading| Some((reading.seq, reading.value.as_u64()?))).collect();
+        let mut known = BTreeSet::new();
+        let numbers = logged.iter().map(|(_, number)| *number);
+        let first_times: Vec<u64> = numbers.filter(|number| known.insert(*number)).collect();
+        ensure!(first_times == (1..=count).collect::<Vec<_>>(), "a number is missing or out of order in the log");
+        Ok(logged)
     }
 
     /// Lets it publish the numbers up to this one, as fast as the broker takes them.

@@ -3,7 +3,9 @@
 
 use crate::gateway::Gateway;
 use crate::http_client::http_client;
+use crate::http_sink::{http_sink, prompt_route};
 use anyhow::{Result, ensure};
+use bulkhead_simulators::upstream::{Rejection, Upstream};
 use serde_json::{Value, json};
 
 /// The connection `source` with the integer point `n`.
@@ -15,6 +17,21 @@ adapter = "webhook-json"
 path = "/numbers"
 points = [{ path = "n", type = "integer" }]
 "#;
+
+/// [`NUMBERS`], the sink `erp` at an upstream, granted what is below `/api`, and the route `up` to it. `transport` and `route`
+/// have further keys of theirs.
+#[must_use]
+pub fn numbers_to(upstream: &Upstream, transport: &str, route: &str) -> String {
+    let sink = http_sink("erp", &format!("{}/api", upstream.url()), transport);
+    format!("{NUMBERS}{sink}{}", prompt_route("up", "source/*", "erp", route))
+}
+
+/// The rule of an upstream that refuses the numbers which 13 divides.
+#[must_use]
+pub fn unlucky(body: &Value) -> Option<Rejection> {
+    let is_unlucky = body["n"].as_i64().is_some_and(|number| number % 13 == 0);
+    is_unlucky.then(|| Rejection { status: 422, code: "Unlucky".into(), message: "13 is not sold here".into() })
+}
 
 /// Commits these numbers in this order, one reading each.
 ///

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 /// The config's file.
-const CONFIG: &str = "gateway.toml";
+pub(crate) const CONFIG: &str = "gateway.toml";
 
 /// A folder with a config and the gateway's data. Gone when dropped.
 #[derive(Debug)]

@@ -2,45 +2,14 @@
 //! whole, holds nobody up, and is replayed or discarded by API and command line.
 
 use anyhow::{Context, Result, ensure};
-use bulkhead_simulators::upstream::{Misbehaviour, Rejection, Upstream, UpstreamConfig};
+use bulkhead_simulators::upstream::{Misbehaviour, Upstream, UpstreamConfig};
 use bulkhead_tests::{
-    Fragility, Gateway, Mosquitto, MosquittoListener, NUMBERS, Site, commit_numbers, fragile_adapter, within,
+    Dice, Fragility, Gateway, Mosquitto, MosquittoListener, Site, commit_numbers, first_arrivals, fragile_adapter,
+    numbers_to, repeats, unlucky, within,
 };
 use reqwest::Method;
 use rumqttc_v4::{AsyncClient, Event, Incoming, MqttOptions, PublishOptions};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-
-fn config(upstream: &Upstream, route: &str) -> String {
-    format!(
-        r#"{NUMBERS}
-[connections.erp]
-adapter = "http-json"
-
-[connections.erp.transports.upstream]
-kind = "http"
-base_url = "{}/api"
-
-[connections.erp.settings]
-path = "/readings"
-body = '''[{{% for reading in readings %}}{{"seq": {{{{ reading.seq }}}}, "n": {{{{ reading.value }}}}}}{{% if not loop.last %}},{{% endif %}}{{% endfor %}}]'''
-
-[routes.up]
-select = ["source/*"]
-to = "erp"
-batch_max_age_ms = 1
-retry_first_ms = 10
-retry_max_ms = 100
-{route}
-"#,
-        upstream.url()
-    )
-}
-
-fn unlucky(body: &Value) -> Option<Rejection> {
-    let is_unlucky = body["n"].as_i64().is_some_and(|number| number % 13 == 0);
-    is_unlucky.then(|| Rejection { status: 422, code: "Unlucky".into(), message: "13 is not sold here".into() })
-}
 
 /// The letters' numbers, the oldest first.
 fn numbers(letters: &[Value]) -> Vec<u64> {
@@ -51,7 +20,7 @@ fn numbers(letters: &[Value]) -> Vec<u64> {
 async fn refused_readings_are_listed_replayed_and_discarded_by_api_and_command_line() -> Result<()> {
     let upstream = Upstream::start(UpstreamConfig::default()).await?;
     upstream.reject(unlucky);
-    let gateway = Gateway::start(&config(&upstream, "batch_max_readings = 20")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "", "batch_max_readings = 20")).await?;
     commit_numbers(&gateway, 1..=60).await?;
     within("what is not refused", upstream.wait_for(56)).await?;
     let route = gateway.route("up", "the route to be through", |route| route.cursor == 60).await?;
@@ -108,7 +77,7 @@ async fn refused_readings_are_listed_replayed_and_discarded_by_api_and_command_l
 async fn all_letters_of_a_route_are_replayed_at_once_and_what_stays_makes_the_exit_code() -> Result<()> {
     let upstream = Upstream::start(UpstreamConfig::default()).await?;
     upstream.reject(unlucky);
-    let gateway = Gateway::start(&config(&upstream, "")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "", "")).await?;
     commit_numbers(&gateway, 1..=60).await?;
     gateway.route("up", "the route to be through", |route| route.cursor == 60 && route.dead_letters == 4).await?;
     let which = gateway.command(["dead-letters", "replay"]).await?.expect_code(2)?;
@@ -133,7 +102,7 @@ async fn all_letters_of_a_route_are_replayed_at_once_and_what_stays_makes_the_ex
 async fn a_reading_is_tried_as_often_as_the_route_says_before_it_becomes_a_dead_letter() -> Result<()> {
     let upstream = Upstream::start(UpstreamConfig::default()).await?;
     upstream.reject(unlucky);
-    let gateway = Gateway::start(&config(&upstream, "reject_tries = 3")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "", "reject_tries = 3")).await?;
     commit_numbers(&gateway, [13]).await?;
     gateway.route("up", "the letter", |route| route.dead_letters == 1).await?;
     commit_numbers(&gateway, [1]).await?;
@@ -252,29 +221,16 @@ async fn a_payload_that_brings_its_adapter_down_is_kept_acknowledged_and_replaye
     Ok(())
 }
 
-/// Numbers that look random and are the same in every run (xorshift).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
-
 #[tokio::test]
 async fn through_any_mix_of_failures_each_reading_arrives_in_order_or_is_a_dead_letter_once() -> Result<()> {
     const COUNT: i64 = 600;
     for seed in [3, 1_000_003, 77_777_777] {
         let upstream = Upstream::start(UpstreamConfig::default()).await?;
         upstream.reject(unlucky);
-        let impatient = config(&upstream, "batch_max_readings = 10")
-            .replace("kind = \"http\"", "kind = \"http\"\ntimeout_ms = 100\nmax_response_bytes = 1000");
-        let mut gateway = Gateway::start(&impatient).await?;
-        let mut dice = Dice(seed);
-        let misbehaviour = |dice: &mut Dice| match dice.roll(8) {
+        let impatient = "timeout_ms = 100\nmax_response_bytes = 1000";
+        let mut gateway = Gateway::start(&numbers_to(&upstream, impatient, "batch_max_readings = 10")).await?;
+        let mut dice = Dice::seeded(seed);
+        let misbehaviour = |dice: &mut Dice| match dice.below(8) {
             0 => Misbehaviour::status(500),
             1 => Misbehaviour::retry_later(503, 0),
             2 => Misbehaviour::Hang,
@@ -287,26 +243,18 @@ async fn through_any_mix_of_failures_each_reading_arrives_in_order_or_is_a_dead_
         for first in (1..=COUNT).step_by(100) {
             upstream.script((0..8).map(|_| misbehaviour(&mut dice)));
             commit_numbers(&gateway, first..first + 100).await?;
-            if dice.roll(3) == 0 {
+            if dice.below(3) == 0 {
                 gateway = gateway.kill().await?.run().await?;
             }
         }
         // Numbers of the log are skipped at a kill: the end is where nothing is left.
         let through = |route: &bulkhead_tests::Route| route.backlog == 0 && route.dead_letters == COUNT as u64 / 13;
         gateway.route("up", "the route to be through", through).await?;
-        let mut seen = BTreeSet::new();
         let accepted = upstream.accepted();
-        let arrived = accepted.iter().filter_map(|one| one.body["n"].as_i64());
-        let first_arrivals: Vec<i64> = arrived.filter(|number| seen.insert(*number)).collect();
         let expected: Vec<i64> = (1..=COUNT).filter(|number| number % 13 != 0).collect();
-        assert_eq!(first_arrivals, expected, "seed {seed}: none missing, in order");
-        let mut keys: BTreeMap<i64, BTreeSet<&str>> = BTreeMap::new();
-        for one in &accepted {
-            let key = one.idempotency_key.as_deref().context("a request without key")?;
-            keys.entry(one.body["n"].as_i64().unwrap_or_default()).or_default().insert(key);
-        }
-        let twice: Vec<_> = keys.iter().filter(|(_, keys)| keys.len() > 1).collect();
-        ensure!(twice.is_empty(), "seed {seed}: what comes again comes under the same key: {twice:?}");
+        assert_eq!(first_arrivals(&accepted), expected, "seed {seed}: none missing, in order");
+        let repeats = repeats(&accepted)?;
+        ensure!(repeats.under_two_keys == 0, "seed {seed}: what comes again comes under the same key: {repeats:?}");
         let letters = gateway.api.dead_letters().await?;
         let dead: Vec<i64> = letters.iter().rev().filter_map(|letter| letter["value"].as_i64()).collect();
         assert_eq!(dead, (1..=COUNT / 13).map(|number| number * 13).collect::<Vec<_>>(), "seed {seed}");

@@ -2,52 +2,15 @@
 //! and the cursor says what was accepted.
 
 use anyhow::{Context, Result, ensure};
-use bulkhead_simulators::upstream::{Accepted, Auth, Misbehaviour, Rejection, RetryAfter, Upstream, UpstreamConfig};
-use bulkhead_tests::{Gateway, NUMBERS, Route, Site, commit_numbers, within};
-use serde_json::Value;
+use bulkhead_simulators::upstream::{Accepted, Auth, Misbehaviour, RetryAfter, Upstream, UpstreamConfig};
+use bulkhead_tests::{
+    Gateway, Route, Site, accepted_numbers, commit_numbers, first_arrivals, numbers_to, prompt_route, unlucky, within,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-/// The source, the sink `erp` at an upstream, and a route that retries at once. `transport` has more keys of the transport.
-fn config(upstream: &Upstream, transport: &str, route: &str) -> String {
-    format!(
-        r#"{NUMBERS}
-[connections.erp]
-adapter = "http-json"
-
-[connections.erp.transports.upstream]
-kind = "http"
-base_url = "{}/api"
-{transport}
-
-[connections.erp.settings]
-path = "/readings"
-body = '''[{{% for reading in readings %}}{{"seq": {{{{ reading.seq }}}}, "n": {{{{ reading.value }}}}}}{{% if not loop.last %}},{{% endif %}}{{% endfor %}}]'''
-
-[routes.up]
-select = ["source/*"]
-to = "erp"
-batch_max_age_ms = 1
-retry_first_ms = 10
-retry_max_ms = 100
-{route}
-"#,
-        upstream.url()
-    )
-}
-
 async fn upstream(auth: Auth) -> Result<Upstream> {
     Ok(Upstream::start(UpstreamConfig { auth, ..UpstreamConfig::default() }).await?)
-}
-
-fn numbers(accepted: &[Accepted]) -> Vec<i64> {
-    accepted.iter().map(|accepted| accepted.body["n"].as_i64().unwrap_or(i64::MIN)).collect()
-}
-
-/// The numbers in the order in which they first came.
-fn first_arrivals(accepted: &[Accepted]) -> Vec<i64> {
-    let mut seen = BTreeSet::new();
-    numbers(accepted).into_iter().filter(|number| seen.insert(*number)).collect()
 }
 
 fn range(last: i64) -> Vec<i64> {
@@ -66,7 +29,7 @@ async fn drained(gateway: &Gateway) -> Result<Route> {
 #[tokio::test]
 async fn every_failure_of_the_upstream_is_outlasted_and_repetitions_carry_the_key_of_the_first_try() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
-    let gateway = Gateway::start(&config(&upstream, "timeout_ms = 300", "batch_max_readings = 10")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "timeout_ms = 300", "batch_max_readings = 10")).await?;
     upstream.script([
         Misbehaviour::status(500),
         Misbehaviour::status(502),
@@ -98,7 +61,7 @@ async fn every_failure_of_the_upstream_is_outlasted_and_repetitions_carry_the_ke
 #[tokio::test]
 async fn retry_after_is_waited_for_in_seconds_and_as_a_date() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
-    let gateway = Gateway::start(&config(&upstream, "", "")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "", "")).await?;
     let date = Misbehaviour::Status {
         code: 503,
         body: "closed for stocktaking".into(),
@@ -127,8 +90,8 @@ async fn retry_after_is_waited_for_in_seconds_and_as_a_date() -> Result<()> {
 #[tokio::test]
 async fn a_redirect_out_of_the_grant_is_not_followed_and_costs_no_reading() -> Result<()> {
     let (home, elsewhere) = (upstream(Auth::Open).await?, upstream(Auth::Open).await?);
-    let gateway = Gateway::start(&config(&home, "", "")).await?;
-    for target in [format!("{}/api/readings", elsewhere.url()), format!("{}/admin/readings", home.url())] {
+    let gateway = Gateway::start(&numbers_to(&home, "", "")).await?;
+    for target in [format!("{}/api/ingest", elsewhere.url()), format!("{}/admin/ingest", home.url())] {
         let before = home.stats().accepted;
         home.always(Misbehaviour::Redirect(target.clone()));
         commit_numbers(&gateway, [1, 2, 3]).await?;
@@ -149,7 +112,7 @@ async fn a_redirect_out_of_the_grant_is_not_followed_and_costs_no_reading() -> R
     home.next(Misbehaviour::Redirect(format!("{}/api/moved", home.url())), 1);
     commit_numbers(&gateway, [7]).await?;
     let accepted = wait_for(&home, 7).await?;
-    assert_eq!(numbers(&accepted), [1, 2, 3, 1, 2, 3, 7]);
+    assert_eq!(accepted_numbers(&accepted), [1, 2, 3, 1, 2, 3, 7]);
     assert_eq!(accepted[6].collection, "api/moved", "inside the grant it is followed");
     let route = drained(&gateway).await?;
     assert_eq!((route.accepted, route.rejected), (7, 0), "{route:?}");
@@ -166,10 +129,10 @@ async fn each_way_to_sign_in_is_taken() -> Result<()> {
         (header, r#"auth = { kind = "header", name = "X-API-Key", value = "k3y" }"#),
     ] {
         let upstream = upstream(auth).await?;
-        let gateway = Gateway::start(&config(&upstream, transport, "")).await?;
+        let gateway = Gateway::start(&numbers_to(&upstream, transport, "")).await?;
         commit_numbers(&gateway, 1..=3).await?;
         let accepted = wait_for(&upstream, 3).await?;
-        assert_eq!(numbers(&accepted), [1, 2, 3]);
+        assert_eq!(accepted_numbers(&accepted), [1, 2, 3]);
         assert_eq!(upstream.stats().unauthorized, 0, "{transport}");
     }
     Ok(())
@@ -183,7 +146,7 @@ async fn oauth2_tokens_are_fetched_kept_and_renewed_when_they_expire() -> Result
         r#"auth = {{ kind = "oauth2", token_url = "{}/token", client_id = "gw", client_secret = "s+/ %" }}"#,
         upstream.url()
     );
-    let gateway = Gateway::start(&config(&upstream, &auth, "")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, &auth, "")).await?;
     for number in 1..=3 {
         commit_numbers(&gateway, [number]).await?;
         wait_for(&upstream, u64::try_from(number)?).await.with_context(|| gateway.situation())?;
@@ -192,7 +155,7 @@ async fn oauth2_tokens_are_fetched_kept_and_renewed_when_they_expire() -> Result
     upstream.expire_tokens();
     commit_numbers(&gateway, [4]).await?;
     let accepted = wait_for(&upstream, 4).await?;
-    assert_eq!((numbers(&accepted), upstream.stats().tokens), (range(4), 2));
+    assert_eq!((accepted_numbers(&accepted), upstream.stats().tokens), (range(4), 2));
     let route = drained(&gateway).await?;
     assert_eq!((route.accepted, route.retries), (4, 0), "the renewal is no failure of the batch: {route:?}");
     Ok(())
@@ -202,11 +165,11 @@ async fn oauth2_tokens_are_fetched_kept_and_renewed_when_they_expire() -> Result
 async fn wrong_credentials_hold_the_cursor_and_name_the_reason_until_they_are_put_right() -> Result<()> {
     let upstream = upstream(Auth::Bearer("the-right-token".into())).await?;
     let auth = |token: &str| format!(r#"auth = {{ kind = "bearer", token = "{token}" }}"#);
-    let gateway = Gateway::start(&config(&upstream, &auth("the-wr0ng-token"), "")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, &auth("the-wr0ng-token"), "")).await?;
     commit_numbers(&gateway, 1..=5).await?;
     let route = gateway.route("up", "the route to wait", |route| route.state == "waiting" && route.retries > 2).await?;
     let reason = route.reason.unwrap_or_default();
-    ensure!(reason.contains("401") && reason.contains("credentials") && reason.contains("/readings"), "{reason}");
+    ensure!(reason.contains("401") && reason.contains("credentials") && reason.contains("/ingest"), "{reason}");
     assert_eq!((route.cursor, route.backlog, route.rejected), (0, 5, 0));
     let shown = gateway.api.json("/api/v1/connections").await?.to_string();
     let (site, journal) = gateway.terminate().await?;
@@ -217,27 +180,22 @@ async fn wrong_credentials_hold_the_cursor_and_name_the_reason_until_they_are_pu
     site.write_file("gateway.toml", &right)?;
     let gateway = site.run().await?;
     let accepted = wait_for(&upstream, 5).await?;
-    assert_eq!(numbers(&accepted), range(5));
+    assert_eq!(accepted_numbers(&accepted), range(5));
     assert_eq!(drained(&gateway).await?.cursor, 5);
     Ok(())
-}
-
-fn unlucky(body: &Value) -> Option<Rejection> {
-    let is_unlucky = body["n"].as_i64().is_some_and(|number| number % 13 == 0);
-    is_unlucky.then(|| Rejection { status: 422, code: "Unlucky".into(), message: "13 is not sold here".into() })
 }
 
 #[tokio::test]
 async fn a_refused_reading_of_a_batch_is_found_and_kept_as_a_dead_letter_and_the_others_arrive_once() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
     upstream.reject(unlucky);
-    let gateway = Gateway::start(&config(&upstream, "", "batch_max_readings = 50")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "", "batch_max_readings = 50")).await?;
     commit_numbers(&gateway, 1..=50).await?;
     let accepted = wait_for(&upstream, 47).await?;
     let route = drained(&gateway).await?;
     assert_eq!((route.cursor, route.accepted, route.rejected), (50, 47, 3), "{route:?}");
     let expected: Vec<i64> = (1..=50).filter(|number| number % 13 != 0).collect();
-    assert_eq!(numbers(&accepted), expected, "each once, in order");
+    assert_eq!(accepted_numbers(&accepted), expected, "each once, in order");
     let letters = gateway.api.json("/api/v1/routes/up/dead-letters").await?;
     let mut refused: Vec<(u64, &str, &str)> = Vec::new();
     for letter in letters["dead_letters"].as_array().context("no list")? {
@@ -255,9 +213,9 @@ async fn a_refused_reading_of_a_batch_is_found_and_kept_as_a_dead_letter_and_the
 async fn a_refused_reading_on_its_own_does_not_stop_those_behind_it() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
     upstream.reject(unlucky);
-    let single = config(&upstream, "", "").replace(
-        "path = \"/readings\"",
-        "path = \"/readings/{{ reading.connection }}\"\nmode = \"reading\"\nmethod = \"PUT\"",
+    let single = numbers_to(&upstream, "", "").replace(
+        "path = \"/ingest\"",
+        "path = \"/ingest/{{ reading.connection }}\"\nmode = \"reading\"\nmethod = \"PUT\"",
     );
     let gateway = Gateway::start(&single).await?;
     upstream.next(Misbehaviour::status(503), 1);
@@ -265,8 +223,8 @@ async fn a_refused_reading_on_its_own_does_not_stop_those_behind_it() -> Result<
     let accepted = wait_for(&upstream, 14).await?;
     let route = drained(&gateway).await?;
     assert_eq!((route.cursor, route.accepted, route.rejected), (15, 14, 1), "{route:?}");
-    assert_eq!(numbers(&accepted), (1..=15).filter(|number| *number != 13).collect::<Vec<_>>());
-    assert!(accepted.iter().all(|one| one.method == "PUT" && one.collection == "api/readings/source"));
+    assert_eq!(accepted_numbers(&accepted), (1..=15).filter(|number| *number != 13).collect::<Vec<_>>());
+    assert!(accepted.iter().all(|one| one.method == "PUT" && one.collection == "api/ingest/source"));
     assert_eq!(upstream.accepted_by_key().len(), 14, "each reading has its key");
     Ok(())
 }
@@ -274,7 +232,7 @@ async fn a_refused_reading_on_its_own_does_not_stop_those_behind_it() -> Result<
 #[tokio::test]
 async fn a_backlog_drains_in_order_and_the_cursor_moves_with_what_is_accepted() -> Result<()> {
     let mut upstream = upstream(Auth::Open).await?;
-    let gateway = Gateway::start(&config(&upstream, "", "batch_max_readings = 40")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "", "batch_max_readings = 40")).await?;
     commit_numbers(&gateway, 1..=10).await?;
     wait_for(&upstream, 10).await?;
     gateway.route("up", "the cursor at 10", |route| route.cursor == 10).await?;
@@ -289,7 +247,7 @@ async fn a_backlog_drains_in_order_and_the_cursor_moves_with_what_is_accepted() 
     upstream.restart().await?;
     let accepted = wait_for(&upstream, 1000).await?;
     let route = drained(&gateway).await?;
-    assert_eq!(numbers(&accepted), range(1000), "each once, in order");
+    assert_eq!(accepted_numbers(&accepted), range(1000), "each once, in order");
     assert_eq!((route.cursor, route.accepted, route.rejected), (1000, 1000, 0), "{route:?}");
     assert!(upstream.accepted_by_key().values().all(|count| *count == 1));
     Ok(())
@@ -298,7 +256,7 @@ async fn a_backlog_drains_in_order_and_the_cursor_moves_with_what_is_accepted() 
 #[tokio::test]
 async fn a_batch_on_its_way_at_a_kill_goes_again_as_it_was_under_its_key() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
-    let gateway = Gateway::start(&config(&upstream, "", "")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "", "")).await?;
     // Accepted at once, but the answer never ends in this test's time: the gateway cannot know.
     upstream.next(Misbehaviour::SlowBody(Duration::from_secs(3600)), 1);
     commit_numbers(&gateway, 1..=3).await?;
@@ -308,7 +266,7 @@ async fn a_batch_on_its_way_at_a_kill_goes_again_as_it_was_under_its_key() -> Re
     let gateway = gateway.kill().await?.run().await?;
     let accepted = wait_for(&upstream, 12).await?;
     drained(&gateway).await?;
-    assert_eq!(numbers(&accepted), [1, 2, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(accepted_numbers(&accepted), [1, 2, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     let keys: Vec<Option<&str>> = accepted.iter().map(|one| one.idempotency_key.as_deref()).collect();
     assert!(keys[0].is_some() && keys[..6].iter().all(|key| *key == keys[0]), "{keys:?}");
     assert!(keys[6..].iter().all(|key| *key != keys[0]), "{keys:?}");
@@ -318,11 +276,11 @@ async fn a_batch_on_its_way_at_a_kill_goes_again_as_it_was_under_its_key() -> Re
 #[tokio::test]
 async fn a_template_that_gives_no_json_stops_its_connection_only_and_says_where() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
-    let broken = config(&upstream, "", "") + &second_sink(&upstream);
+    let broken = numbers_to(&upstream, "", "") + &second_sink(&upstream);
     let gateway = Gateway::start(&broken).await?;
     commit_numbers(&gateway, 1..=3).await?;
     let accepted = wait_for(&upstream, 3).await?;
-    assert_eq!(numbers(&accepted), [1, 2, 3], "the good sink goes on");
+    assert_eq!(accepted_numbers(&accepted), [1, 2, 3], "the good sink goes on");
     let broken = gateway.route("broken", "the bad sink's reason", |route| route.reason.is_some()).await?;
     let reason = broken.reason.unwrap_or_default();
     ensure!(reason.contains("body"), "{reason}");
@@ -342,22 +300,16 @@ base_url = "{}/api"
 
 [connections.broken.settings]
 body = '{{"open": {{{{ readings }}}}'
-
-[routes.broken]
-select = ["source/*"]
-to = "broken"
-batch_max_age_ms = 1
-retry_first_ms = 10
 "#,
         upstream.url()
-    )
+    ) + &prompt_route("broken", "source/*", "broken", "")
 }
 
 #[tokio::test]
 async fn a_key_of_the_config_that_is_wrong_is_shown_before_anything_starts() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
     let wrong =
-        config(&upstream, "timeout_ms = 1", "").replace("[connections.erp.settings]", "[connections.erp.setings]");
+        numbers_to(&upstream, "timeout_ms = 1", "").replace("[connections.erp.settings]", "[connections.erp.setings]");
     let output = Site::new(&wrong)?.command(["check", "--json"]).await?;
     eprintln!("{output}");
     assert_eq!(output.code, Some(2), "{output}");
@@ -377,12 +329,12 @@ async fn a_key_of_the_config_that_is_wrong_is_shown_before_anything_starts() -> 
 #[tokio::test]
 async fn an_answer_beyond_the_bound_is_told_and_costs_no_reading() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
-    let gateway = Gateway::start(&config(&upstream, "max_response_bytes = 1000", "")).await?;
+    let gateway = Gateway::start(&numbers_to(&upstream, "max_response_bytes = 1000", "")).await?;
     upstream.next(Misbehaviour::HugeBody(1 << 20), 1);
     commit_numbers(&gateway, [1]).await?;
     let accepted = wait_for(&upstream, 2).await?;
     let route = drained(&gateway).await?;
-    assert_eq!((numbers(&accepted), route.accepted, route.rejected), (vec![1, 1], 1, 0));
+    assert_eq!((accepted_numbers(&accepted), route.accepted, route.rejected), (vec![1, 1], 1, 0));
     assert_eq!(accepted[0].idempotency_key, accepted[1].idempotency_key, "a repetition under its key");
     let connection = gateway.api.connection("erp").await?;
     assert_eq!(connection.faults.get("too-large"), Some(&1), "{:?}", connection.faults);

@@ -32,13 +32,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         return list();
     }
     let chosen = choose(&options.names)?;
-    let adapters = repository::adapters();
-    process::step("build adapters", || build_adapters::build_all(&adapters))?;
-    process::step("build the gateway and the soak program in release mode", || {
-        let mut cargo = process::host_cargo(&repository::root());
-        cargo.args(["build", "--release", "--package", "bulkhead", "--package", "bulkhead-tests"]);
-        process::run(cargo.args(["--bin", "bulkhead", "--bin", "bulkhead-soak"]))
-    })?;
+    if chosen.iter().any(|fault| needs_gateway(fault)) {
+        build()?;
+    }
     let (own, others): (Vec<&Fault>, Vec<&Fault>) = chosen.into_iter().partition(|fault| fault.by == By::Soak);
     let mut failed = Vec::new();
     if !own.is_empty() && process::run(&mut soak(&own, options)?).is_err() {
@@ -52,6 +48,22 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
     Ok(())
+}
+
+/// What the soak program and tests with a gateway need.
+fn build() -> Result<()> {
+    let adapters = repository::adapters();
+    process::step("build adapters", || build_adapters::build_all(&adapters))?;
+    process::step("build the gateway and the soak program in release mode", || {
+        let mut cargo = process::host_cargo(&repository::root());
+        cargo.args(["build", "--release", "--package", "bulkhead", "--package", "bulkhead-tests"]);
+        process::run(cargo.args(["--bin", "bulkhead", "--bin", "bulkhead-soak"]))
+    })
+}
+
+/// Whether a fault is brought about with a running gateway, not with the log alone.
+fn needs_gateway(fault: &Fault) -> bool {
+    !matches!(fault.by, By::Test { package: "bulkhead-log", .. })
 }
 
 fn list() -> Result<()> {
@@ -111,6 +123,12 @@ fn environment(command: &mut Command) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_faults_of_the_log_alone_need_no_gateway() {
+        let without: Vec<&str> = FAULTS.iter().filter(|fault| !needs_gateway(fault)).map(|fault| fault.name).collect();
+        assert_eq!(without, ["power-cut", "corruption", "io-errors", "full-disk"]);
+    }
 
     #[test]
     fn faults_are_chosen_by_name_or_all() {

@@ -199,9 +199,14 @@ fn cargo_of(workspace: &Path) -> Command {
 fn with_test_environment(cargo: &mut Command) -> Result<&mut Command> {
     cargo.env("BULKHEAD_ADAPTERS", repository::adapters()).env("BULKHEAD_VENV", python::folder());
     cargo.env("BULKHEAD_GATEWAY", repository::host_target()?.join("debug/bulkhead"));
-    if std::env::var_os("CI").is_some() && std::env::var_os("PROPTEST_RNG_SEED").is_none() {
-        // CI judges a change, not the dice: its property tests try the same cases each time. A developer's run tries others.
-        cargo.env("PROPTEST_RNG_SEED", "1");
+    if std::env::var_os("CI").is_some() {
+        // CI judges a change, not the dice: its property tests and faults make the same choices each time. A developer's run
+        // makes others.
+        for seed in
+            ["PROPTEST_RNG_SEED", "BULKHEAD_SOAK_SEED"].into_iter().filter(|seed| std::env::var_os(seed).is_none())
+        {
+            cargo.env(seed, "1");
+        }
     }
     match repository::root().join("../shared").canonicalize() {
         Ok(shared) => {

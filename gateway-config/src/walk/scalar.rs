@@ -20,9 +20,11 @@ pub(super) struct Range {
 impl<'s> Walker<'s> {
     /// Whether a value has one of the types that a schema asks for.
     pub(super) fn fits_type(&self, parts: &[Part<'s>], node: &Node) -> bool {
+        let takes_times = parts.iter().any(|part| part.get("format").and_then(Value::as_str).is_some_and(is_of_time));
+        let fits = |one: &str| is_of_type(one, node, takes_times);
         parts.iter().all(|part| match part.get("type") {
-            Some(Value::String(one)) => is_of_type(one, node),
-            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).any(|one| is_of_type(one, node)),
+            Some(Value::String(one)) => fits(one),
+            Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).any(fits),
             _ => true,
         })
     }
@@ -113,16 +115,22 @@ impl<'s> Walker<'s> {
     }
 }
 
-fn is_of_type(one: &str, node: &Node) -> bool {
+/// A time without quotes is a text only where times are asked for: elsewhere no other check would look at it as a text.
+fn is_of_type(one: &str, node: &Node, takes_times: bool) -> bool {
     match one {
         "boolean" => matches!(node.value, Toml::Boolean(_)),
         "integer" => matches!(node.value, Toml::Integer(_)),
         "number" => matches!(node.value, Toml::Integer(_) | Toml::Real(_)),
-        "string" => matches!(node.value, Toml::Text(_) | Toml::Moment(_)),
+        "string" => matches!(node.value, Toml::Text(_)) || takes_times && matches!(node.value, Toml::Moment(_)),
         "array" => matches!(node.value, Toml::List(_)),
         "object" => matches!(node.value, Toml::Table(_)),
         _ => false,
     }
+}
+
+/// Whether texts of a format are times, as TOML knows them too.
+fn is_of_time(format: &str) -> bool {
+    matches!(format, "date-time" | "date" | "time")
 }
 
 /// The bounds of the integer types that schema generators name as formats without writing their bounds out.

@@ -58,6 +58,7 @@ fn texts_have_lengths_patterns_and_formats() {
         assert_eq!(wrong(&schema, &format!("{bad:?}")).len(), 1, "{format}");
     }
     fits(&json!({ "type": "string", "format": "date-time" }), &["2026-01-31T12:00:00Z"]);
+    assert_eq!(wrong(&json!({ "type": "string" }), "2026-01-31"), ["v: found the time 2026-01-31, expected text"]);
     fits(&json!({ "type": "string", "pattern": "(" }), &["\"a pattern that is none bounds nothing\""]);
 }
 

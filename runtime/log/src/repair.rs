@@ -171,8 +171,7 @@ impl Survey<'_> {
             if is_unreadable(&error) { Ok(Finding::Damaged { what: with_cause(&error) }) } else { Err(error) }
         })?;
         let finding = match finding {
-            // After a close in order its newest segment was whole.
-            Finding::Damaged { .. } if is_newest && self.record.closed_at.is_none() && is_torn_unborn(&path) => {
+            Finding::Damaged { .. } if is_newest && self.may_be_unborn(start) && is_torn_unborn(&path) => {
                 Finding::Unborn
             }
             other => other,
@@ -221,6 +220,12 @@ impl Survey<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the newest segment may never have had a row. After a close in order it was whole if it had any; one that begins
+    /// behind the last seq of that time had none, and what SQLite wrote of it and did not sync may still be torn.
+    fn may_be_unborn(&self, start: Seq) -> bool {
+        self.record.closed_at.is_none_or(|last| start > loaded_seq(last))
     }
 
     fn surgery(&self) -> Surgery<'_> {

@@ -5,6 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a failure of a test's own step is to end it")]
 
 mod harness;
+#[path = "harness/trials.rs"]
+mod trials;
 
 use bulkhead_log::{Gap, GapReason, Log, LogConfig, LogError, Row};
 use bulkhead_model::{Kind, PointId, PointInfo, Reading, Seq, Status, Timestamp, Value};
@@ -12,30 +14,14 @@ use harness::{PATIENCE, within};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use trials::{Numbers, seed, trials};
 
-const TRIALS: &str = "BULKHEAD_SOAK_TRIALS";
 const TRIALS_SHORT: usize = 42;
 const POINTS: usize = 40;
 const SEGMENT_ROWS: u32 = 1500;
 const BATCHES: u64 = 48;
 const BATCH_ROWS: u64 = 125;
 const CURSOR: Seq = 4321;
-
-/// The same seed, the same trials.
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap()
-    }
-}
 
 fn config(dir: &Path) -> LogConfig {
     LogConfig { segment_max_rows: SEGMENT_ROWS, ..harness::config(dir) }
@@ -292,11 +278,10 @@ struct Line {
 
 #[tokio::test]
 async fn whatever_is_damaged_the_log_serves_again_and_has_counted_what_is_lost() {
-    let trials = std::env::var(TRIALS).map_or(TRIALS_SHORT, |trials| trials.parse().expect("a number of trials"));
     let originals = [original(false).await, original(true).await];
-    let mut numbers = Numbers(20_261_122);
+    let mut numbers = Numbers(seed());
     let mut table: BTreeMap<Target, Line> = BTreeMap::new();
-    for trial in 0..trials {
+    for trial in 0..trials(TRIALS_SHORT) {
         let target = Target::ALL[trial % Target::ALL.len()];
         let mut original = &originals[numbers.below(2)];
         let dir = tempfile::tempdir().unwrap();

@@ -160,20 +160,24 @@ fn paths_of(dir: &Path) -> Vec<String> {
 }
 
 /// Everything the child was told is there must be there, once and in order.
-fn verify(dir: &Path, said: &Said, what: &str) {
+/// Returns how many acknowledged readings are not.
+fn verify(dir: &Path, said: &Said, what: &str) -> usize {
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let log = child_config(dir).open().unwrap();
         let rows: BTreeMap<Seq, _> = all_rows(&log).into_iter().map(|row| (row.seq, row.reading)).collect();
-        let mut before = 0;
+        let (mut before, mut missing) = (0, Vec::new());
         for (first, last, time) in &said.acked {
             assert!(*first > before, "{what}: seq {first} was given twice");
             before = *last;
             for (seq, time) in (*first..=*last).zip(*time..) {
-                let reading =
-                    rows.get(&seq).unwrap_or_else(|| panic!("{what}: {seq} was acknowledged and is not there"));
+                let Some(reading) = rows.get(&seq) else {
+                    missing.push(seq);
+                    continue;
+                };
                 assert_eq!((reading.time.0, &reading.value), (time, &Some(Value::Real(time as f64))), "{what}");
             }
         }
+        assert!(missing.is_empty(), "{what}: {missing:?} were acknowledged and are not there");
         assert!(log.cursor("route").unwrap() >= Some(said.cursor), "{what}: the cursor went back");
         let lost = log.gaps(0, 1000).unwrap().into_iter().filter(|gap| gap.rows != Some(0));
         let lost: Vec<_> = lost.filter(|gap| gap.reason != GapReason::SkippedAtOpen).collect();
@@ -182,12 +186,13 @@ fn verify(dir: &Path, said: &Said, what: &str) {
         let points = declare(&log, 20);
         assert!(harness::append(&log, readings(&points, 0, 1)).await.first > before);
         within(log.close()).await.unwrap();
-    });
+        missing.len()
+    })
 }
 
 /// Has bursts of calls fail, each burst in a run of its own: the first calls of every thread, the next ones, and so on.
 fn fail(syscall: &str, error: &str, last_call: usize) {
-    let (mut trials, mut acked, mut hit, mut abandoned) = (0, 0, 0, 0);
+    let (mut trials, mut acked, mut lost, mut hit, mut abandoned) = (0, 0, 0, 0, 0);
     for first in (1..=last_call).step_by(BURST) {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("log");
@@ -197,14 +202,15 @@ fn fail(syscall: &str, error: &str, last_call: usize) {
         let mut options = vec!["-e".to_owned(), format!("trace={syscall}"), "-e".to_owned(), inject];
         options.extend(paths_of(&dir));
         let (said, trace) = run_child(&dir, &options);
-        verify(&dir, &said, &what);
+        lost += verify(&dir, &said, &what);
         assert_eq!(said.acked.len() as i64, BATCHES, "{what}");
         trials += 1;
         acked += said.acked.len() as i64 * BATCH_ROWS;
         hit += trace.lines().filter(|line| line.contains("(INJECTED)")).count();
         abandoned += said.segments_abandoned;
     }
-    println!("| {syscall} {error} | {trials} | {hit} | {acked} | 0 | {abandoned} |");
+    println!("| call | runs | calls that failed | acknowledged | lost | segments given up |");
+    println!("| {syscall} {error} | {trials} | {hit} | {acked} | {lost} | {abandoned} |");
     assert!(hit > 0, "no {syscall} was made to fail");
 }
 

@@ -81,7 +81,7 @@ impl Stage {
 
     async fn finish(mut self, fault: &str, restarts: u64) -> Result<Outcome> {
         self.all_acknowledged().await?;
-        drained(&self.subject.api()?).await.with_context(|| self.subject.situation())?;
+        drained(&self.subject).await?;
         // What the broker itself sent twice is in its log.
         let again = self.broker.flow(GATEWAY, "its log", |_| true).await?.sent_again;
         // The one point has one mark of each outage.

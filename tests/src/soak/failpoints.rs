@@ -1,12 +1,12 @@
 //! SIGKILL at chosen places of the log's work: strace kills the gateway as it enters a system call, and says which.
 
-use super::dice::Dice;
 use super::ids::Ids;
 use super::line::{Line, Setup};
 use super::outcome::Outcome;
 use super::producer::Load;
 use super::strace::{Site, killing};
 use super::subject::Start;
+use crate::dice::Dice;
 use anyhow::{Result, ensure};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,7 +30,7 @@ const SETUP: Setup = Setup {
 /// Kills so often at each place.
 pub(crate) async fn run(kills: u64) -> Result<Vec<Outcome>> {
     let mut line = Line::new(SETUP).await?;
-    let mut dice = Dice::new();
+    let mut dice = Dice::from_environment();
     line.producer.allow(FILLING);
     line.subject.start().await?;
     line.producer.wait_acknowledged(FILLING).await;

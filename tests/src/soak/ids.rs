@@ -1,7 +1,7 @@
 //! Ids as values: what a source sends as its nth reading, so that whoever receives it knows which one it is, and whether
 //! it is whole.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use serde_json::Value;
 
 /// Points of a source; each carries its own ids, from 1 upwards.

@@ -1,8 +1,8 @@
 //! SIGKILL at random instants under load: while the gateway works, and while it starts again.
 
-use super::dice::Dice;
 use super::line::{Line, Setup};
 use super::outcome::Outcome;
+use crate::dice::Dice;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const ACKNOWLEDGED_A_KILL: u64 = 500;
 /// Kills so often.
 pub(crate) async fn run(kills: u64) -> Result<Outcome> {
     let mut line = Line::new(Setup::SMALL).await?;
-    let mut dice = Dice::new();
+    let mut dice = Dice::from_environment();
     line.producer.allow_all();
     line.subject.start().await?;
     line.recover(line.mark()).await?;

@@ -7,7 +7,8 @@ use super::outcome::{Outcome, millis};
 use super::producer::{Load, Producer};
 use super::sink::Sink;
 use super::subject::Subject;
-use crate::api::Api;
+use crate::api::Route;
+use crate::http_sink::prompt_route;
 use crate::wait::{until, within};
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
@@ -105,26 +106,28 @@ impl Line {
 
     /// Waits until the route has no backlog.
     pub(crate) async fn drained(&self) -> Result<()> {
-        let api = self.subject.api()?;
-        drained(&api).await.with_context(|| self.subject.situation())
+        drained(&self.subject).await
     }
 }
 
 /// Waits until the route `up` has no backlog.
-pub(crate) async fn drained(api: &Api) -> Result<()> {
+pub(crate) async fn drained(subject: &Subject) -> Result<()> {
+    route_is(subject, "the route to have no backlog", |route| route.backlog == 0).await
+}
+
+/// Waits until the route `up` is as wanted.
+pub(crate) async fn route_is(subject: &Subject, what: &str, is_wanted: impl Fn(&Route) -> bool) -> Result<()> {
+    let api = subject.api()?;
     let look = async || {
         let route = api.route("up").await?;
-        Ok(if route.backlog == 0 { Ok(()) } else { Err(format!("{route:?}")) })
+        Ok(if is_wanted(&route) { Ok(()) } else { Err(format!("{route:?}")) })
     };
-    until("the route to have no backlog", look).await
+    until(what, look).await.with_context(|| subject.situation())
 }
 
 /// The route `up` from a connection `source` to the connection `sink`.
 pub(crate) fn route(batch_max: u64) -> String {
-    format!(
-        "[routes.up]\nselect = [\"source/*\"]\nto = \"sink\"\nbatch_max_readings = {batch_max}\n\
-         batch_max_age_ms = 5\nretry_first_ms = 10\nretry_max_ms = 200\n"
-    )
+    prompt_route("up", "source/*", "sink", &format!("batch_max_readings = {batch_max}"))
 }
 
 /// A row from what the oracle found.

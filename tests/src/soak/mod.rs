@@ -6,13 +6,11 @@
 //! at the sink, whole, in order, and repeated only as far as the fault explains.
 
 mod broker;
-mod dice;
 mod failpoints;
 mod faults;
 mod ids;
 mod kill;
 mod line;
-mod memory;
 mod oracle;
 mod outcome;
 mod producer;

@@ -3,12 +3,16 @@
 use super::ids::Ids;
 use super::oracle::{Arrival, What};
 use super::producer::Load;
+use crate::http_sink::http_sink_of;
 use anyhow::Result;
 use bulkhead_simulators::upstream::{Accepted, Upstream, UpstreamConfig};
 use std::collections::HashMap;
 
 /// Values the upstream keeps until they are collected.
 const KEPT_MAX: usize = 2_000_000;
+
+/// What it sends of a reading.
+const READING: &str = "[{{ reading.seq }}, {{ reading.point }}, {{ reading.value }}, {{ reading.good }}]";
 
 /// A sink that forgets nothing.
 #[derive(Debug)]
@@ -28,13 +32,7 @@ impl Sink {
 
     /// The connection `sink`, whose every reading is `[seq, point, value, good]`, with further keys of its transport.
     pub(crate) fn connection(&self, transport: &str) -> String {
-        format!(
-            "[connections.sink]\nadapter = \"http-json\"\n\n[connections.sink.transports.upstream]\nkind = \"http\"\n\
-             base_url = \"{}\"\n{transport}\n\n[connections.sink.settings]\npath = \"/ingest\"\n\
-             body = '''[{{% for reading in readings %}}[{{{{ reading.seq }}}}, {{{{ reading.point }}}}, \
-             {{{{ reading.value }}}}, {{{{ reading.good }}}}]{{% if not loop.last %}},{{% endif %}}{{% endfor %}}]'''\n",
-            self.upstream.url()
-        )
+        http_sink_of(READING, "sink", &self.upstream.url(), transport)
     }
 
     /// Takes over what has been accepted since the last time; everything so far.

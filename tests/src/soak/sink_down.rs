@@ -2,10 +2,11 @@
 //! while new ones keep coming.
 
 use super::ids::Ids;
-use super::line::{Line, Setup};
-use super::memory::Memory;
+use super::line::{Line, Setup, route_is};
 use super::outcome::{Outcome, grouped};
 use super::producer::{Load, Producer};
+use crate::api::Route;
+use crate::memory::Memory;
 use anyhow::{Context, Result};
 use std::time::{Duration, Instant};
 
@@ -34,7 +35,7 @@ pub(crate) async fn run(readings: u64) -> Result<Outcome> {
     line.subject.start().await?;
     line.producer.wait_acknowledged(WARM_UP).await;
     line.drained().await?;
-    let memory = Memory::of(line.subject.pid()?)?;
+    let memory = Memory::of(line.subject.pid()?);
     let before = memory.resident_bytes()?;
     memory.forget_peak()?;
 
@@ -43,6 +44,8 @@ pub(crate) async fn run(readings: u64) -> Result<Outcome> {
     let longest = Duration::from_secs(60 + readings / SLOWEST_PER_S);
     let all = line.producer.wait_acknowledged(WARM_UP + readings);
     tokio::time::timeout(longest, all).await.with_context(|| line.subject.situation())?;
+    let waits = |route: &Route| route.state == "waiting" && route.backlog >= readings;
+    route_is(&line.subject, "the route to wait with all of it as its backlog", waits).await?;
 
     let since = line.mark();
     line.sink.upstream.restart().await?;

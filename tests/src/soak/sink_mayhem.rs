@@ -1,16 +1,16 @@
 //! A sink that refuses, hangs, cuts, answers slowly or with garbage, as chance will have it.
 
-use super::dice::Dice;
 use super::line::{Line, Setup};
 use super::outcome::Outcome;
+use crate::dice::Dice;
 use crate::wait::PATIENCE;
 use anyhow::{Context, Result};
 use bulkhead_simulators::upstream::Misbehaviour;
 use std::time::Duration;
 
-/// Readings that come for each misbehaviour.
-const READINGS_A_TRIAL: u64 = 200;
-/// One request in so many is answered as it should be.
+/// Readings that come for each scripted answer: a whole batch, so that there is a request for each.
+const READINGS_AN_ANSWER: u64 = Setup::SMALL.batch_max;
+/// Behind one misbehaviour in so many a request is answered as it should be.
 const RIGHT_ONE_IN: u64 = 3;
 /// Longest time a misbehaviour may take: a Retry-After of a second, or the timeout of a request, and the waits behind it.
 const TRIAL_MAX: Duration = Duration::from_secs(3);
@@ -21,19 +21,20 @@ const SETUP: Setup = Setup { transport: "timeout_ms = 300", ..Setup::SMALL };
 /// So many misbehaviours.
 pub(crate) async fn run(trials: u64) -> Result<Outcome> {
     let mut line = Line::new(SETUP).await?;
-    let mut dice = Dice::new();
-    let mut repeats = 0;
+    let mut dice = Dice::from_environment();
+    let (mut repeats, mut answers) = (0, trials);
     for _ in 0..trials {
         let (misbehaviour, may_repeat) = choose(&mut dice);
         repeats += u64::from(may_repeat);
         line.sink.upstream.next(misbehaviour, 1);
         if dice.below(RIGHT_ONE_IN) == 0 {
             line.sink.upstream.next(Misbehaviour::Delay(Duration::ZERO), 1);
+            answers += 1;
         }
     }
-    line.producer.allow(trials * READINGS_A_TRIAL);
+    line.producer.allow(answers * READINGS_AN_ANSWER);
     line.subject.start().await?;
-    let all = line.sink.upstream.wait_until(|stats| stats.misbehaved >= trials);
+    let all = line.sink.upstream.wait_until(|stats| stats.misbehaved >= answers);
     let longest = PATIENCE + TRIAL_MAX * u32::try_from(trials)?;
     tokio::time::timeout(longest, all).await.with_context(|| line.subject.situation())?;
     let since = line.mark();

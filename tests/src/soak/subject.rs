@@ -2,35 +2,22 @@
 //! another address each time.
 
 use crate::api::Api;
-use crate::lines::Lines;
-use crate::programs::gateway_binary;
-use crate::site::{Site, clean};
-use crate::wait::{PATIENCE, within};
+use crate::gateway_process::GatewayProcess;
+use crate::site::Site;
 use anyhow::{Context, Result, bail};
-use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-use tokio::process::{Child, Command};
+use std::time::Duration;
 use tokio::sync::watch;
-
-/// Pause between two looks at whether it is ready.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// A gateway, running or not. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Subject {
     site: Site,
-    life: Option<Life>,
+    /// The last one, which may be over.
+    life: Option<GatewayProcess>,
     /// The URL of its API while it has one.
     url: watch::Sender<Option<String>>,
-}
-
-#[derive(Debug)]
-struct Life {
-    child: Child,
-    journal: Lines,
 }
 
 /// How a start went.
@@ -66,91 +53,62 @@ impl Subject {
     pub(crate) async fn start(&mut self) -> Result<()> {
         match self.start_under(&[]).await? {
             Start::Ready => Ok(()),
-            Start::Died => bail!("the gateway ended while it started{}", self.situation()),
+            Start::Died => bail!("the gateway ended while it started; {}", self.situation()),
         }
     }
 
     /// Starts it as an argument of another program, which must become it.
     pub(crate) async fn start_under(&mut self, wrapper: &[OsString]) -> Result<Start> {
-        self.spawn(wrapper)?;
-        let began = Instant::now();
-        while began.elapsed() < PATIENCE {
-            let life = self.life.as_mut().context("just started")?;
-            if life.child.try_wait()?.is_some() {
-                self.url.send_replace(None);
-                return Ok(Start::Died);
-            }
-            if self.url.borrow().is_none()
-                && let Some(address) = life.journal.all().iter().find_map(|line| crate::gateway::api_address(line))
-            {
-                self.url.send_replace(Some(format!("http://{address}")));
-            }
-            if self.url.borrow().is_some() && matches!(self.api()?.get("/readyz").await, Ok((200, _))) {
-                return Ok(Start::Ready);
-            }
-            tokio::time::sleep(LOOK_AGAIN).await;
+        let life = self.life.insert(GatewayProcess::spawn(&self.site, wrapper)?);
+        let Some(api) = life.api().await? else { return Ok(Start::Died) };
+        self.url.send_replace(Some(api.url("")));
+        if life.is_ready(&api).await? {
+            return Ok(Start::Ready);
         }
-        bail!("the gateway is not ready after {} s{}", PATIENCE.as_secs(), self.situation())
-    }
-
-    fn spawn(&mut self, wrapper: &[OsString]) -> Result<()> {
-        let gateway = gateway_binary()?.into_os_string();
-        let run = ["run", "--listen", "127.0.0.1:0", "-c"].map(OsString::from);
-        let mut words = wrapper.iter().cloned().chain([gateway]).chain(run);
-        let mut command = Command::new(words.next().context("no program")?);
-        clean(command.args(words).arg(self.site.path("gateway.toml")));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("the gateway cannot be started")?;
-        let journal = Lines::capture(child.stderr.take().context("stderr was asked for")?);
-        self.life = Some(Life { child, journal });
-        Ok(())
+        self.url.send_replace(None);
+        Ok(Start::Died)
     }
 
     /// Starts it and lets it go on starting: for a kill in the middle of that.
     pub(crate) fn start_only(&mut self) -> Result<()> {
-        self.spawn(&[])
+        self.life = Some(GatewayProcess::spawn(&self.site, &[])?);
+        Ok(())
     }
 
     /// Ends it without a word.
     pub(crate) async fn kill(&mut self) -> Result<()> {
-        let life = self.life.as_mut().context("the gateway does not run")?;
-        life.child.start_kill()?;
-        within("the gateway to end", life.child.wait()).await??;
+        self.life()?.kill().await?;
         self.url.send_replace(None);
         Ok(())
     }
 
     /// Ends it in order.
     pub(crate) async fn terminate(&mut self) -> Result<()> {
-        let pid = self.pid()?;
-        kill(Pid::from_raw(i32::try_from(pid)?), Signal::SIGTERM)?;
-        let life = self.life.as_mut().context("the gateway does not run")?;
-        let status = within("the gateway to end", life.child.wait()).await??;
+        self.life()?.terminate().await?;
         self.url.send_replace(None);
-        anyhow::ensure!(status.success(), "after SIGTERM the gateway ended with {status}{}", self.situation());
         Ok(())
     }
 
     /// Waits for its death at another's hand; false: it lives on after this time.
     pub(crate) async fn dies_within(&mut self, limit: Duration) -> Result<bool> {
-        let life = self.life.as_mut().context("the gateway does not run")?;
-        let died = tokio::time::timeout(limit, life.child.wait()).await;
-        if let Ok(status) = died {
-            status?;
+        let died = self.life()?.dies_within(limit).await?;
+        if died {
             self.url.send_replace(None);
-            return Ok(true);
         }
-        Ok(false)
+        Ok(died)
     }
 
     /// Its process.
-    pub(crate) fn pid(&self) -> Result<u32> {
-        self.life.as_ref().and_then(|life| life.child.id()).context("the gateway does not run")
+    pub(crate) fn pid(&self) -> Result<Pid> {
+        self.life.as_ref().context("the gateway does not run")?.pid()
+    }
+
+    fn life(&mut self) -> Result<&mut GatewayProcess> {
+        self.life.as_mut().context("the gateway does not run")
     }
 
     /// The journal's end, for messages about failures.
     pub(crate) fn situation(&self) -> String {
-        let last = self.life.as_ref().map(|life| life.journal.last()).unwrap_or_default();
-        format!("; the gateway's journal ends with:{last}")
+        self.life.as_ref().map_or_else(|| "it never ran".to_owned(), GatewayProcess::situation)
     }
 }

@@ -19,7 +19,7 @@ pub(crate) async fn run(commits: u64) -> Result<Outcome> {
     let mut line = Line::new(Setup::SMALL).await?;
     let trace = line.subject.site().path("strace");
     let start = line.subject.start_under(&watching("fsync,fdatasync", &trace)?).await?;
-    ensure!(start == Start::Ready, "the gateway ended while it started{}", line.subject.situation());
+    ensure!(start == Start::Ready, "the gateway ended while it started; {}", line.subject.situation());
     line.producer.allow_all();
     let api = line.subject.api()?;
     let enough = async {

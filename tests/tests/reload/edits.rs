@@ -5,13 +5,16 @@
 //! key, must see every reading once. The edits of `side` change it (its rules, its name): the batch on its way goes again
 //! under the new meaning, and so at most one batch a change comes twice.
 
-use crate::plants::{device, polled, sink, trials};
+use crate::plants::{device, polled, trials};
 use anyhow::{Context, Result, ensure};
 use bulkhead_simulators::modbus::Device;
-use bulkhead_simulators::upstream::{Accepted, Misbehaviour, Upstream, UpstreamConfig};
-use bulkhead_tests::{Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, http_client, until};
+use bulkhead_simulators::upstream::{Misbehaviour, Upstream, UpstreamConfig};
+use bulkhead_tests::{
+    Dice, Gateway, Mosquitto, MosquittoListener, NumberStream, Reading, compare, first_arrivals, http_client,
+    http_sink, prompt_route, until,
+};
 use serde_json::Value as Json;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Edits in the suite; `BULKHEAD_SOAK_TRIALS` says otherwise.
@@ -67,53 +70,23 @@ impl Plan {
             String::new()
         };
         let former = side_name.checked_sub(1).map(|former| format!("renamed_from = \"side{former}\"\n"));
-        let erp = sink("erp", site.erp).replace("base_url =", &format!("timeout_ms = {sink_timeout_ms}\nbase_url ="));
-        format!(
-            r#"{}
-{}
-{other}
-{erp}
-{}
-[connections.line]
-adapter = "mqtt-json"
-enabled = {line_on}
-limits = {{ frames_per_call_max = {frames_max} }}
-
-[connections.line.transports.broker]
-kind = "mqtt"
-address = "{}"
-subscribe = ["plant/#"]
-reconnect = {{ first_ms = 50, max_ms = 200 }}
-
-[[connections.line.settings.topics]]
-filter = "plant/+line/number"
-points = [{{ path = "number", type = "integer" }}]
-
-[routes.up]
-select = ["line/*"]
-to = "erp"
-enabled = {up_on}
-batch_max_readings = {up_batch}
-batch_max_age_ms = 5
-retry_first_ms = 10
-retry_max_ms = 50
-
-[routes.side{side_name}]
-select = ["line/*"]
-to = "mes"
-enabled = {side_on}
-{}batch_max_readings = {SIDE_BATCH}
-batch_max_age_ms = 5
-retry_first_ms = 10
-retry_max_ms = 50
-rename = [{{ points = "line/*", to = "v{side_rule}_$1" }}]
-"#,
-            site.head,
+        let up = format!("enabled = {up_on}\nbatch_max_readings = {up_batch}");
+        let side = format!(
+            "enabled = {side_on}\nbatch_max_readings = {SIDE_BATCH}\n{}rename = [{{ points = \"line/*\", to = \"v{side_rule}_$1\" }}]",
+            former.unwrap_or_default()
+        );
+        let line = format!("enabled = {line_on}\nlimits = {{ frames_per_call_max = {frames_max} }}");
+        [
+            site.head.clone(),
             polled("steady", site.steady, 20),
-            sink("mes", site.mes),
-            site.broker,
-            former.unwrap_or_default(),
-        )
+            other,
+            http_sink("erp", &site.erp.url(), &format!("timeout_ms = {sink_timeout_ms}")),
+            http_sink("mes", &site.mes.url(), ""),
+            NumberStream::connection(&site.broker, &line),
+            prompt_route("up", "line/*", "erp", &up),
+            prompt_route(&format!("side{side_name}"), "line/*", "mes", &side),
+        ]
+        .concat()
     }
 }
 
@@ -128,28 +101,16 @@ struct Site<'a> {
     mes: &'a Upstream,
 }
 
-/// Numbers that look random and come again with the same seed (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
-
 /// One edit. Returns whether it changes what a batch of `side` means.
-fn edit(plan: &mut Plan, random: &mut Random) -> bool {
-    match random.below(10) {
+fn edit(plan: &mut Plan, dice: &mut Dice) -> bool {
+    match dice.below(10) {
         0 => plan.line_on = !plan.line_on,
-        1 => plan.frames_max = 50 + random.below(100),
-        2 => plan.other_interval_ms = 10 + random.below(40),
+        1 => plan.frames_max = 50 + dice.below(100),
+        2 => plan.other_interval_ms = 10 + dice.below(40),
         3 => plan.has_other = !plan.has_other,
         4 => plan.up_on = !plan.up_on,
-        5 => plan.up_batch = 10 + random.below(100),
-        6 => plan.sink_timeout_ms = 2000 + random.below(3000),
+        5 => plan.up_batch = 10 + dice.below(100),
+        6 => plan.sink_timeout_ms = 2000 + dice.below(3000),
         7 => plan.side_on = !plan.side_on,
         8 => {
             plan.side_name += 1;
@@ -164,8 +125,8 @@ fn edit(plan: &mut Plan, random: &mut Random) -> bool {
 }
 
 /// How the upstreams behave until the next edit.
-fn mood(upstream: &Upstream, random: &mut Random) {
-    match random.below(6) {
+fn mood(upstream: &Upstream, dice: &mut Dice) {
+    match dice.below(6) {
         0 => upstream.always(Misbehaviour::status(503)),
         1 => upstream.always(Misbehaviour::Close),
         2 => {
@@ -198,51 +159,6 @@ impl Editor<'_> {
     }
 }
 
-/// What a sink has of the numbers.
-#[derive(Debug, Default)]
-struct Seen {
-    /// Readings that came more than once.
-    twice: u64,
-    /// Readings that came under two keys, which a sink that honours keys cannot know for one.
-    under_two_keys: u64,
-}
-
-/// Holds a sink's readings against the log's: all there, none invented, each first time in order.
-fn compare(accepted: &[Accepted], logged: &[(u64, u64)]) -> Result<Seen> {
-    let (mut seen, mut keys, mut first_times) = (Seen::default(), BTreeMap::new(), Vec::new());
-    for one in accepted {
-        let field = |name: &str| one.body[name].as_u64().with_context(|| format!("{one:?}"));
-        let (seq, key) = (field("seq")?, one.idempotency_key.clone().context("no key")?);
-        let under: &mut BTreeSet<String> = keys.entry(seq).or_default();
-        match (under.is_empty(), under.insert(key)) {
-            (true, _) => first_times.push((seq, field("n")?)),
-            (false, true) => {
-                seen.twice += 1;
-                seen.under_two_keys += 1;
-            }
-            (false, false) => seen.twice += 1,
-        }
-    }
-    if first_times != logged {
-        let at = first_times.iter().zip(logged).position(|(sent, logged)| sent != logged);
-        let at = at.unwrap_or(first_times.len().min(logged.len()));
-        let around = |list: &[(u64, u64)]| format!("{:?}", &list[at.saturating_sub(3)..list.len().min(at + 3)]);
-        anyhow::bail!("sent {} logged {}", around(&first_times), around(logged));
-    }
-    Ok(seen)
-}
-
-/// The readings of the numbers in the log, and whether every number is there in its order.
-fn numbers(readings: &[Reading], count: u64) -> Result<Vec<(u64, u64)>> {
-    let line = readings.iter().filter(|reading| reading.connection == "line");
-    let logged: Vec<(u64, u64)> = line.filter_map(|reading| Some((reading.seq, reading.value.as_u64()?))).collect();
-    let mut known = BTreeSet::new();
-    let first_times: Vec<u64> =
-        logged.iter().map(|(_, number)| *number).filter(|number| known.insert(*number)).collect();
-    ensure!(first_times == (1..=count).collect::<Vec<_>>(), "a number is missing or out of order in the log");
-    Ok(logged)
-}
-
 /// The longest time between two readings of the connection that no edit touches.
 fn longest_interruption(readings: &[Reading]) -> Result<Duration> {
     let steady = readings.iter().filter(|reading| reading.connection == "steady");
@@ -267,13 +183,14 @@ async fn random_edits_under_load_lose_nothing_and_interrupt_nobody_else() -> Res
     gateway.connection("line", "the broker to be subscribed", |line| line.transports[0].state == "up").await?;
     let editor = Editor { gateway: &gateway, client: http_client()? };
     let stream = NumberStream::start(&broker.address(), "plant/hall7/number")?;
-    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    let mut dice = Dice::from_environment();
+    println!("{}", dice.seed_note());
     let (mut changes, mut longest_ms) = (0, 0);
     for number in 1..=edits {
-        mood(&erp, &mut random);
-        mood(&mes, &mut random);
+        mood(&erp, &mut dice);
+        mood(&mes, &mut dice);
         stream.publish_to(number * NUMBERS_PER_EDIT);
-        changes += u64::from(edit(&mut plan, &mut random));
+        changes += u64::from(edit(&mut plan, &mut dice));
         let answer = editor.apply(&plan.text(&site)).await?;
         longest_ms = longest_ms.max(answer["took_ms"].as_u64().unwrap_or_default());
     }
@@ -284,7 +201,7 @@ async fn random_edits_under_load_lose_nothing_and_interrupt_nobody_else() -> Res
     stream.finish().await?;
     let count = edits * NUMBERS_PER_EDIT;
     let logged = until("every number in the log", async || {
-        Ok(numbers(&gateway.api.readings().await?, count).map_err(|error| error.to_string()))
+        Ok(NumberStream::logged(&gateway.api.readings().await?, count).map_err(|error| error.to_string()))
     })
     .await?;
     let last = logged.last().map_or(0, |(seq, _)| *seq);
@@ -294,13 +211,15 @@ async fn random_edits_under_load_lose_nothing_and_interrupt_nobody_else() -> Res
     }
     let readings = gateway.api.readings().await?;
     let (at_erp, at_mes) = (compare(&erp.accepted(), &logged)?, compare(&mes.accepted(), &logged)?);
+    let arrived: BTreeSet<i64> = first_arrivals(&erp.accepted()).into_iter().collect();
+    let lost = (1..=i64::try_from(count)?).filter(|number| !arrived.contains(number)).count();
     let interruption = longest_interruption(&readings)?;
     println!(
         "| edits | acknowledged | lost | twice at erp | under two keys | twice at mes | under two keys | changes of meaning | longest interruption | longest reload |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     println!(
-        "| {edits} | {count} | 0 | {} | {} | {} | {} | {changes} | {} ms | {longest_ms} ms |",
+        "| {edits} | {count} | {lost} | {} | {} | {} | {} | {changes} | {} ms | {longest_ms} ms |",
         at_erp.twice,
         at_erp.under_two_keys,
         at_mes.twice,

@@ -1,9 +1,9 @@
 //! Reloads again and again: the memory stays what it was.
 
-use crate::plants::{device, polled, sink, trials};
+use crate::plants::{device, polled, trials};
 use anyhow::{Result, ensure};
 use bulkhead_simulators::upstream::{Upstream, UpstreamConfig};
-use bulkhead_tests::{Gateway, http_client};
+use bulkhead_tests::{Gateway, http_client, http_sink};
 use serde_json::Value as Json;
 
 /// Reloads in the suite; `BULKHEAD_SOAK_TRIALS` says otherwise, four for each.
@@ -18,7 +18,7 @@ async fn the_memory_stays_flat_over_many_reloads() -> Result<()> {
         let interval_ms = if odd { 30 } else { 20 };
         let route = "\n[routes.up]\nselect = [\"plc/*\"]\nto = \"erp\"\nbatch_max_age_ms = 10\n";
         polled("plc", &device, interval_ms)
-            + &sink("erp", &upstream).replace("base_url", &format!("timeout_ms = {interval_ms}000\nbase_url"))
+            + &http_sink("erp", &upstream.url(), &format!("timeout_ms = {interval_ms}000"))
             + route
     };
     let gateway = Gateway::start(&plant(false)).await?;

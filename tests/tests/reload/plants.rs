@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use bulkhead_simulators::modbus::{Bank, BankLayout, Device};
-use bulkhead_simulators::upstream::Upstream;
 
 /// A Modbus device with all registers.
 pub(crate) async fn device() -> Result<Device> {
@@ -20,25 +19,6 @@ pub(crate) fn with_transport(name: &str, transport: &str, interval_ms: u32) -> S
         "[connections.{name}]\nadapter = \"modbus-registers\"\npoll_interval_ms = {interval_ms}\n\n\
          [connections.{name}.transports.device]\n{transport}\n\n[connections.{name}.settings]\n\
          points = [{{ name = \"r1\", table = \"holding-register\", address = 1 }}]\n\n"
-    )
-}
-
-/// A sink that sends seq and value of each reading.
-pub(crate) fn sink(name: &str, upstream: &Upstream) -> String {
-    format!(
-        r#"
-[connections.{name}]
-adapter = "http-json"
-
-[connections.{name}.transports.upstream]
-kind = "http"
-base_url = "{}"
-
-[connections.{name}.settings]
-path = "/ingest"
-body = '''[{{% for reading in readings %}}{{"seq": {{{{ reading.seq }}}}, "n": {{{{ reading.value }}}}}}{{% if not loop.last %}},{{% endif %}}{{% endfor %}}]'''
-"#,
-        upstream.url()
     )
 }
 

@@ -1,15 +1,13 @@
 //! Routes that come, go and change their names: where they begin, and what is kept of those that are gone.
 
-use crate::plants::{device, polled, sink};
+use crate::plants::{device, polled};
 use anyhow::{Result, ensure};
 use bulkhead_simulators::upstream::{Misbehaviour, Upstream, UpstreamConfig};
-use bulkhead_tests::{Gateway, Site, http_client, until};
+use bulkhead_tests::{Gateway, Site, http_client, http_sink, prompt_route, until};
 use reqwest::StatusCode;
 
 fn route(name: &str, more: &str) -> String {
-    format!(
-        "\n[routes.{name}]\nselect = [\"plc/*\"]\nto = \"erp\"\nbatch_max_age_ms = 5\nretry_first_ms = 10\n{more}\n"
-    )
+    prompt_route(name, "plc/*", "erp", more)
 }
 
 async fn reload(gateway: &Gateway, text: &str) -> Result<()> {
@@ -25,7 +23,7 @@ fn seqs(upstream: &Upstream) -> Vec<u64> {
 #[tokio::test]
 async fn a_renamed_route_goes_on_and_a_new_one_begins_where_it_says() -> Result<()> {
     let (device, upstream) = (device().await?, Upstream::start(UpstreamConfig::default()).await?);
-    let plant = polled("plc", &device, 10) + &sink("erp", &upstream);
+    let plant = polled("plc", &device, 10) + &http_sink("erp", &upstream.url(), "");
     let site = Site::new(&plant)?;
     let text = site.config()?;
     site.write_file("gateway.toml", &(text.clone() + &route("old", "")))?;
@@ -64,7 +62,7 @@ async fn a_renamed_route_goes_on_and_a_new_one_begins_where_it_says() -> Result<
 #[tokio::test]
 async fn a_route_that_begins_now_sends_nothing_of_before_and_a_removed_one_is_kept_until_forgotten() -> Result<()> {
     let (device, upstream) = (device().await?, Upstream::start(UpstreamConfig::default()).await?);
-    let plant = polled("plc", &device, 10) + &sink("erp", &upstream);
+    let plant = polled("plc", &device, 10) + &http_sink("erp", &upstream.url(), "");
     let gateway = Gateway::start(&plant).await?;
     let text = gateway.site().config()?;
     gateway.reading("some readings", |reading| reading.seq >= 20).await?;

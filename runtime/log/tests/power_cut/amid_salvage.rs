@@ -1,7 +1,8 @@
 //! Logs with a damaged file, and a process that opens them and has them salvaged: when its power is cut, nothing is lost
 //! beyond what the damage cost.
 
-use super::disk::{Disk, Numbers};
+use super::disk::Disk;
+use super::trials::Numbers;
 use super::workload::{config, declare, reading};
 use super::{some_cut, some_kept};
 use bulkhead_log::{Log, LogError, Row};
@@ -108,16 +109,17 @@ async fn ids(dir: &Path) -> BTreeMap<Seq, u64> {
     rows.iter().map(|row| (row.seq, row.reading.time.0.unsigned_abs())).collect()
 }
 
-/// Cuts the power so many times while a damaged log is salvaged. Returns how many readings were held against what was left.
-pub(crate) async fn cut(disk: &Disk, damaged_dir: &Path, damaged: Damaged, trials: usize) -> usize {
+/// Cuts the power so many times while a damaged log is salvaged. Returns how many readings were held against what was
+/// left, and how many of them were lost.
+pub(crate) async fn cut(disk: &Disk, damaged_dir: &Path, damaged: Damaged, trials: usize, seed: u64) -> (usize, usize) {
     let whole = tempfile::tempdir().unwrap();
     copy(damaged_dir, whole.path());
     let without_cut = ids(whole.path()).await;
     let total = usize::try_from(BATCHES * BATCH_ROWS).unwrap();
     assert!(without_cut.len() <= total && without_cut.len() > total / 2, "{damaged:?}: {}", without_cut.len());
     assert_eq!(without_cut.len() < total, damaged == Damaged::SealedSegment, "{}", without_cut.len());
-    let mut numbers = Numbers(trials as u64);
-    let mut held = 0;
+    let mut numbers = Numbers(seed);
+    let (mut held, mut lost_in_all) = (0, 0);
     for trial in 0..trials {
         let cut = some_cut(disk, &mut numbers);
         let kept = some_kept(cut, &mut numbers);
@@ -137,6 +139,7 @@ pub(crate) async fn cut(disk: &Disk, damaged_dir: &Path, damaged: Damaged, trial
             assert_eq!(log.cursor("pull").unwrap(), Some(CURSOR));
         }
         held += expected.len();
+        lost_in_all += lost.len();
     }
-    held
+    (held, lost_in_all)
 }

@@ -6,6 +6,7 @@
 //! own synced writes keep theirs, and a rename is whole or not at all.
 
 use super::trace::Call;
+use super::trials::Numbers;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -84,24 +85,6 @@ pub(crate) enum Kept {
     Some,
     /// Some of it, in sectors.
     Torn,
-}
-
-/// A small generator of numbers that look random: the same seed, the same trial.
-#[derive(Debug)]
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % bound.max(1) as u64).unwrap()
-    }
 }
 
 /// Who has which file open at which place.

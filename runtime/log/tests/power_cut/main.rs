@@ -9,31 +9,38 @@ mod amid_salvage;
 mod disk;
 mod oracle;
 mod trace;
+#[path = "../harness/trials.rs"]
+mod trials;
 mod workload;
 
 use amid_salvage::Damaged;
-use disk::{Disk, Kept, Numbers};
+use disk::{Disk, Kept};
 use oracle::Said;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use trials::{Numbers, SEED, seed, trials};
 
 /// Where the child finds its log, where it says what it does, and which of the two children it is.
 const CHILD_DIR: &str = "BULKHEAD_LOG_TEST_CHILD_DIR";
 const CHILD_WORDS: &str = "BULKHEAD_LOG_TEST_CHILD_WORDS";
-/// How many cuts are tried.
-const TRIALS: &str = "BULKHEAD_SOAK_TRIALS";
+/// Held by each test: a program that is being started has, until it runs, a copy of everything its parent has open, the locks
+/// of another test's logs included, so that these could not be opened again.
+static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Cuts in the suite.
 const TRIALS_SHORT: usize = 60;
+/// Cuts of one run of the child; then it works anew, on other things.
+const TRIALS_A_RUN: usize = 250;
 /// What the child does.
 const STEPS: usize = 150;
-const SEED: u64 = 7;
 
 #[test]
 #[ignore = "started by the power cut test as a child process"]
 fn child_that_works() {
     let dir = PathBuf::from(std::env::var(CHILD_DIR).expect("the power cut test sets it"));
     let words = PathBuf::from(std::env::var(CHILD_WORDS).expect("the power cut test sets it"));
-    tokio::runtime::Runtime::new().unwrap().block_on(workload::run(&dir, &words, STEPS, SEED));
+    tokio::runtime::Runtime::new().unwrap().block_on(workload::run(&dir, &words, STEPS, seed()));
 }
 
 #[test]
@@ -45,7 +52,7 @@ fn child_that_salvages() {
 }
 
 /// Runs a child of this program under `strace`. Returns what it did to a folder that was before as a copy says.
-fn traced(child: &str, dir: &Path, copy: &Path) -> Disk {
+fn traced(child: &str, seed: u64, dir: &Path, copy: &Path) -> Disk {
     let aside = tempfile::tempdir().unwrap();
     let (words, trace) = (aside.path().join("words"), aside.path().join("trace"));
     let status = Command::new("strace")
@@ -55,6 +62,7 @@ fn traced(child: &str, dir: &Path, copy: &Path) -> Disk {
         .args(["--ignored", "--exact", "--nocapture", child])
         .env(CHILD_DIR, dir)
         .env(CHILD_WORDS, &words)
+        .env(SEED, seed.to_string())
         .stdout(Stdio::null())
         .status()
         .expect("strace is needed: install it (Debian: apt-get install strace)");
@@ -85,17 +93,18 @@ fn some_kept(cut: usize, numbers: &mut Numbers) -> Kept {
     }
 }
 
-fn trials() -> usize {
-    std::env::var(TRIALS).map_or(TRIALS_SHORT, |trials| trials.parse().expect("a number of trials"))
-}
-
 #[tokio::test]
 async fn a_power_cut_loses_nothing_that_was_acknowledged() {
-    let (dir, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let disk = traced("child_that_works", dir.path(), empty.path());
-    let mut numbers = Numbers(SEED);
-    let (mut acknowledged, mut longest) = (0, Duration::ZERO);
-    for trial in 0..trials() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let mut numbers = Numbers(seed());
+    let (mut moments, mut acknowledged, mut lost, mut longest) = (0, 0, 0, Duration::ZERO);
+    let mut disk = Disk::default();
+    for trial in 0..trials(TRIALS_SHORT) {
+        if trial % TRIALS_A_RUN == 0 {
+            let (dir, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            disk = traced("child_that_works", numbers.next(), dir.path(), empty.path());
+            moments += disk.lines;
+        }
         let cut = some_cut(&disk, &mut numbers);
         let kept = some_kept(cut, &mut numbers);
         let image = tempfile::tempdir().unwrap();
@@ -105,25 +114,30 @@ async fn a_power_cut_loses_nothing_that_was_acknowledged() {
             "trial {trial}: the power goes at line {cut} of {}; of what was not synced is kept: {kept:?}",
             disk.lines
         );
-        longest = longest.max(oracle::check(image.path(), &said).await);
+        let held = oracle::check(image.path(), &said).await;
+        longest = longest.max(held.opening);
+        lost += held.lost;
         acknowledged += said.acknowledged.len();
     }
     println!("| power cuts | moments to cut at | acknowledged readings held against | lost | longest opening |");
     println!("| ---: | ---: | ---: | ---: | ---: |");
-    println!("| {} | {} | {acknowledged} | 0 | {} ms |", trials(), disk.lines, longest.as_millis());
+    let trials = trials(TRIALS_SHORT);
+    println!("| {trials} | {moments} | {acknowledged} | {lost} | {} ms |", longest.as_millis());
 }
 
 #[tokio::test]
 async fn a_power_cut_amid_salvage_loses_nothing_more() {
+    let _alone = ONE_AT_A_TIME.lock().await;
+    let seed = seed();
     println!("| damaged | power cuts amid salvage | readings held against | lost beyond the damage |");
     println!("| --- | ---: | ---: | ---: |");
     for damaged in Damaged::ALL {
         let (original, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         amid_salvage::make(original.path(), damaged).await;
         amid_salvage::copy(original.path(), dir.path());
-        let disk = traced("child_that_salvages", dir.path(), original.path());
-        let trials = trials() / 3;
-        let held = amid_salvage::cut(&disk, original.path(), damaged, trials).await;
-        println!("| {damaged:?} | {trials} | {held} | 0 |");
+        let disk = traced("child_that_salvages", seed, dir.path(), original.path());
+        let trials = trials(TRIALS_SHORT) / 3;
+        let (held, lost) = amid_salvage::cut(&disk, original.path(), damaged, trials, seed).await;
+        println!("| {damaged:?} | {trials} | {held} | {lost} |");
     }
 }

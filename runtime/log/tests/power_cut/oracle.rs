@@ -55,16 +55,25 @@ impl Said {
     }
 }
 
-/// Opens the log that a power cut left and holds it against what was said. Returns how long the opening took.
-pub(crate) async fn check(dir: &Path, said: &Said) -> Duration {
+/// What a log came to that a power cut left.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// How long its opening took.
+    pub(crate) opening: Duration,
+    /// Acknowledged readings it does not have.
+    pub(crate) lost: usize,
+}
+
+/// Opens the log that a power cut left and holds it against what was said.
+pub(crate) async fn check(dir: &Path, said: &Said) -> Held {
     let begun = Instant::now();
     let log = config(dir).open().unwrap();
     let points = declare(&log);
-    let took = begun.elapsed();
+    let opening = begun.elapsed();
     let aside =
         std::fs::read_dir(dir.join("damaged")).map(|files| files.flatten().map(|file| file.path()).collect::<Vec<_>>());
     assert_eq!(log.stats().files_damaged, 0, "a power cut damages nothing: {aside:?}, {:?}", log.gaps(0, 100));
-    let last = check_rows(&log, &points, said);
+    let (last, lost) = check_rows(&log, &points, said);
     check_cursors(&log, said);
     for (id, name) in &said.points {
         assert_eq!(log.declare("line", &[PointInfo::new(name, Kind::Integer)]).unwrap(), [PointId(*id)]);
@@ -76,10 +85,11 @@ pub(crate) async fn check(dir: &Path, said: &Said) -> Duration {
     log.close().await.unwrap();
     let log = config(dir).open().unwrap();
     assert_eq!(log.read(next.first - 1, 10).unwrap().len(), 1);
-    took
+    Held { opening, lost }
 }
 
-fn check_rows(log: &Log, points: &[PointId], said: &Said) -> Seq {
+/// The last seq that is there, and how many acknowledged readings are not.
+fn check_rows(log: &Log, points: &[PointId], said: &Said) -> (Seq, usize) {
     let first = log.stats().first_available;
     let rows = log.read(first - 1, usize::MAX).unwrap();
     assert!(rows.is_sorted_by(|a, b| a.seq < b.seq && a.reading.time < b.reading.time), "out of order or twice");
@@ -99,7 +109,7 @@ fn check_rows(log: &Log, points: &[PointId], said: &Said) -> Seq {
         .filter(|seq| !(there.contains(seq) || **seq <= said.dropped_to && **seq < first))
         .collect();
     assert!(lost.is_empty(), "{} acknowledged rows are lost: {lost:?}", lost.len());
-    rows.last().map_or(0, |row| row.seq)
+    (rows.last().map_or(0, |row| row.seq), lost.len())
 }
 
 fn check_cursors(log: &Log, said: &Said) {

@@ -1,7 +1,7 @@
 //! What the process does whose power is cut: it appends, seals, drops, moves cursors, declares, closes and opens, and says
 //! what it is about to do and what has been acknowledged to it.
 
-use super::disk::Numbers;
+use super::trials::Numbers;
 use bulkhead_log::{InFlight, Log, LogConfig};
 use bulkhead_model::{Kind, PointId, PointInfo, Reading, Status, Timestamp, Value};
 use std::fs::File;

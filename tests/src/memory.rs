@@ -1,6 +1,7 @@
 //! The memory of another process, as Linux tells it.
 
 use anyhow::{Context, Result};
+use nix::unistd::Pid;
 use std::path::PathBuf;
 
 /// A process.
@@ -10,8 +11,8 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn of(pid: u32) -> Result<Self> {
-        Ok(Self { process: PathBuf::from(format!("/proc/{pid}")) })
+    pub(crate) fn of(pid: Pid) -> Self {
+        Self { process: PathBuf::from(format!("/proc/{pid}")) }
     }
 
     /// What it has in memory now.
@@ -43,7 +44,7 @@ mod tests {
 
     #[test]
     fn our_own_memory_is_told() {
-        let memory = Memory::of(std::process::id()).unwrap();
+        let memory = Memory::of(Pid::this());
         assert!(memory.resident_bytes().unwrap() > 1 << 20);
         assert!(memory.peak_bytes().unwrap() > 1 << 20);
     }

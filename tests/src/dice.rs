@@ -7,24 +7,28 @@ const SEED: &str = "BULKHEAD_SOAK_SEED";
 
 /// A source of numbers.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice {
+pub struct Dice {
     seed: u64,
     state: u64,
 }
 
 impl Dice {
-    pub(crate) fn new() -> Self {
+    /// With the seed that the environment gives, or a new one.
+    #[must_use]
+    pub fn from_environment() -> Self {
         let given = std::env::var(SEED).ok().and_then(|seed| seed.parse().ok());
         let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64);
         Self::seeded(given.unwrap_or_else(now))
     }
 
-    pub(crate) fn seeded(seed: u64) -> Self {
+    /// With this seed.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
         Self { seed, state: seed }
     }
 
     /// A number from 0 to below `end`.
-    pub(crate) fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -33,7 +37,8 @@ impl Dice {
     }
 
     /// How to repeat the choices.
-    pub(crate) fn seed_note(&self) -> String {
+    #[must_use]
+    pub fn seed_note(&self) -> String {
         format!("{SEED}={}", self.seed)
     }
 }
