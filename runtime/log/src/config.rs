@@ -119,7 +119,7 @@ pub struct LogConfig {
     /// Sealed segments whose newest commit is older than this many seconds are dropped. None: no bound.
     pub retention_max_age_s: Option<u64>,
     /// Seconds that connections keep their own readings, where that is shorter, by name: when the newest commit of a
-    /// sealed segment is older, the segment is written anew without their rows.
+    /// sealed segment is older, the segment is written anew without their rows. [`Log::keep_own_for`] changes it.
     pub retention_of_connections: BTreeMap<String, u64>,
     /// The quota: most bytes of all files in the folder, copies being sealed and the reserve included. None: what the disk
     /// has. Small quotas make small segments: an open one is closed at a sixteenth of the room there is.

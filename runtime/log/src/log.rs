@@ -17,6 +17,7 @@ use crate::{
 };
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -424,6 +425,16 @@ impl Log {
         let dropped = crate::retention::apply(&self.shared, now)?;
         crate::expiry::apply(&self.shared, now)?;
         Ok(dropped)
+    }
+
+    /// Has connections keep their own readings for so many seconds from the next [`Log::apply_retention`] on, by name,
+    /// instead of those of [`LogConfig::retention_of_connections`] or of the call before; others keep theirs as long as the
+    /// log. What is gone does not come back when a time is made longer. Returns whether that changes anything.
+    pub fn keep_own_for(&self, seconds: BTreeMap<String, u64>) -> bool {
+        let mut own = self.shared.own_retention.write();
+        let differs = *own != seconds;
+        *own = seconds;
+        differs
     }
 
     /// The rows that are missing behind `after` because their connections keep them for a shorter time than the log,

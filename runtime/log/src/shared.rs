@@ -19,6 +19,7 @@ use crate::stored::from_sql;
 use crate::{Catalogue, FileOps, Gap, LogConfig, LogError, LogStats, Row};
 use bulkhead_model::{PointId, Reading, Seq, Status, Timestamp};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     /// Points described in segments below this start are described anew where they have new rows: rows, and with them
     /// descriptions, were taken out of these segments.
     pub(crate) described_from: AtomicU64,
+    /// Seconds that connections keep their own readings, by name; changed while the log is open.
+    pub(crate) own_retention: RwLock<BTreeMap<String, u64>>,
     /// Held while retention is applied.
     pub(crate) retaining: Mutex<()>,
     pub(crate) dropped_to: AtomicU64,

@@ -22,7 +22,7 @@ use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +54,8 @@ struct Inner {
     changing: Mutex<()>,
     /// Set when the engine stops; a reload then waits for nothing any more.
     stopping: CancellationToken,
+    /// Told when connections keep their readings for another time than before.
+    retention_changed: Arc<Notify>,
     upkeep: Work,
     replaying: Replaying,
 }
@@ -114,6 +116,7 @@ impl Engine {
             plant: RwLock::new(plant),
             changing: Mutex::new(()),
             stopping: CancellationToken::new(),
+            retention_changed: Arc::default(),
             upkeep: Work::default(),
             replaying: Replaying::default(),
         });
@@ -122,7 +125,8 @@ impl Engine {
         let stop = &inner.upkeep.stop;
         inner.upkeep.tasks.spawn(give_back_once_started(stop.clone()));
         inner.upkeep.tasks.spawn(watch_clock(inner.clock.clone(), stop.clone()));
-        inner.upkeep.tasks.spawn(keep_retention(inner.log.clone(), inner.clock.clone(), stop.clone()));
+        let changed = inner.retention_changed.clone();
+        inner.upkeep.tasks.spawn(keep_retention(inner.log.clone(), inner.clock.clone(), changed, stop.clone()));
         Self { inner }
     }
 
@@ -309,8 +313,9 @@ async fn watch_clock(clock: Arc<SystemClock>, stop: CancellationToken) {
     }
 }
 
-/// Drops segments that the log's retention has passed, now and then.
-async fn keep_retention(log: Log, clock: Arc<SystemClock>, stop: CancellationToken) {
+/// Drops segments that the log's retention has passed, and readings that their connections keep no longer: now and then,
+/// and at once when that changed.
+async fn keep_retention(log: Log, clock: Arc<SystemClock>, changed: Arc<Notify>, stop: CancellationToken) {
     loop {
         // Without a time to go by nothing is old.
         let (log, now) = (log.clone(), clock.retention_now().unwrap_or(Timestamp(i64::MIN)));
@@ -322,6 +327,7 @@ async fn keep_retention(log: Log, clock: Arc<SystemClock>, stop: CancellationTok
         }
         tokio::select! {
             () = stop.cancelled() => return,
+            () = changed.notified() => {}
             () = tokio::time::sleep(RETENTION_INTERVAL) => {}
         }
     }
