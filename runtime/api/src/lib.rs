@@ -42,6 +42,7 @@ mod hooks;
 mod journal;
 mod json;
 mod limits;
+mod log_state;
 mod metrics;
 mod moment;
 mod odata;

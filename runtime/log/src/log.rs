@@ -443,15 +443,28 @@ impl Log {
     /// # Errors
     /// What reading met.
     pub fn expired(&self, after: Seq) -> Result<Vec<Expired>, LogError> {
+        Ok(self.expired_page(after, usize::MAX)?.0)
+    }
+
+    /// As [`Log::expired`], but ending with the segment that reaches `limit`, which may bring more. The second is what to
+    /// give as `after` for the next page; none: there is nothing more. Blocks.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn expired_page(&self, after: Seq, limit: usize) -> Result<(Vec<Expired>, Option<Seq>), LogError> {
         let mut expired = Vec::new();
-        for segment in self.shared.segments.now().iter() {
-            if segment.sealed_last().is_some_and(|last| last > after) {
-                let reader = self.shared.readers.open(segment)?;
-                expired.extend(expired_in(&reader).map_err(sqlite_error("read", &segment.path))?);
+        let segments = self.shared.segments.now();
+        let newest = segments.iter().rev().find_map(|segment| segment.sealed_last());
+        let behind = segments.iter().filter_map(|segment| Some((segment, segment.sealed_last()?)));
+        for (segment, last) in behind.filter(|(_, last)| *last > after) {
+            let reader = self.shared.readers.open(segment)?;
+            let found = expired_in(&reader).map_err(sqlite_error("read", &segment.path))?;
+            expired.extend(found.into_iter().filter(|expired| expired.last > after));
+            if expired.len() >= limit {
+                return Ok((expired, Some(last).filter(|last| newest.is_some_and(|newest| *last < newest))));
             }
         }
-        expired.retain(|expired| expired.last > after);
-        Ok(expired)
+        Ok((expired, None))
     }
 
     /// Closes the open segment and returns when it and those before it are sealed. An empty one stays as it is.
