@@ -38,6 +38,7 @@ fn shown(id: &str, stats: &LogStats, writes: DiskWrites) -> Value {
         "damaged": {
             "files": stats.files_damaged,
             "kept_bytes": stats.bytes_set_aside,
+            "removed_for_room": stats.damaged_given_up,
         },
         "segments_abandoned": stats.segments_abandoned,
         "longest_pause_ms": u64::try_from(stats.longest_pause.as_millis()).unwrap_or(u64::MAX),

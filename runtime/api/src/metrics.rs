@@ -186,6 +186,7 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
             "Readings deleted since the start because their connections keep them no longer",
             stats.rows_expired,
         ),
+        ("log_damaged_removed", "Damaged files kept aside that were removed for room", stats.damaged_given_up),
         ("log_files_damaged", "Damaged files found since the start", stats.files_damaged),
         ("log_gaps", "Gaps recorded since the start", stats.gaps),
         ("log_gap_rows", "Readings missing in them, as far as that is known", stats.gap_rows),

@@ -121,7 +121,8 @@ pub struct LogConfig {
     /// Seconds that connections keep their own readings, where that is shorter, by name: when the newest commit of a
     /// sealed segment is older, the segment is written anew without their rows. [`Log::keep_own_for`] changes it.
     pub retention_of_connections: BTreeMap<String, u64>,
-    /// The quota: most bytes of all files in the folder, copies being sealed and the reserve included. None: what the disk
+    /// The quota: most bytes of all files in the folder, copies being sealed, the reserve and damaged files that are kept
+    /// aside included. None: what the disk
     /// has. Small quotas make small segments: an open one is closed at a sixteenth of the room there is.
     pub max_bytes: Option<u64>,
     /// Bytes of a file that is given up when the disk is full, so that cursors still move and segments can be dropped; made

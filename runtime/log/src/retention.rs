@@ -88,6 +88,9 @@ pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> 
         let reason = if is_too_old(shared.config.retention_max_age_s, last_commit, now) {
             GapReason::Retention
         } else if may_drop && must_make_room(shared)? {
+            if shared.give_up_damaged() {
+                continue;
+            }
             GapReason::DroppedWhenFull
         } else {
             break;

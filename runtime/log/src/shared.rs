@@ -1,7 +1,7 @@
 //! What the handles, the writer and the sealer of one log share.
 
 use crate::batch::Ring;
-use crate::damage::bytes_aside;
+use crate::damage::{bytes_aside, give_up_oldest};
 use crate::files::io_error;
 use crate::latest::Latest;
 use crate::log::LogId;
@@ -109,6 +109,20 @@ impl Shared {
     /// What its files take now.
     pub(crate) fn usage(&self) -> Result<Usage, LogError> {
         Usage::now(&*self.files, &self.config.dir, self.dropped_to())
+    }
+
+    /// Gives the oldest damaged file that is kept aside up for room. False: there is none that could be.
+    pub(crate) fn give_up_damaged(&self) -> bool {
+        match give_up_oldest(&*self.files, &self.config.dir) {
+            Ok(given_up) => {
+                self.counters.damaged_given_up.fetch_add(u64::from(given_up.is_some()), Ordering::Relaxed);
+                given_up.is_some()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a damaged file that is kept aside cannot be removed to make room");
+                false
+            }
+        }
     }
 
     /// Makes the reserve. False: there is no room for it.
@@ -228,6 +242,7 @@ impl Shared {
             rows_read: self.readers.rows_read(),
             skipped_at_open: self.skipped_at_open,
             bytes_set_aside: bytes_aside(&*self.files, &self.config.dir),
+            damaged_given_up: counters.damaged_given_up.load(Ordering::Relaxed),
             files_damaged: counters.files_damaged.load(Ordering::Relaxed),
             gaps: counters.gaps.load(Ordering::Relaxed),
             gap_rows: counters.gap_rows.load(Ordering::Relaxed),
