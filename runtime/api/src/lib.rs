@@ -38,6 +38,7 @@ mod gaps;
 mod gate;
 mod health;
 mod history;
+mod holes;
 mod hooks;
 mod journal;
 mod json;

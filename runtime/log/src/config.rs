@@ -71,6 +71,11 @@ const RESERVE_DEFAULT_BYTES: u64 = 4 * 1024 * 1024;
 pub(crate) const CHECKPOINT_PAGES: i64 = 4 * 1024 * 1024 / crate::sqlite::PAGE_BYTES as i64;
 /// Gaps kept in `state.db`; beyond it the oldest goes.
 pub(crate) const GAPS_MAX: u64 = 10_000;
+/// Drops remembered with their reason, those for the same reason one behind the other being one; beyond it the oldest goes
+/// and counts as the one behind it.
+pub(crate) const DROPS_MAX: u64 = 1_000;
+/// Spans that one question for what is missing brings.
+pub(crate) const MISSING_MAX: usize = 100;
 /// Routes that a gap names.
 pub const GAP_ROUTES_MAX: usize = 100;
 /// Bytes of sealed segments read a second when they are verified after a start.

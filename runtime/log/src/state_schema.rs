@@ -71,6 +71,7 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
         insert.execute((key::DROPPED_TO, 0))?;
     }
     transaction.execute_batch(crate::gaps::SCHEMA)?;
+    transaction.execute_batch(crate::missing::SCHEMA)?;
     let record = read_record(&transaction)?;
     transaction.commit()?;
     Ok(record)

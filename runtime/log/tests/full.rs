@@ -11,7 +11,7 @@
 
 mod harness;
 
-use bulkhead_log::{Appender, GapReason, Log, LogConfig, LogError, WhenFull};
+use bulkhead_log::{Appender, GapReason, Log, LogConfig, LogError, Missing, WhenFull};
 use bulkhead_model::{Kind, PointId, PointInfo, Reading, Seq, Value};
 use harness::{PATIENCE, config, reading, seqs, within};
 use std::io::Write;
@@ -165,6 +165,8 @@ async fn the_log_stays_within_its_quota_while_it_seals_and_drops_and_a_route_is_
     assert!(gaps.windows(2).all(|pair| pair[0].last < pair[1].first && pair[0].id < pair[1].id), "one after the other");
     assert_eq!(gaps[0].first, 1);
     assert_eq!(gaps.last().unwrap().last, first_available - 1);
+    let dropped = Missing { first: 1, last: first_available - 1, reason: Some(GapReason::DroppedWhenFull) };
+    assert_eq!(log.missing(1, last).unwrap(), [dropped], "also for whoever pulls");
     let prompt = log.cursor("prompt").unwrap().unwrap();
     for gap in &gaps {
         assert_eq!(gap.reason, GapReason::DroppedWhenFull);

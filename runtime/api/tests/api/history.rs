@@ -100,9 +100,11 @@ async fn what_retention_has_dropped_is_named_and_the_pull_goes_on_behind_it() {
     append(&gateway.log, points.odd, 50, 52).await;
     let page = gateway.json("/api/v1/readings?after=4").await;
     assert_eq!(page["gap"], serde_json::json!({ "from": 5, "to": 11 }));
+    assert_eq!(page["missing"], serde_json::json!([{ "reason": "retention", "from": 5, "to": 11 }]));
     assert_eq!((page["first_available_seq"].as_u64(), page["readings"][0]["seq"].as_u64()), (Some(12), Some(12)));
     let from_the_begin = gateway.json("/api/v1/readings").await;
     assert!(from_the_begin["gap"].is_null(), "who begins anew has missed nothing");
+    assert_eq!(from_the_begin["missing"], serde_json::json!([]));
     assert_eq!(from_the_begin["readings"].as_array().unwrap().len(), 2);
     assert_eq!(gateway.json("/api/v1/readings?after=11").await["gap"], serde_json::Value::Null);
     gateway.stop().await;
