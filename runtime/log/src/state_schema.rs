@@ -3,8 +3,8 @@
 use crate::state_sum::sum_column;
 use rusqlite::{Connection, OptionalExtension};
 
-/// The format of `state.db`. Another number is refused.
-pub(crate) const FORMAT: i64 = 2;
+/// The format of `state.db`: that of segments, so that the files of a log are of one format and one number says which.
+pub(crate) use crate::segment::FORMAT;
 
 const SCHEMA: &str = concat!(
     "
