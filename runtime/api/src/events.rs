@@ -4,8 +4,8 @@
 //!
 //! * `readings`: `{"readings": […]}`, at most 256 of them, in order;
 //! * `gap`: `{"reason", "from", "to"}`: readings with these numbers are missing, for a reason as in the list of gaps
-//!   (`retention`, `dropped-when-full`, `damaged`, `skipped-at-open`; `unknown` where its record is lost), one event for each
-//!   stretch; or `other-log`: the id is of another log (it was restored or made anew), and the stream begins with the first
+//!   (`retention`, `dropped-when-full`, `damaged`; `skipped-at-open` where acknowledged readings can be among these;
+//!   `unknown` where its record is lost), one event for each stretch; or `other-log`: the id is of another log (it was restored or made anew), and the stream begins with the first
 //!   reading there is.
 //!
 //! Without `Last-Event-ID` and `?after=` the stream begins with the next reading. A comment with an `id` comes at least

@@ -178,6 +178,9 @@ impl Feed {
             Some(Part::Rows(rows)) => self.take(&rows),
             Some(Part::Missing(missing)) => {
                 self.position = missing.last;
+                if !holes::is_told(&self.log, &missing) {
+                    return Some(Read::NoMatch);
+                }
                 let reason = holes::reason(&missing);
                 Read::Say(Say::Gap { reason, from: Some(missing.first), to: missing.last })
             }
@@ -328,28 +331,29 @@ mod tests {
             let entry = entry.unwrap();
             std::fs::copy(entry.path(), second.path().join(entry.file_name())).unwrap();
         }
-        let log = bulkhead_log::LogConfig::new(second.path()).open().unwrap();
+        let normal = bulkhead_log::LogConfig {
+            durability: bulkhead_log::Durability::Normal,
+            retention_max_age_s: Some(60),
+            ..bulkhead_log::LogConfig::new(second.path())
+        };
+        let log = normal.clone().open().unwrap();
         let (from, to) = log.stats().skipped_at_open.expect("numbers are skipped");
         log.append(vec![reading; 2]).await.unwrap();
         let skipped = format!("skipped-at-open Some({from}) to {to}");
-        let expected = ["5 readings to 5".to_owned(), skipped, format!("2 readings to {}", to + 2)];
-        assert_eq!(told(&log, to + 2).await, expected);
+        let (last, readings) = (to + 2, |count, to| format!("{count} readings to {to}"));
+        assert_eq!(told(&log, last).await, [readings(5, 5), skipped.clone(), readings(2, last)]);
+        log.close().await.unwrap();
+        let full = || bulkhead_log::LogConfig { durability: bulkhead_log::Durability::Full, ..normal.clone() };
+        let log = full().open().unwrap();
+        assert_eq!(told(&log, last).await, [readings(5, 5), readings(2, last)], "no acknowledged reading had them");
 
         log.seal().await.unwrap();
         let in_a_century = bulkhead_model::Timestamp(3_153_600_000_000_000_000 + 1_767_225_600_000_000_000);
-        drop(log);
-        let old =
-            bulkhead_log::LogConfig { retention_max_age_s: Some(60), ..bulkhead_log::LogConfig::new(second.path()) };
-        let log = old.open().unwrap();
         assert!(log.apply_retention(in_a_century).unwrap() > 0);
-        let last = to + 2;
-        assert_eq!(
-            told(&log, last).await,
-            [
-                "retention Some(1) to 5".to_owned(),
-                format!("skipped-at-open Some({from}) to {to}"),
-                format!("retention Some({}) to {last}", to + 1)
-            ]
-        );
+        let (before, behind) = ("retention Some(1) to 5".to_owned(), format!("retention Some({}) to {last}", to + 1));
+        assert_eq!(told(&log, last).await, [before.clone(), behind.clone()]);
+        log.close().await.unwrap();
+        let log = normal.open().unwrap();
+        assert_eq!(told(&log, last).await, [before, skipped, behind]);
     }
 }

@@ -64,6 +64,7 @@ fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<Valu
         missing = holes::of_span(log, from, to)?;
     }
     missing.extend(holes::between(log, begun, &page.rows)?);
+    missing.retain(|one| holes::is_told(log, one));
     // Who begins anew has missed nothing.
     let gap = gap.filter(|_| !is_begin);
     let catalogue = log.catalogue();

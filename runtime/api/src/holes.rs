@@ -1,13 +1,19 @@
 //! What a client that goes by seq has missed: the holes between the rows it gets, with the reasons that the log knows. A hole
 //! nobody can explain is none: seqs rise, but not all are given.
 
-use bulkhead_log::{Log, LogError, Missing, Row};
+use bulkhead_log::{GapReason, Log, LogError, Missing, Row};
 use bulkhead_model::Seq;
 use serde_json::{Value, json};
 
 /// The reason, as in the list of gaps, and a word where its record is lost.
 pub(crate) fn reason(missing: &Missing) -> &'static str {
-    missing.reason.map_or("unknown", bulkhead_log::GapReason::code)
+    missing.reason.map_or("unknown", GapReason::code)
+}
+
+/// Whether a client has to hear of it. Numbers that are skipped after a kill or a power cut are no loss where every commit is
+/// on the medium before it counts: nothing that was acknowledged had them.
+pub(crate) fn is_told(log: &Log, missing: &Missing) -> bool {
+    missing.reason != Some(GapReason::SkippedAtOpen) || !log.is_fully_durable()
 }
 
 /// As clients get it.

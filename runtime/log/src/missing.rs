@@ -9,7 +9,7 @@ use crate::gaps::GapReason;
 use crate::salvage::without;
 use crate::state::{State, clamp_seq, loaded_seq};
 use crate::state_sum::sum_column;
-use crate::{Log, LogError};
+use crate::{Durability, Log, LogError};
 use bulkhead_model::Seq;
 use rusqlite::{Connection, Transaction};
 
@@ -32,6 +32,13 @@ pub struct Missing {
 }
 
 impl Log {
+    /// Whether a commit that counts as done survives a power cut, so that what is skipped at an opening was never
+    /// acknowledged.
+    #[must_use]
+    pub fn is_fully_durable(&self) -> bool {
+        self.shared().config.durability == Durability::Full
+    }
+
     /// Why seqs of a span have no rows any more, as far as that is recorded: spans by rising seq that do not overlap, at most
     /// 100, those behind left for the next call. Up to what retention has dropped they leave nothing out; behind it, seqs
     /// that are in none have rows, were never given, or were of a connection that keeps its readings for a shorter time.
