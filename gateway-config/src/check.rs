@@ -6,16 +6,17 @@ use crate::walk::{Outcome, walk};
 use crate::{
     AdapterSchemas, Config, Diagnostic, Diagnostics, Loaded, Severity, checks, json_schema, redact, settings, tree,
 };
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(crate) fn check(text: &str, path: &Path, schemas: &dyn AdapterSchemas) -> Result<Loaded, Diagnostics> {
     let base_dir = path.parent().unwrap_or(Path::new(""));
     let read = tree::read(text);
     let mut outcome = walk(&json_schema(), &read.root, &KeyPath::default());
-    let mut contents = Vec::new();
+    let (mut contents, mut files) = (Vec::new(), BTreeSet::new());
     if read.whole {
         let mut checked = settings::check(&read.root, base_dir, schemas);
-        contents = std::mem::take(&mut checked.contents);
+        (contents, files) = (std::mem::take(&mut checked.contents), std::mem::take(&mut checked.files));
         outcome.append(checked.outcome);
         outcome.diagnostics.extend(checks::all(&read.root, base_dir));
         outcome.diagnostics.retain(|item| !read.diagnostics.iter().any(|known| known.span == item.span));
@@ -33,7 +34,7 @@ pub(crate) fn check(text: &str, path: &Path, schemas: &dyn AdapterSchemas) -> Re
     };
     let diagnostics = Diagnostics::new(&path.to_string_lossy(), text, shown, outcome.diagnostics);
     match typed {
-        Some(config) => Ok(Loaded { config, warnings: diagnostics }),
+        Some(config) => Ok(Loaded { config: Config { settings_files: files, ..config }, warnings: diagnostics }),
         None => Err(diagnostics),
     }
 }

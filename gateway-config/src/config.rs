@@ -4,7 +4,7 @@ use crate::{Connection, Route};
 use bulkhead_model::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,9 @@ pub struct Config {
     /// The folder of the config file; relative paths in it start here.
     #[serde(skip)]
     pub base_dir: PathBuf,
+    /// The files that settings name, as they name them; their content stands in the settings.
+    #[serde(skip)]
+    pub settings_files: BTreeSet<PathBuf>,
     /// The gateway itself: its name and its folders.
     #[serde(default)]
     pub gateway: Gateway,
@@ -46,6 +49,17 @@ impl Config {
     #[must_use]
     pub fn resolve(&self, path: &Path) -> PathBuf {
         self.base_dir.join(path)
+    }
+
+    /// Every file that the config names beside adapters and folders, as a path of this process: those of settings, and
+    /// secrets and certificates of transports and of the API.
+    #[must_use]
+    pub fn named_files(&self) -> BTreeSet<PathBuf> {
+        let transports = self.connections.values().flat_map(|connection| connection.transports.values());
+        let of_transports = transports.flat_map(|transport| transport.files());
+        let of_api = self.api.credentials.values().filter_map(|credential| credential.secret().file());
+        let of_settings = self.settings_files.iter().map(PathBuf::as_path);
+        of_settings.chain(of_transports).chain(of_api).map(|file| self.resolve(file)).collect()
     }
 
     /// The folder of the log and of everything else the gateway writes.

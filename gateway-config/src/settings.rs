@@ -5,9 +5,9 @@ use crate::schema::is_name;
 use crate::tree::{Entry, KeyPath, Node};
 use crate::walk::{FileText, Outcome, did_you_mean, walk};
 use crate::{AdapterLookup, AdapterSchemas, Diagnostic, Gateway, wanted};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Longest file that settings may name, in bytes.
 pub(crate) const FILE_MAX_BYTES: u64 = 1 << 20;
@@ -19,6 +19,8 @@ pub(crate) struct Checked {
     pub(crate) outcome: Outcome,
     /// What stands in the place of file names: the files' content.
     pub(crate) contents: Vec<(KeyPath, String)>,
+    /// Their names, as they are given.
+    pub(crate) files: BTreeSet<PathBuf>,
 }
 
 /// Looks up every connection's adapter and checks settings and transports against its schema.
@@ -74,7 +76,10 @@ fn check_one(schema: &serde_json::Value, connection: &Entry, path: &KeyPath, bas
     let mut outcome = walk(schema, settings, &path);
     for file in std::mem::take(&mut outcome.files) {
         match read_text(&base_dir.join(&file.file)) {
-            Ok(text) => checked.contents.push((file.path, text)),
+            Ok(text) => {
+                checked.files.insert(file.file.into());
+                checked.contents.push((file.path, text));
+            }
             Err(reason) => outcome.diagnostics.push(unreadable(&file, &reason)),
         }
     }

@@ -3,9 +3,10 @@
 //! Every event carries `id: <log id>-<seq>`: everything up to that seq has been sent or does not match. There are two:
 //!
 //! * `readings`: `{"readings": […]}`, at most 256 of them, in order;
-//! * `gap`: `{"reason": "retention" | "other-log", "from", "to"}`: readings between the client's id and the next event are
-//!   missing, because retention has dropped them, or unknown, because the id is of another log (it was restored or made
-//!   anew); the stream then begins with the first reading there is.
+//! * `gap`: `{"reason", "from", "to"}`: readings with these numbers are missing, for a reason as in the list of gaps
+//!   (`retention`, `dropped-when-full`, `damaged`; `skipped-at-open` where acknowledged readings can be among these;
+//!   `unknown` where its record is lost), one event for each stretch; or `other-log`: the id is of another log (it was restored or made anew), and the stream begins with the first
+//!   reading there is.
 //!
 //! Without `Last-Event-ID` and `?after=` the stream begins with the next reading. A comment with an `id` comes at least
 //! every 15 seconds, so that a client whose patterns match nothing still moves on. Readings are taken from the log as fast

@@ -1,16 +1,17 @@
 //! One event stream at work: a cursor into the log that moves as fast as its client reads.
 
 use crate::history::cursor;
+use crate::holes;
 use crate::json;
 use crate::limits::{CHUNK_ROWS, HEARTBEAT};
 use crate::parameters::Position;
 use bulkhead_config::glob::Selector;
-use bulkhead_log::{Catalogue, Log, LogError, Point, Row};
+use bulkhead_log::{Catalogue, Log, LogError, Missing, Point, Row};
 use bulkhead_model::{PointId, Seq};
 use bytes::Bytes;
 use futures_util::stream::{Stream, unfold};
 use serde_json::json;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,8 @@ pub(crate) struct Feed {
     position: Seq,
     /// To be said before anything else.
     first: Option<Say>,
+    /// What was read and is still to be said.
+    pending: VecDeque<Part>,
     committed: watch::Receiver<Seq>,
     shutdown: CancellationToken,
     /// Longest silence.
@@ -113,6 +116,7 @@ impl Feed {
             matched: HashMap::new(),
             position,
             first,
+            pending: VecDeque::new(),
             committed,
             shutdown,
             heartbeat: HEARTBEAT,
@@ -158,22 +162,30 @@ impl Feed {
         }
     }
 
-    /// Takes the next chunk from the log and moves behind it.
+    /// Takes the next part of a chunk, or a chunk from the log, and moves behind it.
     async fn read(&mut self) -> Option<Read> {
-        let (log, position) = (self.log.clone(), self.position);
-        let read = tokio::task::spawn_blocking(move || log.read(position, CHUNK_ROWS)).await.ok()?;
-        match read {
-            Ok(rows) => Some(self.take(&rows)),
-            Err(LogError::Gone { first_available, .. }) => {
-                let from = self.position + 1;
-                self.position = first_available.saturating_sub(1).max(from);
-                Some(Read::Say(Say::Gap { reason: "retention", from: Some(from), to: self.position }))
-            }
-            Err(error) => {
-                tracing::error!("an event stream ends: {}", crate::problem::chain(&error));
-                None
+        if self.pending.is_empty() {
+            let (log, position) = (self.log.clone(), self.position);
+            match tokio::task::spawn_blocking(move || parts(&log, position)).await.ok()? {
+                Ok(parts) => self.pending = parts,
+                Err(error) => {
+                    tracing::error!("an event stream ends: {}", crate::problem::chain(&error));
+                    return None;
+                }
             }
         }
+        Some(match self.pending.pop_front() {
+            Some(Part::Rows(rows)) => self.take(&rows),
+            Some(Part::Missing(missing)) => {
+                self.position = missing.last;
+                if !holes::is_told(&self.log, &missing) {
+                    return Some(Read::NoMatch);
+                }
+                let reason = holes::reason(&missing);
+                Read::Say(Say::Gap { reason, from: Some(missing.first), to: missing.last })
+            }
+            None => Read::End,
+        })
     }
 
     fn take(&mut self, rows: &[Row]) -> Read {
@@ -190,6 +202,47 @@ impl Feed {
         let takes = *self.matched.entry(point.id).or_insert_with(|| filter.takes(point));
         takes.then(|| json::named_reading(row, point))
     }
+}
+
+/// Rows behind a position, and what is missing between them, in order.
+#[derive(Debug)]
+enum Part {
+    Rows(Vec<Row>),
+    Missing(Missing),
+}
+
+/// Reads what is behind a position; nothing: there is nothing yet. Blocks.
+fn parts(log: &Log, position: Seq) -> Result<VecDeque<Part>, LogError> {
+    match log.read(position, CHUNK_ROWS) {
+        Ok(rows) => {
+            let missing = holes::between(log, position, &rows)?;
+            Ok(interleaved(rows, missing))
+        }
+        Err(LogError::Gone { first_available, .. }) => {
+            let (first, last) = (position + 1, first_available.saturating_sub(1).max(position + 1));
+            Ok(holes::of_span(log, first, last)?.into_iter().map(Part::Missing).collect())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts what is missing before the row behind it.
+fn interleaved(rows: Vec<Row>, missing: Vec<Missing>) -> VecDeque<Part> {
+    let (mut parts, mut stretch) = (VecDeque::new(), Vec::new());
+    let mut missing = missing.into_iter().peekable();
+    for row in rows {
+        while let Some(one) = missing.next_if(|one| one.last < row.seq) {
+            if !stretch.is_empty() {
+                parts.push_back(Part::Rows(std::mem::take(&mut stretch)));
+            }
+            parts.push_back(Part::Missing(one));
+        }
+        stretch.push(row);
+    }
+    if !stretch.is_empty() {
+        parts.push_back(Part::Rows(stretch));
+    }
+    parts
 }
 
 enum Read {
@@ -247,5 +300,60 @@ mod tests {
         }
         feed.shutdown.cancel();
         assert!(feed.next().await.is_none());
+    }
+
+    /// What a client of a whole stream gets, up to a seq: values' times and gaps.
+    async fn told(log: &Log, to: Seq) -> Vec<String> {
+        let place = Arc::new(tokio::sync::Semaphore::new(1)).acquire_owned().await.unwrap();
+        let start = Start::After(Position { log: None, seq: 0 });
+        let mut feed = Feed::new(log.clone(), start, Filter::default(), CancellationToken::new(), place);
+        let mut told = Vec::new();
+        while feed.position < to {
+            told.push(match feed.next().await.unwrap() {
+                Say::Readings(readings) => format!("{} readings to {}", readings.len(), feed.position),
+                Say::Gap { reason, from, to } => format!("{reason} {from:?} to {to}"),
+                Say::Heartbeat => continue,
+            });
+        }
+        told
+    }
+
+    #[tokio::test]
+    async fn a_hole_is_told_between_the_readings_with_the_reason_that_is_recorded() {
+        let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let log = bulkhead_log::LogConfig::new(first.path()).open().unwrap();
+        let point = log.declare("boiler", &[PointInfo::new("flow", Kind::Integer)]).unwrap()[0];
+        let status = bulkhead_model::Status::GOOD;
+        let reading = Reading { point, time: bulkhead_model::Timestamp(0), status, value: None };
+        log.append(vec![reading.clone(); 5]).await.unwrap();
+        // What a kill leaves: the files as they are while the log is open.
+        for entry in std::fs::read_dir(first.path()).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), second.path().join(entry.file_name())).unwrap();
+        }
+        let normal = bulkhead_log::LogConfig {
+            durability: bulkhead_log::Durability::Normal,
+            retention_max_age_s: Some(60),
+            ..bulkhead_log::LogConfig::new(second.path())
+        };
+        let log = normal.clone().open().unwrap();
+        let (from, to) = log.stats().skipped_at_open.expect("numbers are skipped");
+        log.append(vec![reading; 2]).await.unwrap();
+        let skipped = format!("skipped-at-open Some({from}) to {to}");
+        let (last, readings) = (to + 2, |count, to| format!("{count} readings to {to}"));
+        assert_eq!(told(&log, last).await, [readings(5, 5), skipped.clone(), readings(2, last)]);
+        log.close().await.unwrap();
+        let full = || bulkhead_log::LogConfig { durability: bulkhead_log::Durability::Full, ..normal.clone() };
+        let log = full().open().unwrap();
+        assert_eq!(told(&log, last).await, [readings(5, 5), readings(2, last)], "no acknowledged reading had them");
+
+        log.seal().await.unwrap();
+        let in_a_century = bulkhead_model::Timestamp(3_153_600_000_000_000_000 + 1_767_225_600_000_000_000);
+        assert!(log.apply_retention(in_a_century).unwrap() > 0);
+        let (before, behind) = ("retention Some(1) to 5".to_owned(), format!("retention Some({}) to {last}", to + 1));
+        assert_eq!(told(&log, last).await, [before.clone(), behind.clone()]);
+        log.close().await.unwrap();
+        let log = normal.open().unwrap();
+        assert_eq!(told(&log, last).await, [before, skipped, behind]);
     }
 }

@@ -2,6 +2,7 @@
 //! client pages are neither missed nor repeated.
 
 use crate::app::{App, Shared};
+use crate::holes;
 use crate::json;
 use crate::page::Page;
 use crate::parameters::{Parameters, Position};
@@ -56,6 +57,14 @@ fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<Valu
     let is_begin = position.is_none();
     let asked = seq_in(&id, position)?;
     let (page, gap) = read_over_gap(log, asked, limit)?;
+    // Where the page begins: what was dropped before it is told below.
+    let begun = gap.map_or(asked, |(_, to)| to);
+    let mut missing = Vec::new();
+    if let Some((from, to)) = gap.filter(|_| !is_begin) {
+        missing = holes::of_span(log, from, to)?;
+    }
+    missing.extend(holes::between(log, begun, &page.rows)?);
+    missing.retain(|one| holes::is_told(log, one));
     // Who begins anew has missed nothing.
     let gap = gap.filter(|_| !is_begin);
     let catalogue = log.catalogue();
@@ -70,6 +79,7 @@ fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<Valu
         "readings": readings,
         "cursor": cursor(&id, reached),
         "more": page.more,
+        "missing": missing.iter().map(holes::shown).collect::<Vec<_>>(),
         "gap": gap.map(|(from, to)| json!({ "from": from, "to": to })),
         "first_available_seq": log.stats().first_available,
     }))

@@ -9,7 +9,7 @@ use crate::parameters::Parameters;
 use crate::problem::Problem;
 use axum::http::{Uri, header};
 use axum::response::IntoResponse;
-use bulkhead_engine::{ConnectionStatus, Engine, RouteStatus, resident_bytes};
+use bulkhead_engine::{ConnectionStatus, DiskWrites, Engine, RouteStatus, resident_bytes};
 use bulkhead_log::LogStats;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -56,6 +56,7 @@ fn registry(engine: &Engine, stats: &LogStats, resident_bytes: Option<u64>) -> R
         "1, or 0 while the wall clock is doubted and readings it stamps are Uncertain",
         clock,
     );
+    put_disk(ours, engine.disk_writes());
     put_connections(ours, &engine.connections());
     put_routes(ours, &engine.routes());
     put_log(ours, stats);
@@ -155,6 +156,21 @@ fn put_routes(registry: &mut Registry, routes: &[RouteStatus]) {
     }
 }
 
+fn put_disk(registry: &mut Registry, writes: DiskWrites) {
+    if let Some(bytes) = writes.bytes {
+        let written = <Counter>::default();
+        written.inc_by(bytes);
+        let help = "Bytes the process has had the disk write: log, sealing and all else";
+        registry.register_with_unit("disk_written", help, Unit::Bytes, written);
+    }
+    if let Some(bytes) = writes.bytes_per_day {
+        let a_day = Gauge::<f64, AtomicU64>::default();
+        a_day.set(as_f64(bytes));
+        let help = "The same a day, over the last day or as much of it as there was";
+        registry.register_with_unit("disk_written_per_day", help, Unit::Bytes, a_day);
+    }
+}
+
 fn put_log(registry: &mut Registry, stats: &LogStats) {
     for (name, help, value) in [
         ("log_rows", "Readings committed since the start", stats.rows_committed),
@@ -165,6 +181,13 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
         ("log_rows_dropped", "Readings in them", stats.rows_dropped),
         ("log_segments_abandoned", "Segments given up for writing because their disk failed", stats.segments_abandoned),
         ("log_refused_when_full", "Appends refused since the start because there was no room", stats.refused_when_full),
+        (
+            "log_rows_expired",
+            "Readings deleted since the start because their connections keep them no longer",
+            stats.rows_expired,
+        ),
+        ("log_damaged_removed", "Damaged files kept aside that were removed for room", stats.damaged_given_up),
+        ("log_files_damaged", "Damaged files found since the start", stats.files_damaged),
         ("log_gaps", "Gaps recorded since the start", stats.gaps),
         ("log_gap_rows", "Readings missing in them, as far as that is known", stats.gap_rows),
         ("log_gaps_of_unknown_rows", "Gaps of which that is not known", stats.gaps_of_unknown_rows),
@@ -178,6 +201,7 @@ fn put_log(registry: &mut Registry, stats: &LogStats) {
         ("log_segments_unsealed", "Segments that wait to be sealed", stats.segments_unsealed as u64),
         ("log_bytes", "Bytes of all segments on disk", stats.bytes_on_disk),
         ("log_file_bytes", "Bytes of all files of the log", stats.bytes_of_files),
+        ("log_damaged_bytes", "Bytes of damaged files that are kept aside", stats.bytes_set_aside),
         ("log_max_bytes", "The most they may have", stats.max_bytes.unwrap_or(0)),
         ("log_disk_free_bytes", "Free bytes on the log's disk", stats.disk_free_bytes),
         ("log_reserve", "1 while the reserve for a full disk is there", u64::from(stats.has_reserve)),

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::problem::{Problem, no_such_path};
 use crate::{
     backup, config, connections, dead_letters, events, front_page, gaps, gate, health, history, hooks, journal,
-    metrics, odata, points, routes, write,
+    log_state, metrics, odata, points, routes, write,
 };
 use axum::http::{StatusCode, Uri};
 use axum::routing::{any, get, post};
@@ -30,6 +30,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/api/v1/config/check", post(config::check))
         .route("/api/v1/config/reload", post(config::reload))
         .route("/api/v1/config/rollback", post(config::roll_back))
+        .route("/api/v1/log", get(log_state::state))
+        .route("/api/v1/log/expired", get(log_state::expired))
         .route("/api/v1/gaps", get(gaps::gaps))
         .route("/api/v1/routes", get(routes::all))
         .route("/api/v1/routes/{route}", get(routes::one).delete(routes::forget))

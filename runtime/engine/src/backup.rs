@@ -8,7 +8,7 @@ use bulkhead_log::{BackupProgress, BackupReport, Beside, BesideContent, Log, Log
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -181,8 +181,11 @@ impl Inner {
 /// What of a gateway goes into a backup beside its log.
 #[derive(Debug, Clone)]
 pub struct BackupContents {
-    /// The config, its secrets covered, as `config/<its name>`, and the adapters it uses, as `adapters/<name>.wasm`.
+    /// The config, its secrets covered, as `config/<its name>`; the files that its settings name, beside it as it names them;
+    /// and the adapters it uses, as `adapters/<name>.wasm`.
     pub files: Vec<Beside>,
+    /// Files that settings name by a path that leads out of the config's folder, with their names in the backup.
+    pub elsewhere: Vec<(PathBuf, String)>,
     /// What was covered in the config, and where it takes secrets from: these files are not in the backup.
     pub config: Redacted,
 }
@@ -198,6 +201,21 @@ impl BackupContents {
         let name = config_file.file_name().map_or_else(|| "gateway.toml".into(), |name| name.to_string_lossy());
         let content = BesideContent::Bytes(covered.text.clone().into_bytes());
         let mut files = vec![Beside { name: format!("config/{name}"), content }];
+        let mut elsewhere = Vec::new();
+        for named in &config.settings_files {
+            let file = config.resolve(named);
+            let name = below_config(named).unwrap_or_else(|| {
+                let last = named.file_name().unwrap_or_default().to_string_lossy();
+                let name = format!("config/elsewhere/{}-{last}", elsewhere.len() + 1);
+                elsewhere.push((named.clone(), name.clone()));
+                name
+            });
+            if file.is_file() {
+                files.push(Beside { name, content: BesideContent::File(file) });
+            } else {
+                tracing::warn!(file = %file.display(), "a file that settings name is not in the backup: it is no file");
+            }
+        }
         let adapters: BTreeSet<&str> = config.connections.values().map(|one| one.adapter.as_str()).collect();
         for adapter in adapters {
             let file = config.adapter_file(adapter);
@@ -208,8 +226,21 @@ impl BackupContents {
                 tracing::warn!(adapter, file = %file.display(), "an adapter is not in the backup: it is no file");
             }
         }
-        Ok(Self { files, config: covered })
+        Ok(Self { files, elsewhere, config: covered })
     }
+}
+
+/// The name of a file in a backup, beside the config; none for one outside of the config's folder.
+fn below_config(named: &Path) -> Option<String> {
+    let mut name = String::from("config");
+    for part in named.components() {
+        match part {
+            Component::Normal(part) => name.extend(["/", part.to_str()?]),
+            Component::CurDir => {}
+            _ => return None,
+        }
+    }
+    Some(name)
 }
 
 /// Whether there is room for a copy of a log where a backup is to be made.
@@ -261,6 +292,14 @@ mod tests {
         remove_partial(dir.path());
         assert!(dir.path().join("a").exists() && !dir.path().join("b.partial").exists());
         remove_partial(&dir.path().join("nowhere"));
+    }
+
+    #[test]
+    fn what_settings_name_keeps_its_place_beside_the_config_unless_that_is_outside() {
+        let below = |named: &str| below_config(Path::new(named));
+        assert_eq!(below("points.csv").as_deref(), Some("config/points.csv"));
+        assert_eq!(below("./lists/boiler.csv").as_deref(), Some("config/lists/boiler.csv"));
+        assert_eq!((below("/etc/points.csv"), below("../points.csv"), below("lists/../../x")), (None, None, None));
     }
 
     #[test]

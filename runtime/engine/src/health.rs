@@ -8,6 +8,7 @@
 
 use crate::blocking::blocking;
 use crate::clock::SystemClock;
+use crate::disk_writes::DiskWrites;
 use crate::engine::Engine;
 use crate::process::{free_bytes, resident_bytes};
 use bulkhead_config::HEALTH_CONNECTION;
@@ -52,6 +53,7 @@ struct Sample {
     readings_per_s: f64,
     quota_bytes: u64,
     free_bytes: Option<u64>,
+    written: DiskWrites,
     resident_bytes: Option<u64>,
     uptime_s: u64,
 }
@@ -86,11 +88,21 @@ fn points(sample: &Sample) -> Vec<(PointInfo, Option<Value>)> {
     add("log.last_commit".into(), Some("ms"), real(log.last_commit.as_secs_f64() * 1e3));
     add("log.queue_bytes".into(), Some("B"), count(log.queue_bytes as u64));
     add("log.bytes".into(), Some("B"), count(log.bytes_on_disk));
+    add("log.file_bytes".into(), Some("B"), count(log.bytes_of_files));
     add("log.quota_bytes".into(), Some("B"), count(sample.quota_bytes));
+    add("log.quota_used".into(), Some("%"), share(log.bytes_of_files, sample.quota_bytes));
+    add("log.gaps".into(), None, count(log.gaps));
+    add("log.gap_readings".into(), None, count(log.gap_rows));
+    add("log.readings_dropped".into(), None, count(log.rows_dropped));
+    add("log.readings_expired".into(), None, count(log.rows_expired));
+    add("log.files_damaged".into(), None, count(log.files_damaged));
+    add("log.damaged_bytes".into(), Some("B"), count(log.bytes_set_aside));
     add("log.segments_dropped".into(), None, count(log.segments_dropped));
     let skipped = log.skipped_at_open.map_or(0, |(first, last)| last.saturating_sub(first) + 1);
     add("log.skipped_at_start".into(), None, count(skipped));
     add("disk.free_bytes".into(), Some("B"), known(sample.free_bytes));
+    add("disk.written_bytes".into(), Some("B"), known(sample.written.bytes));
+    add("disk.written_bytes_per_day".into(), Some("B"), known(sample.written.bytes_per_day));
     add("process.resident_bytes".into(), Some("B"), known(sample.resident_bytes));
     add("process.uptime".into(), Some("s"), count(sample.uptime_s));
     points
@@ -113,6 +125,13 @@ fn count(number: u64) -> Kinded {
 
 fn real(number: f64) -> Kinded {
     Kinded { kind: Kind::Real, value: Some(Value::Real(number)) }
+}
+
+/// How much of something is used, in percent; unknown where there is no bound.
+#[expect(clippy::cast_precision_loss, reason = "a share is not exact")]
+fn share(used: u64, of: u64) -> Kinded {
+    let value = (of > 0).then(|| Value::Real(used as f64 * 100.0 / of as f64));
+    Kinded { kind: Kind::Real, value }
 }
 
 fn text(text: &str) -> Kinded {
@@ -197,6 +216,7 @@ fn look(engine: &Engine, now: Timestamp) -> Result<Sample, LogError> {
         readings_per_s: 0.0,
         quota_bytes: config.log.max_bytes,
         free_bytes: free_bytes(&config.data_dir()),
+        written: engine.disk_writes(),
         resident_bytes: resident_bytes(),
         uptime_s: 0,
     })
@@ -288,10 +308,11 @@ mod tests {
         let sample = Sample {
             routes: Vec::new(),
             connections: Vec::new(),
-            log: LogStats { skipped_at_open: Some((5, 9)), ..LogStats::default() },
+            log: LogStats { skipped_at_open: Some((5, 9)), bytes_of_files: 14, gaps: 2, ..LogStats::default() },
             readings_per_s: 0.0,
-            quota_bytes: 7,
+            quota_bytes: 56,
             free_bytes: None,
+            written: DiskWrites { bytes: Some(4096), bytes_per_day: None },
             resident_bytes: Some(3),
             uptime_s: 1,
         };
@@ -300,6 +321,9 @@ mod tests {
         assert_eq!(value("disk.free_bytes"), None);
         assert_eq!(value("process.resident_bytes"), Some(Value::Integer(3)));
         assert_eq!(value("log.skipped_at_start"), Some(Value::Integer(5)));
+        assert_eq!((value("log.quota_used"), value("log.gaps")), (Some(Value::Real(25.0)), Some(Value::Integer(2))));
+        assert_eq!(value("disk.written_bytes"), Some(Value::Integer(4096)));
+        assert_eq!(value("disk.written_bytes_per_day"), None);
         assert!(points.iter().all(|(info, _)| PointInfo::name_is_valid(&info.name)));
     }
 }

@@ -15,6 +15,17 @@ fn resident_of(status: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
+/// Bytes this process has had storage write: pages that became dirty, less those that were dropped before they were
+/// written; none where the kernel does not count.
+pub(crate) fn written_bytes() -> Option<u64> {
+    written_of(&std::fs::read_to_string("/proc/self/io").ok()?)
+}
+
+fn written_of(io: &str) -> Option<u64> {
+    let number = |name: &str| io.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+    Some(number("write_bytes:")?.saturating_sub(number("cancelled_write_bytes:").unwrap_or(0)))
+}
+
 /// Bytes that may still be written without being root to the file system where a folder is or would be made; none where
 /// nobody says.
 #[must_use]
@@ -32,6 +43,14 @@ mod tests {
     fn resident_memory_is_read_in_bytes() {
         assert_eq!(resident_of("Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2_097_152));
         assert_eq!(resident_of("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn what_was_written_is_what_became_dirty_less_what_was_dropped() {
+        let io = "rchar: 9\nwchar: 8\nread_bytes: 7\nwrite_bytes: 8192\ncancelled_write_bytes: 4096\n";
+        assert_eq!(written_of(io), Some(4096));
+        assert_eq!(written_of("wchar: 8\nwrite_bytes: 5\n"), Some(5));
+        assert_eq!(written_of("wchar: 8\n"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The log's catalogue and its small durable memory as capabilities of one connection, and stand-ins in memory for
 //! probes, which store nothing.
 
+use crate::blocking::off_thread;
 use async_trait::async_trait;
 use bulkhead_log::{Log, LogError};
 use bulkhead_model::{PointId, PointInfo};
@@ -16,11 +17,10 @@ pub(crate) struct LogCatalogue {
 
 /// Runs a call of the log where it may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LogError> + Send + 'static) -> Result<T, Fault> {
-    let outcome = tokio::task::spawn_blocking(work).await;
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(log_fault(&error)),
-        Err(_) => Err(Fault::new(Remedy::Retry, "log", "the log's thread has ended")),
+    match off_thread(work).await {
+        Some(Ok(value)) => Ok(value),
+        Some(Err(error)) => Err(log_fault(&error)),
+        None => Err(Fault::new(Remedy::Retry, "log", "the log's thread has ended")),
     }
 }
 

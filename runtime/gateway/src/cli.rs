@@ -67,7 +67,8 @@ pub(crate) enum Command {
     /// Check a backup and make a log of it in the data folder of a gateway that is stopped.
     ///
     /// The restored log has a new id, and numbers readings behind everything the original had reserved. Config and
-    /// adapters are in the backup as plain files; nothing of them is put anywhere.
+    /// adapters are in the backup as plain files; `--config-to` puts the config, and the files that its settings name, into
+    /// a folder. Secrets are in no backup.
     #[command(
         after_help = "Examples:\n  bulkhead restore /var/lib/bulkhead/backups/before-update --check\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead --replace"
     )]
@@ -275,8 +276,11 @@ pub(crate) struct RestoreArguments {
     /// The data folder (gateway.data_dir) to put the log into.
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, required_unless_present = "check")]
     pub(crate) to: Option<PathBuf>,
+    /// Put the config and the files that its settings name into this folder, too; a file that is there is never replaced.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) config_to: Option<PathBuf>,
     /// Only check the backup; write nothing.
-    #[arg(long, conflicts_with_all = ["to", "replace", "continue_after"])]
+    #[arg(long, conflicts_with_all = ["to", "config_to", "replace", "continue_after"])]
     pub(crate) check: bool,
     /// Set a log that is in the data folder aside, under another name.
     #[arg(long)]

@@ -71,6 +71,11 @@ const RESERVE_DEFAULT_BYTES: u64 = 4 * 1024 * 1024;
 pub(crate) const CHECKPOINT_PAGES: i64 = 4 * 1024 * 1024 / crate::sqlite::PAGE_BYTES as i64;
 /// Gaps kept in `state.db`; beyond it the oldest goes.
 pub(crate) const GAPS_MAX: u64 = 10_000;
+/// Drops remembered with their reason, those for the same reason one behind the other being one; beyond it the oldest goes
+/// and counts as the one behind it.
+pub(crate) const DROPS_MAX: u64 = 1_000;
+/// Spans that one question for what is missing brings.
+pub(crate) const MISSING_MAX: usize = 100;
 /// Routes that a gap names.
 pub const GAP_ROUTES_MAX: usize = 100;
 /// Bytes of sealed segments read a second when they are verified after a start.
@@ -119,9 +124,10 @@ pub struct LogConfig {
     /// Sealed segments whose newest commit is older than this many seconds are dropped. None: no bound.
     pub retention_max_age_s: Option<u64>,
     /// Seconds that connections keep their own readings, where that is shorter, by name: when the newest commit of a
-    /// sealed segment is older, the segment is written anew without their rows.
+    /// sealed segment is older, the segment is written anew without their rows. [`Log::keep_own_for`] changes it.
     pub retention_of_connections: BTreeMap<String, u64>,
-    /// The quota: most bytes of all files in the folder, copies being sealed and the reserve included. None: what the disk
+    /// The quota: most bytes of all files in the folder, copies being sealed, the reserve and damaged files that are kept
+    /// aside included. None: what the disk
     /// has. Small quotas make small segments: an open one is closed at a sixteenth of the room there is.
     pub max_bytes: Option<u64>,
     /// Bytes of a file that is given up when the disk is full, so that cursors still move and segments can be dropped; made

@@ -1,6 +1,6 @@
 //! Damage: which errors mean it, and the folder where damaged files are set aside, named by the moment and bounded.
 
-use crate::files::{FileOps, io_error, remove_database, with_suffix};
+use crate::files::{FileEntry, FileOps, io_error, remove_database, with_suffix};
 use crate::{LogError, clock};
 use bulkhead_model::Timestamp;
 use rusqlite::{Error, ErrorCode, ffi};
@@ -88,26 +88,59 @@ pub(crate) fn bytes_aside(files: &dyn FileOps, log_dir: &Path) -> u64 {
     files.list(&log_dir.join(DAMAGED_DIR)).map_or(0, |entries| entries.iter().map(|entry| entry.bytes).sum())
 }
 
-/// Removes the oldest databases with their WALs beyond the bounds.
-fn trim(files: &dyn FileOps, dir: &Path, newest: &Path) -> Result<(), LogError> {
-    let entries = files.list(dir).map_err(io_error("list", dir))?;
-    let newest = newest.file_name().unwrap_or_default().to_string_lossy();
-    // A database and its WAL by their common name: when the older was last written to, and their bytes.
+/// Removes the oldest of the databases that are set aside, with its WAL, because there is no room: what could be read of it
+/// is in the log, what could not is recorded as a gap. Returns its bytes; none: nothing is set aside. One that is being set
+/// aside at this moment is still there under its own name.
+pub(crate) fn give_up_oldest(files: &dyn FileOps, log_dir: &Path) -> Result<Option<u64>, LogError> {
+    let dir = log_dir.join(DAMAGED_DIR);
+    let entries = match files.list(&dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        entries => entries.map_err(io_error("list", &dir))?,
+    };
+    let Some(Aside { name, bytes, .. }) = oldest_first(&entries).into_iter().next() else { return Ok(None) };
+    remove_database(files, &dir.join(&name))?;
+    tracing::warn!(
+        file = name,
+        bytes,
+        "a damaged file that was kept aside is removed to make room; what could be read of it is in the log"
+    );
+    Ok(Some(bytes))
+}
+
+/// A database that is set aside, with its WAL.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Aside {
+    /// When the older of the two was last written to.
+    modified: Timestamp,
+    name: String,
+    bytes: u64,
+}
+
+/// The databases among files, each with its WAL, by their age.
+fn oldest_first(entries: &[FileEntry]) -> Vec<Aside> {
     let mut kept: BTreeMap<&str, (Timestamp, u64)> = BTreeMap::new();
-    for entry in &entries {
+    for entry in entries {
         let name = entry.name.strip_suffix(PARTS[1]).unwrap_or(&entry.name);
         let known = kept.entry(name).or_insert((entry.modified, 0));
         *known = (known.0.min(entry.modified), known.1 + entry.bytes);
     }
-    let mut bytes: u64 = kept.values().map(|(_, bytes)| bytes).sum();
+    let aside = |(name, (modified, bytes)): (&str, _)| Aside { modified, name: name.to_owned(), bytes };
+    let mut oldest_first: Vec<_> = kept.into_iter().map(aside).collect();
+    oldest_first.sort_by(|one, other| (one.modified, &one.name).cmp(&(other.modified, &other.name)));
+    oldest_first
+}
+
+/// Removes the oldest databases with their WALs beyond the bounds.
+fn trim(files: &dyn FileOps, dir: &Path, newest: &Path) -> Result<(), LogError> {
+    let kept = oldest_first(&files.list(dir).map_err(io_error("list", dir))?);
+    let newest = newest.file_name().unwrap_or_default().to_string_lossy();
+    let mut bytes: u64 = kept.iter().map(|one| one.bytes).sum();
     let mut count = kept.len();
-    let mut oldest_first: Vec<_> = kept.into_iter().filter(|(name, _)| *name != newest).collect();
-    oldest_first.sort_by_key(|(name, (modified, _))| (*modified, *name));
-    for (name, (_, own)) in oldest_first {
+    for Aside { name, bytes: own, .. } in kept.into_iter().filter(|one| one.name != newest) {
         if bytes <= DAMAGED_MAX_BYTES && count <= DAMAGED_MAX_FILES {
             break;
         }
-        remove_database(files, &dir.join(name))?;
+        remove_database(files, &dir.join(&name))?;
         tracing::warn!(file = name, "an old damaged file is removed: too many are kept");
         bytes -= own;
         count -= 1;
@@ -188,6 +221,11 @@ mod tests {
         }
         let kept = SystemFiles.list(&dir.path().join(DAMAGED_DIR)).unwrap();
         assert_eq!(kept.iter().filter(|entry| !entry.name.ends_with("-wal")).count(), DAMAGED_MAX_FILES);
-        assert!(bytes_aside(&SystemFiles, dir.path()) > 0);
+        let bytes = bytes_aside(&SystemFiles, dir.path());
+        assert_eq!(give_up_oldest(&SystemFiles, dir.path()).unwrap(), Some(1 + 3), "the fourth, `3`, and its WAL");
+        assert_eq!(bytes_aside(&SystemFiles, dir.path()), bytes - 4);
+        while give_up_oldest(&SystemFiles, dir.path()).unwrap().is_some() {}
+        assert_eq!(bytes_aside(&SystemFiles, dir.path()), 0);
+        assert_eq!(give_up_oldest(&SystemFiles, &dir.path().join("no log")).unwrap(), None);
     }
 }

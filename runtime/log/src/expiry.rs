@@ -44,7 +44,7 @@ fn due(retention: &BTreeMap<String, u64>, last_commit: Timestamp, now: Timestamp
 
 /// Writes the sealed segments anew that have rows of connections whose time is over. Returns how many.
 pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> {
-    let retention = &shared.config.retention_of_connections;
+    let retention = shared.own_retention.read().clone();
     if retention.is_empty() {
         return Ok(0);
     }
@@ -54,7 +54,8 @@ pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> 
         let Some(summary) = shared.summary(segment)? else { continue };
         let last_commit = times.believed(shared, summary.last_commit, now)?;
         let gone = segment.gone_connections();
-        let due: Vec<&String> = due(retention, last_commit, now).filter(|name| !gone.contains(name.as_str())).collect();
+        let due: Vec<&String> =
+            due(&retention, last_commit, now).filter(|name| !gone.contains(name.as_str())).collect();
         if !due.is_empty() {
             rewritten += usize::from(expire(shared, segment, &due)?);
         }

@@ -17,6 +17,7 @@ use crate::{
 };
 use bulkhead_model::{PointId, PointInfo, Reading, Seq, Timestamp};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -426,21 +427,44 @@ impl Log {
         Ok(dropped)
     }
 
+    /// Has connections keep their own readings for so many seconds from the next [`Log::apply_retention`] on, by name,
+    /// instead of those of [`LogConfig::retention_of_connections`] or of the call before; others keep theirs as long as the
+    /// log. What is gone does not come back when a time is made longer. Returns whether that changes anything.
+    pub fn keep_own_for(&self, seconds: BTreeMap<String, u64>) -> bool {
+        let mut own = self.shared.own_retention.write();
+        let differs = *own != seconds;
+        *own = seconds;
+        differs
+    }
+
     /// The rows that are missing behind `after` because their connections keep them for a shorter time than the log,
     /// segment by segment: who counts what came must not take them for lost. Blocks.
     ///
     /// # Errors
     /// What reading met.
     pub fn expired(&self, after: Seq) -> Result<Vec<Expired>, LogError> {
+        Ok(self.expired_page(after, usize::MAX)?.0)
+    }
+
+    /// As [`Log::expired`], but ending with the segment that reaches `limit`, which may bring more. The second is what to
+    /// give as `after` for the next page; none: there is nothing more. Blocks.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn expired_page(&self, after: Seq, limit: usize) -> Result<(Vec<Expired>, Option<Seq>), LogError> {
         let mut expired = Vec::new();
-        for segment in self.shared.segments.now().iter() {
-            if segment.sealed_last().is_some_and(|last| last > after) {
-                let reader = self.shared.readers.open(segment)?;
-                expired.extend(expired_in(&reader).map_err(sqlite_error("read", &segment.path))?);
+        let segments = self.shared.segments.now();
+        let newest = segments.iter().rev().find_map(|segment| segment.sealed_last());
+        let behind = segments.iter().filter_map(|segment| Some((segment, segment.sealed_last()?)));
+        for (segment, last) in behind.filter(|(_, last)| *last > after) {
+            let reader = self.shared.readers.open(segment)?;
+            let found = expired_in(&reader).map_err(sqlite_error("read", &segment.path))?;
+            expired.extend(found.into_iter().filter(|expired| expired.last > after));
+            if expired.len() >= limit {
+                return Ok((expired, Some(last).filter(|last| newest.is_some_and(|newest| *last < newest))));
             }
         }
-        expired.retain(|expired| expired.last > after);
-        Ok(expired)
+        Ok((expired, None))
     }
 
     /// Closes the open segment and returns when it and those before it are sealed. An empty one stays as it is.

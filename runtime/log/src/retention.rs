@@ -7,9 +7,11 @@
 
 use crate::config::GAP_ROUTES_MAX;
 use crate::gaps::store_gaps;
+use crate::missing::store_drop;
 use crate::segment::{Knowledge, Segment};
 use crate::shared::Shared;
 use crate::space::{Usage, copy_of, segment_max_bytes};
+use crate::state::loaded_seq;
 use crate::state_schema::key;
 use crate::{Gap, GapReason, LogError};
 use bulkhead_model::{Seq, Timestamp};
@@ -88,6 +90,9 @@ pub(crate) fn apply(shared: &Shared, now: Timestamp) -> Result<usize, LogError> 
         let reason = if is_too_old(shared.config.retention_max_age_s, last_commit, now) {
             GapReason::Retention
         } else if may_drop && must_make_room(shared)? {
+            if shared.give_up_damaged() {
+                continue;
+            }
             GapReason::DroppedWhenFull
         } else {
             break;
@@ -156,6 +161,7 @@ fn drop_segment(
         let (gaps, last) = (gaps.clone(), crate::state::stored_seq(last)?);
         move |transaction| {
             transaction.execute("INSERT OR REPLACE INTO log(key, value) VALUES (?1, ?2)", (key::DROPPED_TO, last))?;
+            store_drop(transaction, loaded_seq(last), reason)?;
             store_gaps(transaction, &gaps)
         }
     })?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The format of segments. Another number is refused.
+/// The format of segments and of `state.db`. Another number is refused.
 pub(crate) const FORMAT: i64 = 2;
 /// The tables that open and sealed segments have in common.
 pub(crate) const TABLES: &str = "

@@ -1,7 +1,7 @@
 //! What the handles, the writer and the sealer of one log share.
 
 use crate::batch::Ring;
-use crate::damage::bytes_aside;
+use crate::damage::{bytes_aside, give_up_oldest};
 use crate::files::io_error;
 use crate::latest::Latest;
 use crate::log::LogId;
@@ -19,6 +19,7 @@ use crate::stored::from_sql;
 use crate::{Catalogue, FileOps, Gap, LogConfig, LogError, LogStats, Row};
 use bulkhead_model::{PointId, Reading, Seq, Status, Timestamp};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub(crate) struct Shared {
     /// Points described in segments below this start are described anew where they have new rows: rows, and with them
     /// descriptions, were taken out of these segments.
     pub(crate) described_from: AtomicU64,
+    /// Seconds that connections keep their own readings, by name; changed while the log is open.
+    pub(crate) own_retention: RwLock<BTreeMap<String, u64>>,
     /// Held while retention is applied.
     pub(crate) retaining: Mutex<()>,
     pub(crate) dropped_to: AtomicU64,
@@ -106,6 +109,20 @@ impl Shared {
     /// What its files take now.
     pub(crate) fn usage(&self) -> Result<Usage, LogError> {
         Usage::now(&*self.files, &self.config.dir, self.dropped_to())
+    }
+
+    /// Gives the oldest damaged file that is kept aside up for room. False: there is none that could be.
+    pub(crate) fn give_up_damaged(&self) -> bool {
+        match give_up_oldest(&*self.files, &self.config.dir) {
+            Ok(given_up) => {
+                self.counters.damaged_given_up.fetch_add(u64::from(given_up.is_some()), Ordering::Relaxed);
+                given_up.is_some()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a damaged file that is kept aside cannot be removed to make room");
+                false
+            }
+        }
     }
 
     /// Makes the reserve. False: there is no room for it.
@@ -225,6 +242,7 @@ impl Shared {
             rows_read: self.readers.rows_read(),
             skipped_at_open: self.skipped_at_open,
             bytes_set_aside: bytes_aside(&*self.files, &self.config.dir),
+            damaged_given_up: counters.damaged_given_up.load(Ordering::Relaxed),
             files_damaged: counters.files_damaged.load(Ordering::Relaxed),
             gaps: counters.gaps.load(Ordering::Relaxed),
             gap_rows: counters.gap_rows.load(Ordering::Relaxed),

@@ -2,6 +2,7 @@
 //! fits below its quota and below what the disk has.
 
 use crate::LogError;
+use crate::damage::bytes_aside;
 use crate::files::{FileEntry, SegmentFile, io_error};
 use crate::reserve::RESERVE_NAME;
 use crate::shared::Shared;
@@ -29,7 +30,7 @@ const SEGMENT_MIN_BYTES: u64 = 256 * 1024;
 /// What the files of the log take now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Usage {
-    /// All files but copies being sealed.
+    /// All files but copies being sealed; damaged ones that are set aside count.
     pub(crate) files: u64,
     /// Those among them that are no longer part of the log and go when the last reader lets go of them.
     pub(crate) going: u64,
@@ -50,7 +51,9 @@ impl Usage {
     pub(crate) fn now(files: &dyn FileOps, dir: &Path, dropped_to: Seq) -> Result<Self, LogError> {
         let entries = files.list(dir).map_err(io_error("list", dir))?;
         let free = files.free_bytes(dir).map_err(io_error("ask for the free space of", dir))?;
-        Ok(Self { free, ..Self::of(&entries, dropped_to) })
+        let usage = Self::of(&entries, dropped_to);
+        // One that is being set aside counts twice: when its replacement is there, it will take as much.
+        Ok(Self { free, files: usage.files.saturating_add(bytes_aside(files, dir)), ..usage })
     }
 
     fn of(entries: &[FileEntry], dropped_to: Seq) -> Self {

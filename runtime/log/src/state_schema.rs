@@ -3,8 +3,8 @@
 use crate::state_sum::sum_column;
 use rusqlite::{Connection, OptionalExtension};
 
-/// The format of `state.db`. Another number is refused.
-pub(crate) const FORMAT: i64 = 2;
+/// The format of `state.db`: that of segments, so that the files of a log are of one format and one number says which.
+pub(crate) use crate::segment::FORMAT;
 
 const SCHEMA: &str = concat!(
     "
@@ -71,6 +71,7 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
         insert.execute((key::DROPPED_TO, 0))?;
     }
     transaction.execute_batch(crate::gaps::SCHEMA)?;
+    transaction.execute_batch(crate::missing::SCHEMA)?;
     let record = read_record(&transaction)?;
     transaction.commit()?;
     Ok(record)

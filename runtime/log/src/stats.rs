@@ -35,7 +35,7 @@ pub struct LogStats {
     pub rows_expired: u64,
     /// Bytes of all segments, WAL files included.
     pub bytes_on_disk: u64,
-    /// Bytes of all files in the log's folder.
+    /// Bytes of all files in the log's folder, damaged ones that are kept aside included.
     pub bytes_of_files: u64,
     /// The most it may take; none: what the disk has.
     pub max_bytes: Option<u64>,
@@ -60,6 +60,8 @@ pub struct LogStats {
     pub files_damaged: u64,
     /// Bytes of damaged files that are kept in the folder `damaged`.
     pub bytes_set_aside: u64,
+    /// Damaged files kept there that were removed to make room since the log was opened.
+    pub damaged_given_up: u64,
     /// Gaps recorded since the log was opened, those of the opening included.
     pub gaps: u64,
     /// Rows of these gaps, as far as their number is known.
@@ -78,6 +80,7 @@ pub(crate) struct Counters {
     pub(crate) sealings_failed: AtomicU64,
     pub(crate) segments_dropped: AtomicU64,
     pub(crate) files_damaged: AtomicU64,
+    pub(crate) damaged_given_up: AtomicU64,
     pub(crate) rows_dropped: AtomicU64,
     pub(crate) rows_expired: AtomicU64,
     pub(crate) segments_abandoned: AtomicU64,

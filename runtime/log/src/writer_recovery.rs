@@ -159,6 +159,13 @@ impl Writer {
         if self.space.fits(&self.shared, bytes)? {
             return Ok(());
         }
+        // First what nobody reads any more; that much whoever would rather be refused wants, too.
+        while self.shared.give_up_damaged() {
+            self.space.look(&self.shared)?;
+            if self.space.fits(&self.shared, bytes)? {
+                return Ok(());
+            }
+        }
         if when_full == WhenFull::DropOldest && self.drop_until_it_fits(bytes)? {
             return Ok(());
         }
@@ -186,11 +193,10 @@ impl Writer {
         }
     }
 
-    /// Drops the oldest sealed segment. False: there is none.
+    /// Removes a damaged file that is kept aside, or drops the oldest sealed segment. False: there is neither.
     fn drop_one(&mut self) -> Result<bool, LogError> {
         let started = clock::monotonic();
-        let dropped = drop_oldest(&self.shared);
-
+        let dropped = if self.shared.give_up_damaged() { Ok(true) } else { drop_oldest(&self.shared) };
         self.shared.counters.note_pause(started.elapsed());
         dropped
     }

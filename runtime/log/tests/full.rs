@@ -11,7 +11,7 @@
 
 mod harness;
 
-use bulkhead_log::{Appender, GapReason, Log, LogConfig, LogError, WhenFull};
+use bulkhead_log::{Appender, GapReason, Log, LogConfig, LogError, Missing, WhenFull};
 use bulkhead_model::{Kind, PointId, PointInfo, Reading, Seq, Value};
 use harness::{PATIENCE, config, reading, seqs, within};
 use std::io::Write;
@@ -74,6 +74,42 @@ fn watch(dir: &Path, stop: &AtomicBool) -> u64 {
     most
 }
 
+/// Puts damaged files of a mebibyte each where the log keeps them.
+fn set_aside(dir: &Path, count: u64) {
+    std::fs::create_dir_all(dir.join("damaged")).unwrap();
+    for number in 0..count {
+        let name = format!("damaged/seg-{number:020}-20261122T000000Z.db");
+        std::fs::write(dir.join(name), vec![7; MIB as usize]).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn damaged_files_that_are_kept_count_in_the_quota_and_go_before_any_reading_does() {
+    for when_full in [WhenFull::DropOldest, WhenFull::Refuse] {
+        let dir = tempfile::tempdir().unwrap();
+        let quota = 6 * MIB;
+        let log = LogConfig { max_bytes: Some(quota), when_full, ..config(dir.path()) }.open().unwrap();
+        set_aside(dir.path(), 3);
+        assert_eq!(log.stats().bytes_set_aside, 3 * MIB);
+        assert!(log.stats().bytes_of_files >= 3 * MIB, "they count");
+        let point = image_point(&log);
+        let appender = log.appender(when_full);
+        let deadline = Instant::now() + PATIENCE;
+        for batch in 0.. {
+            let outcome = submit(&appender, images(point, batch * 10, 10)).await;
+            let most = bytes_in(dir.path()) + bytes_in(&dir.path().join("damaged"));
+            assert!(most <= quota, "{most} bytes were on disk, {quota} are allowed");
+            let stats = log.stats();
+            assert_eq!(stats.bytes_set_aside, (3 - stats.damaged_given_up) * MIB);
+            if outcome.is_err() || stats.segments_dropped > 0 {
+                assert_eq!(stats.bytes_set_aside, 0, "no reading goes while there is anything else to go: {stats:?}");
+                break;
+            }
+            assert!(Instant::now() < deadline, "the quota must be reached: {stats:?}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_stays_within_its_quota_while_it_seals_and_drops_and_a_route_is_told_what_it_missed() {
     let dir = tempfile::tempdir().unwrap();
@@ -129,6 +165,8 @@ async fn the_log_stays_within_its_quota_while_it_seals_and_drops_and_a_route_is_
     assert!(gaps.windows(2).all(|pair| pair[0].last < pair[1].first && pair[0].id < pair[1].id), "one after the other");
     assert_eq!(gaps[0].first, 1);
     assert_eq!(gaps.last().unwrap().last, first_available - 1);
+    let dropped = Missing { first: 1, last: first_available - 1, reason: Some(GapReason::DroppedWhenFull) };
+    assert_eq!(log.missing(1, last).unwrap(), [dropped], "also for whoever pulls");
     let prompt = log.cursor("prompt").unwrap().unwrap();
     for gap in &gaps {
         assert_eq!(gap.reason, GapReason::DroppedWhenFull);

@@ -284,6 +284,9 @@ async fn a_connections_own_retention_takes_its_rows_out_of_sealed_segments_and_s
     assert_eq!(log.expired(0).unwrap(), expired);
     assert_eq!(log.expired(150).unwrap(), expired[1..]);
     assert_eq!(log.expired(200).unwrap(), []);
+    assert_eq!(log.expired_page(0, 1).unwrap(), (expired[..1].to_vec(), Some(100)));
+    assert_eq!(log.expired_page(100, 1).unwrap(), (expired[1..].to_vec(), Some(200)));
+    assert_eq!(log.expired_page(200, 1).unwrap(), (Vec::new(), None));
     log.apply_retention(later).unwrap();
     assert_eq!(log.stats().rows_expired, 150, "what is gone is not looked for again");
     assert_eq!(integers(&view, "SELECT count(*) FROM readings WHERE seq > 200", &[]), [100]);

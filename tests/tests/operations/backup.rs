@@ -115,3 +115,48 @@ fn secrets_stay_behind(dir: &Path) -> Result<()> {
     ensure!(!dir.join("config/reader.token").exists());
     Ok(())
 }
+
+/// A connection to a device that is not there, with its points in a file.
+fn listed(name: &str, file: &str) -> String {
+    format!(
+        "[connections.{name}]\nadapter = \"modbus-registers\"\n[connections.{name}.transports.device]\n\
+         kind = \"modbus-tcp\"\naddress = \"127.0.0.1:1\"\n[connections.{name}.settings]\npoints_csv = \"{file}\"\n"
+    )
+}
+
+#[tokio::test]
+async fn files_that_settings_name_are_in_a_backup_and_are_put_back_with_the_config_over_nothing() -> Result<()> {
+    const LIST: &str = "name;table;address\na;holding-register;1\n";
+    let outside = tempfile::tempdir()?;
+    let shared = outside.path().join("shared.csv").display().to_string();
+    let site = Site::new(&format!("{}{}{SECRETS}", listed("plc", "lists/plc.csv"), listed("press", &shared)))?;
+    std::fs::create_dir(site.path("lists"))?;
+    site.write_file("lists/plc.csv", LIST)?;
+    std::fs::write(&shared, LIST.replace('a', "b"))?;
+    site.write_file("reader.token", "hunter2-reader")?;
+    let output = site.command(["backup", "lists"]).await?.expect_code(0)?;
+    let dir = site.path("data/backups/lists");
+    ensure!(output.stdout.contains(&format!("{shared} is in it as config/elsewhere/1-shared.csv")), "{output}");
+    ensure!(output.stdout.contains("not in it, keep it elsewhere: the secret in"), "{output}");
+
+    let (data, config) = (site.path("new/data").display().to_string(), site.path("new").display().to_string());
+    let backup = dir.display().to_string();
+    let restore = ["restore", backup.as_str(), "--to", data.as_str(), "--config-to", config.as_str()];
+    let output = site.command(restore).await?.expect_code(0)?;
+    ensure!(output.stdout.contains("put back: ") && output.stdout.contains("no secret is in it"), "{output}");
+    ensure!(std::fs::read_to_string(site.path("new/lists/plc.csv"))? == LIST);
+    ensure!(std::fs::read_to_string(site.path("new/elsewhere/1-shared.csv"))? == LIST.replace('a', "b"));
+    ensure!(!site.path("new/reader.token").exists());
+    let put_back = std::fs::read_to_string(site.path("new/gateway.toml"))?;
+    ensure!(put_back.contains("lists/plc.csv") && !put_back.contains("hunter2"), "{put_back}");
+
+    site.write_file("new/lists/plc.csv", "mine")?;
+    let data = site.path("another/data").display().to_string();
+    let restore = ["restore", backup.as_str(), "--to", data.as_str(), "--config-to", config.as_str()];
+    let refused = site.command(restore).await?.expect_code(1)?;
+    ensure!(refused.stderr.contains("is there already and is not replaced: nothing was done"), "{refused}");
+    ensure!(
+        !site.path("another/data/log").exists() && std::fs::read_to_string(site.path("new/lists/plc.csv"))? == "mine"
+    );
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use bulkhead_simulators::upstream::{Upstream, UpstreamConfig};
-use bulkhead_tests::{Gateway, NUMBERS, commit_numbers, within};
+use bulkhead_tests::{Gateway, NUMBERS, commit_numbers, until, within};
 
 fn config(upstream: &Upstream) -> String {
     format!(
@@ -58,8 +58,12 @@ async fn health_is_read_like_any_point_and_goes_upstream_where_a_route_names_it(
     };
     ensure!(of_route("gateway") > 0, "{accepted:?}");
     // Both routes send the numbers' connection or the gateway's: `*/*` has none of the latter.
+    let all = until("the numbers to be upstream", async || {
+        let accepted = gateway.api.route("all").await?.accepted;
+        Ok(if accepted >= 3 { Ok(accepted) } else { Err(format!("{accepted} accepted")) })
+    })
+    .await?;
     let own = gateway.api.route("own").await?.accepted;
-    let all = gateway.api.route("all").await?.accepted;
     ensure!(all == 3 && own > 0, "all {all}, own {own}");
     gateway.terminate().await?;
     Ok(())

@@ -1,8 +1,10 @@
 //! The config's file changes, or somebody asks for it to be read again.
 
-use crate::plants::{device, polled};
+use crate::plants::{device, polled, sink};
 use anyhow::{Result, ensure};
-use bulkhead_tests::{Gateway, Site};
+use bulkhead_simulators::modbus::Device;
+use bulkhead_simulators::upstream::{Upstream, UpstreamConfig};
+use bulkhead_tests::{Gateway, Site, until};
 use std::path::Path;
 
 /// Puts a new file in the place of another, as most editors do.
@@ -148,6 +150,62 @@ async fn what_lies_behind_a_config_counts_too_and_what_cannot_follow_is_named() 
     gateway.site().write_file("gateway.toml", &text.replace("poll_interval_ms = 20", "poll_interval_ms = 30"))?;
     gateway.command(["reload"]).await?.expect_code(0)?;
     gateway.journal.wait_for_texts(&["DEBUG", "connecting"]).await?;
+    gateway.terminate().await?;
+    Ok(())
+}
+
+/// A connection that takes its points from a file.
+fn listed(name: &str, device: &Device, file: &str) -> String {
+    format!(
+        "[connections.{name}]\nadapter = \"modbus-registers\"\npoll_interval_ms = 20\n\n\
+         [connections.{name}.transports.device]\nkind = \"modbus-tcp\"\naddress = \"{}\"\n\n\
+         [connections.{name}.settings]\npoints_csv = \"{file}\"\n\n",
+        device.address()
+    )
+}
+
+/// A list of points with an address each.
+fn list(points: &[(&str, u16)]) -> String {
+    let lines = points.iter().map(|(name, address)| format!("{name};holding-register;{address}\n"));
+    std::iter::once("name;table;address\n".to_owned()).chain(lines).collect()
+}
+
+#[tokio::test]
+async fn a_file_that_the_config_names_is_watched_and_only_who_uses_it_begins_anew() -> Result<()> {
+    let (device, upstream) = (device().await?, Upstream::start(UpstreamConfig::default()).await?);
+    let sink = sink("erp", &upstream);
+    let base_url = format!("base_url = \"{}\"\n", upstream.url());
+    let secured = format!("{base_url}auth = {{ kind = \"bearer\", token = {{ file = \"erp.token\" }} }}\n");
+    let sink = sink.replace(&base_url, &secured);
+    ensure!(sink.contains("erp.token"), "{sink}");
+    let site = Site::new(&format!("{}{}{sink}", listed("plc", &device, "plc.csv"), polled("press", &device, 20)))?;
+    site.write_file("plc.csv", &list(&[("a", 1)]))?;
+    site.write_file("erp.token", "first")?;
+    let gateway = site.run().await?;
+    gateway.connection("plc", "it polls", |plc| plc.counters["polls"] >= 1).await?;
+
+    gateway.site().write_file("plc.csv", &list(&[("a", 1), ("b", 2)]))?;
+    gateway.journal.wait_for_texts(&["reload: restarted: connections.plc (its section changed)"]).await?;
+    gateway.journal.wait_for_texts(&["reload: kept: connections.erp, connections.press"]).await?;
+    gateway.reading("the new point", |reading| reading.is_of("plc/b") && reading.is_good()).await?;
+
+    gateway.site().write_file("erp.token", "second")?;
+    gateway.journal.wait_for_texts(&["reload: restarted: connections.erp (a file that its transports name"]).await?;
+    gateway.journal.wait_for_texts(&["reload: kept: connections.plc, connections.press"]).await?;
+
+    // What is wrong is refused, and what runs goes on with what it had read.
+    std::fs::write(gateway.site().path("plc.csv"), b"name;table;address\na;holding-register;1\n\xff")?;
+    gateway.journal.wait_for_texts(&["expected a readable file: line 3 is not UTF-8"]).await?;
+    let status = gateway.api.json("/api/v1/config/status").await?;
+    ensure!(status["refused"].is_string(), "{status}");
+    gateway.reading("the former point", |reading| reading.is_of("plc/b") && reading.is_good()).await?;
+    gateway.site().write_file("plc.csv", &list(&[("c", 3)]))?;
+    gateway.reading("the newest point", |reading| reading.is_of("plc/c") && reading.is_good()).await?;
+    let refused = until("nothing to be refused", async || {
+        let status = gateway.api.json("/api/v1/config/status").await?;
+        Ok(if status["refused"].is_null() { Ok(()) } else { Err(status.to_string()) })
+    });
+    refused.await?;
     gateway.terminate().await?;
     Ok(())
 }

@@ -100,9 +100,11 @@ async fn what_retention_has_dropped_is_named_and_the_pull_goes_on_behind_it() {
     append(&gateway.log, points.odd, 50, 52).await;
     let page = gateway.json("/api/v1/readings?after=4").await;
     assert_eq!(page["gap"], serde_json::json!({ "from": 5, "to": 11 }));
+    assert_eq!(page["missing"], serde_json::json!([{ "reason": "retention", "from": 5, "to": 11 }]));
     assert_eq!((page["first_available_seq"].as_u64(), page["readings"][0]["seq"].as_u64()), (Some(12), Some(12)));
     let from_the_begin = gateway.json("/api/v1/readings").await;
     assert!(from_the_begin["gap"].is_null(), "who begins anew has missed nothing");
+    assert_eq!(from_the_begin["missing"], serde_json::json!([]));
     assert_eq!(from_the_begin["readings"].as_array().unwrap().len(), 2);
     assert_eq!(gateway.json("/api/v1/readings?after=11").await["gap"], serde_json::Value::Null);
     gateway.stop().await;
@@ -137,5 +139,28 @@ async fn gaps_are_listed_by_page() {
         metrics.contains("bulkhead_log_gaps_total 2") && metrics.contains("bulkhead_log_gap_rows_total 70"),
         "{metrics}"
     );
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_says_what_it_takes_what_it_lost_and_what_was_written() {
+    let (gateway, points) = Gateway::with_readings().await;
+    gateway.drop_everything().await;
+    append(&gateway.log, points.odd, 50, 52).await;
+    let state = gateway.json("/api/v1/log").await;
+    assert_eq!((&state["log"], &state["last_seq"]), (&gateway.log.id().as_str().into(), &13.into()));
+    assert_eq!((&state["dropped"]["readings"], &state["committed"]["readings"]), (&11.into(), &13.into()));
+    assert_eq!((&state["gaps"]["number"], &state["damaged"]["files"]), (&0.into(), &0.into()));
+    assert_eq!((&state["expired_readings"], &state["damaged"]["kept_bytes"]), (&0.into(), &0.into()));
+    assert!(state["quota"]["used_bytes"].as_u64() >= state["segments"]["bytes"].as_u64(), "{state}");
+    assert!(state["disk"]["written_bytes_per_day"].is_null(), "a few seconds say nothing about a day: {state}");
+    // The kernel counts for every process, though files in memory cost no storage.
+    assert!(state["disk"]["written_bytes"].is_u64(), "{state}");
+    let expired = gateway.json("/api/v1/log/expired").await;
+    assert_eq!(expired, serde_json::json!({ "expired": [], "next": null }));
+    let metrics = gateway.get("/metrics").send().await.unwrap().text().await.unwrap();
+    for name in ["disk_written_bytes_total", "log_rows_expired_total", "log_files_damaged_total", "log_damaged_bytes"] {
+        assert!(metrics.contains(&format!("\nbulkhead_{name} ")), "{name}: {metrics}");
+    }
     gateway.stop().await;
 }

@@ -76,8 +76,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Begins what the plan has as new.
+    /// Begins what the plan has as new, and has the log keep what it has for as long as the config says.
     pub(super) fn begin(&self, plan: &Plan, config: &Arc<Config>) {
+        if self.log.keep_own_for(own_retentions(config)) {
+            self.retention_changed.notify_one();
+        }
         let around = Surroundings {
             config: config.clone(),
             sandbox: self.sandbox.clone(),
@@ -147,6 +150,12 @@ impl Inner {
     }
 }
 
+/// The connections that keep their readings for a time of their own, and how many seconds.
+fn own_retentions(config: &Config) -> BTreeMap<String, u64> {
+    let own = config.connections.iter().filter_map(|(name, one)| Some((name.clone(), one.retention_max_age_s?)));
+    own.collect()
+}
+
 /// The running parts that a plan ends.
 fn ended<H>(fates: &BTreeMap<String, Fate>, running: &BTreeMap<String, Arc<Running<H>>>) -> Vec<Arc<Running<H>>> {
     let ends = |name: &String| fates.get(name).is_some_and(Fate::ends_the_old);
@@ -165,4 +174,68 @@ fn disturbed(config: &Config, running: &[(String, Arc<ConnectionHandle>)]) -> BT
         Some((name.clone(), changed))
     };
     running.iter().filter_map(reason).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SystemClock, TimeSource};
+    use crate::engine::Engine;
+    use bulkhead_config::AnyAdapter;
+    use bulkhead_log::LogConfig;
+    use bulkhead_model::{Kind, PointInfo, Reading, Status, Timestamp};
+    use bulkhead_sandbox::SandboxConfig;
+    use std::path::Path;
+
+    /// A clock that stands still, some minutes after the machine's at the test's begin.
+    struct Later(Timestamp);
+
+    impl TimeSource for Later {
+        fn wall(&self) -> Timestamp {
+            self.0
+        }
+
+        fn monotonic_ns(&self) -> u64 {
+            0
+        }
+    }
+
+    fn config(dir: &Path, of_the_boiler: &str) -> Arc<Config> {
+        let text = format!(
+            "[connections.boiler]\nadapter = \"a\"\nenabled = false\n{of_the_boiler}\n\
+             [connections.press]\nadapter = \"a\"\nenabled = false\n"
+        );
+        Arc::new(bulkhead_config::parse(&text, &dir.join("gateway.toml"), &AnyAdapter).unwrap().config)
+    }
+
+    #[tokio::test]
+    async fn a_connections_own_retention_takes_effect_on_reload_and_restarts_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path().join("log")) }.open().unwrap();
+        for connection in ["boiler", "press"] {
+            let point = log.declare(connection, &[PointInfo::new("flow", Kind::Real)]).unwrap()[0];
+            let reading = Reading { point, time: Timestamp(0), status: Status::GOOD, value: None };
+            log.append(vec![reading; 5]).await.unwrap();
+        }
+        log.seal().await.unwrap();
+        let in_ten_minutes = Timestamp(SystemClock::default().now().0 + 600_000_000_000);
+        let clock = SystemClock::with_source(Arc::new(Later(in_ten_minutes)), None);
+        let sandbox = SandboxConfig::default().build().unwrap();
+        let engine = Engine::start_at(config(dir.path(), ""), log.clone(), sandbox, clock);
+        let gone = || log.expired(0).unwrap().into_iter().map(|gone| (gone.connection, gone.rows)).collect::<Vec<_>>();
+        engine.reload(config(dir.path(), "retention_max_age_s = 3600")).await.unwrap();
+        assert_eq!(gone(), [], "none is an hour old");
+
+        let report = engine.reload(config(dir.path(), "retention_max_age_s = 60")).await.unwrap();
+        assert!(report.is_quiet() && report.needs_restart.is_empty(), "{report:?}");
+        let expired = async {
+            while log.stats().rows_expired == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        // Retention looks every minute by itself: sooner than that it must have been told.
+        tokio::time::timeout(Duration::from_secs(20), expired).await.expect("rows to go");
+        assert_eq!(gone(), [("boiler".to_owned(), 5)]);
+        engine.stop().await;
+    }
 }

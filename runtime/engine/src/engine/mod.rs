@@ -5,6 +5,7 @@ mod change;
 use crate::clock::SystemClock;
 use crate::command::{self, Command, Written};
 use crate::connection::{ConnectionHandle, Request};
+use crate::disk_writes::{DiskMeter, DiskWrites};
 use crate::error::EngineError;
 use crate::letters::Replaying;
 use crate::reload::Reloaded;
@@ -22,7 +23,7 @@ use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,9 @@ const STAGE_STOP_MAX: Duration = Duration::from_millis(1400);
 const STARTED_AFTER: Duration = Duration::from_secs(5);
 /// How often the clock is looked at.
 const CLOCK_LOOK: Duration = Duration::from_secs(1);
+/// How often it is looked at how much was written to the disk, and how often the journal says it.
+const DISK_LOOK: Duration = Duration::from_secs(60);
+const DISK_TOLD_EVERY: Duration = Duration::from_secs(86_400);
 /// How often retention looks for segments to drop.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -54,6 +58,9 @@ struct Inner {
     changing: Mutex<()>,
     /// Set when the engine stops; a reload then waits for nothing any more.
     stopping: CancellationToken,
+    disk_meter: DiskMeter,
+    /// Told when connections keep their readings for another time than before.
+    retention_changed: Arc<Notify>,
     upkeep: Work,
     replaying: Replaying,
 }
@@ -114,6 +121,8 @@ impl Engine {
             plant: RwLock::new(plant),
             changing: Mutex::new(()),
             stopping: CancellationToken::new(),
+            disk_meter: DiskMeter::default(),
+            retention_changed: Arc::default(),
             upkeep: Work::default(),
             replaying: Replaying::default(),
         });
@@ -122,7 +131,9 @@ impl Engine {
         let stop = &inner.upkeep.stop;
         inner.upkeep.tasks.spawn(give_back_once_started(stop.clone()));
         inner.upkeep.tasks.spawn(watch_clock(inner.clock.clone(), stop.clone()));
-        inner.upkeep.tasks.spawn(keep_retention(inner.log.clone(), inner.clock.clone(), stop.clone()));
+        inner.upkeep.tasks.spawn(watch_disk(Arc::clone(&inner), stop.clone()));
+        let changed = inner.retention_changed.clone();
+        inner.upkeep.tasks.spawn(keep_retention(inner.log.clone(), inner.clock.clone(), changed, stop.clone()));
         Self { inner }
     }
 
@@ -155,6 +166,12 @@ impl Engine {
     #[must_use]
     pub fn clock(&self) -> &SystemClock {
         &self.inner.clock
+    }
+
+    /// What the process has had the disk write.
+    #[must_use]
+    pub fn disk_writes(&self) -> DiskWrites {
+        self.inner.disk_meter.look(self.inner.clock.monotonic_ns())
     }
 
     /// Every connection as it is now, by name.
@@ -309,8 +326,31 @@ async fn watch_clock(clock: Arc<SystemClock>, stop: CancellationToken) {
     }
 }
 
-/// Drops segments that the log's retention has passed, now and then.
-async fn keep_retention(log: Log, clock: Arc<SystemClock>, stop: CancellationToken) {
+/// Counts what is written to the disk, and says it in the journal once a day and at the end.
+async fn watch_disk(inner: Arc<Inner>, stop: CancellationToken) {
+    let mut told = tokio::time::interval(DISK_TOLD_EVERY);
+    // The first tick is at once.
+    told.tick().await;
+    loop {
+        inner.disk_meter.look(inner.clock.monotonic_ns());
+        let is_over = tokio::select! {
+            () = stop.cancelled() => true,
+            _ = told.tick() => false,
+            () = tokio::time::sleep(DISK_LOOK) => continue,
+        };
+        let writes = inner.disk_meter.look(inner.clock.monotonic_ns());
+        if let Some(bytes) = writes.bytes {
+            tracing::info!(bytes, bytes_per_day = writes.bytes_per_day, "written to the disk since the start");
+        }
+        if is_over {
+            return;
+        }
+    }
+}
+
+/// Drops segments that the log's retention has passed, and readings that their connections keep no longer: now and then,
+/// and at once when that changed.
+async fn keep_retention(log: Log, clock: Arc<SystemClock>, changed: Arc<Notify>, stop: CancellationToken) {
     loop {
         // Without a time to go by nothing is old.
         let (log, now) = (log.clone(), clock.retention_now().unwrap_or(Timestamp(i64::MIN)));
@@ -322,6 +362,7 @@ async fn keep_retention(log: Log, clock: Arc<SystemClock>, stop: CancellationTok
         }
         tokio::select! {
             () = stop.cancelled() => return,
+            () = changed.notified() => {}
             () = tokio::time::sleep(RETENTION_INTERVAL) => {}
         }
     }

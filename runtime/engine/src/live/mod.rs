@@ -11,6 +11,7 @@ pub use refusal::Refusal;
 
 use crate::Engine;
 use crate::assembly::schemas_in;
+use crate::blocking::off_thread;
 use crate::reload::{Reloaded, needs_restart};
 use bulkhead_config::{Config, Diagnostics, Loaded};
 use parking_lot::RwLock;
@@ -19,7 +20,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::Mutex;
-use watch::Identity;
+use watch::{Identities, Identity, identities};
 
 /// A part of the process that goes by the config and is no connection or route: the journal's levels, the API's
 /// credentials.
@@ -87,6 +88,8 @@ struct Running {
     text: String,
     loaded: Loaded,
     number: u64,
+    /// The files it names, as they were when it was taken up or when they were last tried.
+    named: Identities,
 }
 
 /// Where the text of a config comes from, and so what else is to be done with it.
@@ -116,6 +119,7 @@ impl LiveConfig {
             needs_restart: Vec::new(),
             refused: None,
         };
+        let named = identities(loaded.config.named_files(), &Identities::new());
         Arc::new(Self {
             path: path.to_owned(),
             listen,
@@ -123,7 +127,7 @@ impl LiveConfig {
             started_with,
             history,
             followers: RwLock::default(),
-            running: Mutex::new(Running { text, loaded, number }),
+            running: Mutex::new(Running { text, loaded, number, named }),
             shown: RwLock::new(shown),
         })
     }
@@ -220,6 +224,62 @@ impl LiveConfig {
         outcome.map(Some)
     }
 
+    /// The files that the running config names: as they were read, and as they are now. None while a config is being taken
+    /// up.
+    pub(crate) async fn named_files_now(&self) -> Option<(Identities, Identities)> {
+        let (read, files) = {
+            let running = self.running.try_lock().ok()?;
+            (running.named.clone(), running.loaded.config.named_files())
+        };
+        blocking(move || {
+            let now = identities(files, &read);
+            (read, now)
+        })
+        .await
+        .ok()
+    }
+
+    /// Takes the running config up again because files that it names have changed and settled: only what uses them begins
+    /// anew. None: they are others again by now.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the running config stays as it is, with what it had read of the files.
+    pub(crate) async fn reread_named(self: &Arc<Self>, settled: Identities) -> Result<Option<Applied>, Refusal> {
+        let live = self.clone();
+        on_its_own(async move { live.reread_named_now(settled).await }).await
+    }
+
+    async fn reread_named_now(&self, settled: Identities) -> Result<Option<Applied>, Refusal> {
+        let mut running = self.running.lock().await;
+        let loaded = self.load(running.text.clone()).await;
+        let (files, before) = (running.loaded.config.named_files(), settled.clone());
+        if blocking(move || identities(files, &before)).await? != settled {
+            return Ok(None);
+        }
+        // Tried once, whatever comes of it.
+        running.named.clone_from(&settled);
+        let refused_file = self.shown.read().refused.clone();
+        let outcome = match loaded {
+            Ok((text, loaded)) => {
+                tracing::info!("a file that the config names has changed");
+                self.go_over(&mut running, text, loaded, Origin::File).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match &outcome {
+            // The config's file may still hold what was refused.
+            Ok(_) if self.read_file().await.is_some_and(|file| file != running.text) => {
+                self.shown.write().refused = refused_file;
+            }
+            Ok(_) => {}
+            Err(refusal) => {
+                self.shown.write().refused = Some(refusal.to_string());
+                refusal.tell();
+            }
+        }
+        outcome.map(Some)
+    }
+
     /// Goes back to the newest kept config that is another than the one in the file, and writes it there. What the file
     /// held is kept as [`History::undone_path`].
     ///
@@ -271,6 +331,19 @@ impl LiveConfig {
     /// Checks a text, and if nothing is wrong with it, goes over to it and keeps it.
     async fn take_up(&self, running: &mut Running, text: String, origin: Origin) -> Result<Applied, Refusal> {
         let (text, loaded) = self.load(text).await?;
+        self.go_over(running, text, loaded, origin).await
+    }
+
+    /// Goes over to a config that was loaded just now, and keeps it.
+    async fn go_over(
+        &self,
+        running: &mut Running,
+        text: String,
+        loaded: Loaded,
+        origin: Origin,
+    ) -> Result<Applied, Refusal> {
+        let files = loaded.config.named_files();
+        let named = blocking(move || identities(files, &Identities::new())).await?;
         self.check_followers(&loaded.config)?;
         if !matches!(origin, Origin::File) {
             let (path, written) = (self.path.clone(), text.clone());
@@ -283,7 +356,7 @@ impl LiveConfig {
             running.number = self.keep(&text, origin, running.number).await;
         }
         let warnings = loaded.warnings.clone();
-        *running = Running { text, loaded, number: running.number };
+        *running = Running { text, loaded, number: running.number, named };
         let tag = tag(&self.engine, running.number);
         *self.shown.write() = Current {
             tag: tag.clone(),
@@ -329,5 +402,5 @@ async fn on_its_own<T: Send + 'static>(
 
 /// Does what waits for the disk off the async threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::Stopping)
+    off_thread(work).await.ok_or(Refusal::Stopping)
 }

@@ -1,10 +1,12 @@
-//! Notices that the config file has changed, by looking at it now and then: that works for editors that write into the file,
+//! Notices that the config file, or a file that it names, has changed, by looking at them now and then: that works for editors that write into the file,
 //! for those that put a new one in its place, for links that are turned to another folder (as Kubernetes does) and for
 //! file systems that tell nobody. When to believe what is seen is a pure policy.
 
 use super::LiveConfig;
 use bulkhead_sandbox::capability::Clock;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,27 +43,43 @@ impl Identity {
     }
 }
 
-/// What has been seen of a file.
-#[derive(Debug, Default)]
-pub(crate) struct FileWatch {
-    /// The version that was read.
-    known: Option<Identity>,
-    /// Another one, and since when it stays the same.
-    other: Option<(Identity, u64)>,
+/// Versions of the files that a config names. One that was not there when it was looked for has none.
+pub(crate) type Identities = BTreeMap<PathBuf, Option<Identity>>;
+
+/// The versions of files now. One that is not there, as between the two steps of some editors, says nothing: it is taken to
+/// be as it was. Blocks.
+pub(crate) fn identities(files: impl IntoIterator<Item = PathBuf>, before: &Identities) -> Identities {
+    let now = |file: &PathBuf| Identity::at(file).or_else(|| before.get(file).copied().flatten());
+    files.into_iter().map(|file| (now(&file), file)).map(|(identity, file)| (file, identity)).collect()
 }
 
-impl FileWatch {
+/// What has been seen of a file, or of several taken together.
+#[derive(Debug)]
+pub(crate) struct FileWatch<T> {
+    /// The version that was read.
+    known: Option<T>,
+    /// Another one, and since when it stays the same.
+    other: Option<(T, u64)>,
+}
+
+impl<T> Default for FileWatch<T> {
+    fn default() -> Self {
+        Self { known: None, other: None }
+    }
+}
+
+impl<T: PartialEq + Clone> FileWatch<T> {
     /// Takes what is there now; none: nothing, as between the two steps of some editors, which says nothing. True: the
     /// file is another one and has settled; it is to be read.
-    pub(crate) fn look(&mut self, now: Option<Identity>, now_ns: u64, settle_ns: u64) -> bool {
+    pub(crate) fn look(&mut self, now: Option<T>, now_ns: u64, settle_ns: u64) -> bool {
         let Some(now) = now else { return false };
-        if self.known == Some(now) {
+        if self.known.as_ref() == Some(&now) {
             self.other = None;
             return false;
         }
-        match self.other {
-            Some((other, since_ns)) if other == now => {
-                let has_settled = now_ns.saturating_sub(since_ns) >= settle_ns;
+        match &self.other {
+            Some((other, since_ns)) if *other == now => {
+                let has_settled = now_ns.saturating_sub(*since_ns) >= settle_ns;
                 if has_settled {
                     self.known = Some(now);
                     self.other = None;
@@ -77,9 +95,10 @@ impl FileWatch {
 }
 
 impl LiveConfig {
-    /// Looks at the file until `stop`, and has changes taken up. What is refused is in the journal.
-    pub async fn watch_file(self: Arc<Self>, stop: CancellationToken) {
-        let mut watch = FileWatch::default();
+    /// Looks at the file, and at those that the running config names, until `stop`, and has changes taken up. What is refused
+    /// is in the journal.
+    pub async fn watch_files(self: Arc<Self>, stop: CancellationToken) {
+        let (mut watch, mut named) = (FileWatch::default(), FileWatch::default());
         let mut beat = tokio::time::interval(LOOK_EVERY);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let settle_ns = u64::try_from(SETTLE.as_nanos()).unwrap_or(u64::MAX);
@@ -93,6 +112,13 @@ impl LiveConfig {
             if let Some(settled) = identity.filter(|_| is_due) {
                 // What is refused has been told.
                 _ = self.reread_settled(settled).await;
+                continue;
+            }
+            let Some((read, now)) = self.named_files_now().await else { continue };
+            named.known = Some(read);
+            if named.look(Some(now.clone()), self.engine.clock().monotonic_ns(), settle_ns) {
+                // As above.
+                _ = self.reread_named(now).await;
             }
         }
     }
@@ -133,6 +159,24 @@ mod tests {
         watch.look(version(2), 6, 5);
         watch.look(version(1), 7, 5);
         assert!(!watch.look(version(2), 12, 5), "it has to settle anew");
+    }
+
+    #[test]
+    fn named_files_are_one_version_together_and_one_that_is_gone_for_a_moment_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ["points.csv", "token", "absent"].map(|name| dir.path().join(name));
+        std::fs::write(&files[0], "a").unwrap();
+        std::fs::write(&files[1], "b").unwrap();
+        let first = identities(files.clone(), &Identities::new());
+        assert_eq!(first[&files[2]], None);
+        std::fs::remove_file(&files[1]).unwrap();
+        assert_eq!(identities(files.clone(), &first), first);
+        std::fs::write(dir.path().join("new"), "c").unwrap();
+        std::fs::rename(dir.path().join("new"), &files[1]).unwrap();
+        let second = identities(files.clone(), &first);
+        assert!(second != first && second[&files[0]] == first[&files[0]]);
+        std::fs::write(&files[2], "d").unwrap();
+        assert_ne!(identities(files, &second), second);
     }
 
     #[test]

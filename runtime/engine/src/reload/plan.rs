@@ -70,12 +70,14 @@ fn fates<T>(
     names.into_iter().map(|name| (name.clone(), fate(name))).collect()
 }
 
-/// Why a connection has to begin anew. The level of its journal lines is followed without.
+/// Why a connection has to begin anew. The level of its journal lines and the time its readings are kept are followed
+/// without.
 fn connection_reason(before: &Connection, after: &Connection) -> Option<String> {
     if before.enabled != after.enabled {
         return Some(switched(after.enabled));
     }
-    let before = Connection { log_level: after.log_level, ..before.clone() };
+    let before =
+        Connection { log_level: after.log_level, retention_max_age_s: after.retention_max_age_s, ..before.clone() };
     (before != *after).then(|| "its section changed".to_owned())
 }
 
@@ -100,12 +102,6 @@ fn bears_the_name(connection: &Connection) -> bool {
     })
 }
 
-/// The connections that keep their readings for a time of their own, which the log was told when it was opened.
-fn own_retentions(config: &Config) -> BTreeMap<&str, u64> {
-    let own = |(name, connection): (_, &Connection)| Some((name, connection.retention_max_age_s?));
-    config.connections.iter().map(|(name, connection)| (name.as_str(), connection)).filter_map(own).collect()
-}
-
 /// The keys of a config that cannot follow while the gateway runs, compared with those it was started with.
 #[must_use]
 pub fn needs_restart(started_with: &Config, now: &Config) -> Vec<&'static str> {
@@ -114,7 +110,6 @@ pub fn needs_restart(started_with: &Config, now: &Config) -> Vec<&'static str> {
         ("logging.format", started_with.logging.format != now.logging.format),
         ("api.listen", started_with.api.listen != now.api.listen),
         ("log", started_with.log != now.log),
-        ("connections.*.retention_max_age_s", own_retentions(started_with) != own_retentions(now)),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
@@ -176,8 +171,9 @@ to = \"erp\"
     }
 
     #[test]
-    fn a_level_of_the_journal_and_a_start_that_is_past_disturb_nobody() {
-        let louder = BASE.replace("adapter = \"a\"", "adapter = \"a\"\nlog_level = \"debug\"");
+    fn a_level_of_the_journal_a_time_to_keep_and_a_start_that_is_past_disturb_nobody() {
+        let louder = "adapter = \"a\"\nlog_level = \"debug\"\nretention_max_age_s = 3600";
+        let louder = BASE.replace("adapter = \"a\"", louder);
         let later = louder.replace("to = \"erp\"", "to = \"erp\"\nfrom = \"now\"\nrenamed_from = \"x\"");
         assert_eq!(restarted(&plan(BASE, &later)), [""; 0]);
     }
@@ -202,8 +198,6 @@ to = \"erp\"
     fn what_cannot_follow_is_named() {
         let moved = format!("[api]\nlisten = \"127.0.0.1:1\"\n[log]\ncommit_max_ms = 5\n{BASE}");
         assert_eq!(needs_restart(&config(BASE), &config(&moved)), ["api.listen", "log"]);
-        let shorter = BASE.replace("adapter = \"a\"", "adapter = \"a\"\nretention_max_age_s = 3600");
-        assert_eq!(needs_restart(&config(BASE), &config(&shorter)), ["connections.*.retention_max_age_s"]);
         assert_eq!(needs_restart(&config(BASE), &config(BASE)), [""; 0]);
     }
 }

@@ -31,6 +31,8 @@ pub(crate) async fn backup(arguments: &BackupArguments) -> Result<(), Exit> {
         Some(made) => made,
         None => directly(&name, &config, &contents).await?,
     };
+    let elsewhere = contents.elsewhere.iter().map(|(named, name)| json!({ "named": named, "name": name }));
+    made["files_elsewhere"] = elsewhere.collect();
     made["secrets_elsewhere"] = json!(contents.config.references);
     made["secrets_covered"] = contents.config.inline.into();
     match arguments.json {
@@ -141,6 +143,10 @@ fn sentences(made: &Json) -> String {
             counted(number("files"), "file")
         ),
     ];
+    for file in made["files_elsewhere"].as_array().into_iter().flatten() {
+        let part = |member: &str| file[member].as_str().unwrap_or_default();
+        lines.push(format!("  {} is in it as {}", part("named"), part("name")));
+    }
     for reference in made["secrets_elsewhere"].as_array().into_iter().flatten() {
         lines.push(format!("  not in it, keep it elsewhere: the secret in {}", reference.as_str().unwrap_or_default()));
     }

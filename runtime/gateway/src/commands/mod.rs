@@ -117,11 +117,6 @@ fn log_config(config: &Config) -> LogConfig {
             bulkhead_config::WhenFull::DropOldest => WhenFull::DropOldest,
             bulkhead_config::WhenFull::Refuse => WhenFull::Refuse,
         },
-        retention_of_connections: config
-            .connections
-            .iter()
-            .filter_map(|(name, connection)| Some((name.clone(), connection.retention_max_age_s?)))
-            .collect(),
         ..LogConfig::new(config.data_dir().join("log"))
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Exit> {
     match &gateway.live {
         Some(live) => {
             live.add_follower(Arc::new(journal.levels));
-            tokio::spawn(live.clone().watch_file(stop.clone()));
+            tokio::spawn(live.clone().watch_files(stop.clone()));
             reload_at_hangup(live, hangup, &notifier, &stop).await;
         }
         None => stop.cancelled().await,

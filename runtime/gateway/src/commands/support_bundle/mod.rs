@@ -14,8 +14,10 @@ use bulkhead_config::{Config, redacted};
 use std::path::{Path, PathBuf};
 
 /// What is asked of a running gateway, and under which name it goes into the bundle.
-const ASKED: [(&str, &str); 8] = [
+const ASKED: [(&str, &str); 10] = [
     ("/api/v1/connections", "connections.json"),
+    ("/api/v1/log", "log.json"),
+    ("/api/v1/gaps", "gaps.json"),
     ("/api/v1/routes", "routes.json"),
     ("/api/v1/points?limit=10000", "points.json"),
     ("/api/v1/backup", "backup.json"),
