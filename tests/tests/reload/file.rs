@@ -1,10 +1,10 @@
 //! The config's file changes, or somebody asks for it to be read again.
 
-use crate::plants::{device, polled, sink};
+use crate::plants::{device, polled};
 use anyhow::{Result, ensure};
 use bulkhead_simulators::modbus::Device;
 use bulkhead_simulators::upstream::{Upstream, UpstreamConfig};
-use bulkhead_tests::{Gateway, Site, until};
+use bulkhead_tests::{Gateway, Site, http_sink, until};
 use std::path::Path;
 
 /// Puts a new file in the place of another, as most editors do.
@@ -173,11 +173,8 @@ fn list(points: &[(&str, u16)]) -> String {
 #[tokio::test]
 async fn a_file_that_the_config_names_is_watched_and_only_who_uses_it_begins_anew() -> Result<()> {
     let (device, upstream) = (device().await?, Upstream::start(UpstreamConfig::default()).await?);
-    let sink = sink("erp", &upstream);
-    let base_url = format!("base_url = \"{}\"\n", upstream.url());
-    let secured = format!("{base_url}auth = {{ kind = \"bearer\", token = {{ file = \"erp.token\" }} }}\n");
-    let sink = sink.replace(&base_url, &secured);
-    ensure!(sink.contains("erp.token"), "{sink}");
+    let secured = "auth = { kind = \"bearer\", token = { file = \"erp.token\" } }";
+    let sink = http_sink("erp", &upstream.url(), secured);
     let site = Site::new(&format!("{}{}{sink}", listed("plc", &device, "plc.csv"), polled("press", &device, 20)))?;
     site.write_file("plc.csv", &list(&[("a", 1)]))?;
     site.write_file("erp.token", "first")?;
