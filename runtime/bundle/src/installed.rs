@@ -91,9 +91,7 @@ impl Installing {
         check_name(name)?;
         let vouched = trust.judge(name, Path::new(&format!("{name}.wasm")), &bytes, signature.as_deref())?;
         let manifest = Manifest::read(&bytes).map_err(|cause| BundleError::BadManifest { name: name.into(), cause })?;
-        if let Some(accepted) = trust.accepted.get(name)
-            && !allow_rollback
-        {
+        if !allow_rollback && let Some(accepted) = trust.accepted(name)? {
             accepted.admits(name, manifest.as_ref())?;
         }
         Ok(Self { name: name.into(), manifest, vouched, bytes, signature })
@@ -437,7 +435,7 @@ pub(crate) mod tests {
                 require_signed: true,
                 keys: BTreeMap::from([("acme".into(), self.key.clone())]),
                 pins: BTreeMap::new(),
-                accepted: Installed::accepted_in(&self.data).unwrap(),
+                record: Some(self.data.clone()),
             }
         }
 

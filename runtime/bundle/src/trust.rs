@@ -2,7 +2,7 @@
 
 use crate::digest::sha256_hex;
 use crate::error::BundleError;
-use crate::installed::Accepted;
+use crate::installed::{Accepted, Installed};
 use crate::manifest::Manifest;
 use crate::signature::{PublicKey, Refused, key_id_of, signature_file};
 use std::collections::BTreeMap;
@@ -23,8 +23,9 @@ pub struct Trust {
     pub keys: BTreeMap<String, PublicKey>,
     /// The SHA-256 of adapters by name: no other file of that name is taken.
     pub pins: BTreeMap<String, String>,
-    /// What was accepted before, by name: under `require_signed` nothing older is taken.
-    pub accepted: BTreeMap<String, Accepted>,
+    /// The gateway's data folder, where it is on record what was accepted before; none: nothing was. It is read at each
+    /// judgement, because commands change it while the gateway runs.
+    pub record: Option<PathBuf>,
 }
 
 /// What became known of a file that may be used.
@@ -97,7 +98,7 @@ impl Trust {
         let bytes = read_adapter(file)?;
         let vouched = self.judge_file(name, file, &bytes)?;
         if self.require_signed
-            && let Some(accepted) = self.accepted.get(name)
+            && let Some(accepted) = self.accepted(name)?
         {
             let manifest =
                 Manifest::read(&bytes).map_err(|cause| BundleError::BadManifest { name: name.into(), cause })?;
@@ -118,6 +119,15 @@ impl Trust {
             return Ok(vouched);
         }
         first
+    }
+
+    /// What was accepted before under a name.
+    ///
+    /// # Errors
+    /// The record is there and cannot be read.
+    pub fn accepted(&self, name: &str) -> Result<Option<Accepted>, BundleError> {
+        let all = self.record.as_deref().map(Installed::accepted_in).transpose()?;
+        Ok(all.and_then(|mut all| all.remove(name)))
     }
 
     fn names(&self) -> String {
@@ -235,14 +245,18 @@ mod tests {
         std::fs::write(&file, b"not wasm").unwrap();
         let acme = signer();
         let mut strict = trusting(&acme, true);
-        strict.accepted.insert("press".into(), crate::installed::tests::accepted("1.0.0"));
+        strict.record = Some(dir.path().join("data"));
+        std::fs::create_dir_all(dir.path().join("data/adapters")).unwrap();
+        let record = BTreeMap::from([("press", crate::installed::tests::accepted("1.0.0"))]);
+        let record = serde_json::to_vec(&record).unwrap();
+        std::fs::write(dir.path().join("data/adapters/accepted.json"), record).unwrap();
         assert!(matches!(strict.read("press", &file), Err(BundleError::NotSigned { .. })));
         std::fs::write(signature_file(&file), acme.secret.sign(b"older bytes", "press").unwrap()).unwrap();
         assert!(matches!(strict.read("press", &file), Err(BundleError::SignatureMismatch { .. })));
         std::fs::write(next_signature(&signature_file(&file)), acme.secret.sign(b"not wasm", "press").unwrap())
             .unwrap();
         assert!(matches!(strict.read("press", &file), Err(BundleError::BadManifest { .. })), "signed, so it is parsed");
-        strict.accepted.clear();
+        strict.record = None;
         assert_eq!(strict.read("press", &file).unwrap().0, b"not wasm");
     }
 

@@ -1,6 +1,6 @@
 //! Backups of a running gateway: one at a time, below one folder, watched and called off from outside.
 
-use crate::assembly::schemas_in;
+use crate::adapter_files::schemas_in;
 use crate::engine::Engine;
 use crate::process::free_bytes;
 use bulkhead_config::{Config, Redacted, redacted};
