@@ -1,7 +1,7 @@
 //! `build-adapters`: compiles the guests and makes adapters of them, in target/adapters.
 
 use crate::guest_toolchain::{GuestToolchain, TARGET};
-use crate::{component, process, repository};
+use crate::{process, repository};
 use anyhow::{Context, Result, bail};
 use bulkhead_bundle::{Manifest, ManifestSource, PackageFacts};
 use clap::Args;
@@ -111,7 +111,7 @@ fn make_component(guest: &Guest, out: &Path) -> Result<u64> {
         let schema_text = read_schema(&schema)?;
         let manifest = read_manifest(&source, &guest.facts)?;
         let module = fs::read(&core).with_context(|| format!("{} cannot be read", core.display()))?;
-        let component = component::encode(&module, schema_text.as_deref(), manifest.as_ref())
+        let component = bulkhead_author::encode(&module, schema_text.as_deref(), manifest.as_ref())
             .with_context(|| format!("adapter `{}` cannot be made a component", guest.name))?;
         write_whole(&adapter, &component)?;
     }

@@ -7,6 +7,7 @@
 //! nothing was replaced.
 
 use crate::digest::sha256_hex;
+use crate::durable::{read_json, remove_if_there, replace_signature, sync_folder, write_json, write_whole};
 use crate::error::BundleError;
 use crate::manifest::Manifest;
 use crate::signature::signature_file;
@@ -15,7 +16,6 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Longest name of an adapter, in bytes; a config takes no longer one.
@@ -340,56 +340,6 @@ pub(crate) fn check_name(name: &str) -> Result<(), BundleError> {
         true => Ok(()),
         false => Err(BundleError::BadName { name: name.into() }),
     }
-}
-
-/// Writes a file so that nobody ever sees half of it, and so that it survives a power cut once it has its name.
-fn write_whole(path: &Path, content: &[u8]) -> Result<(), BundleError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".tmp");
-    let unfinished = PathBuf::from(unfinished);
-    let write = || {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&unfinished, path)
-    };
-    write().map_err(BundleError::folder(path))?;
-    path.parent().map_or(Ok(()), sync_folder)
-}
-
-fn replace_signature(path: &Path, signature: Option<&str>) -> Result<(), BundleError> {
-    match signature {
-        Some(signature) => write_whole(path, signature.as_bytes()),
-        None => remove_if_there(path),
-    }
-}
-
-fn sync_folder(folder: &Path) -> Result<(), BundleError> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(BundleError::folder(folder))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), BundleError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BundleError::folder(path)(error)),
-        _ => Ok(()),
-    }
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, BundleError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(BundleError::folder(path)(error)),
-    };
-    let value = serde_json::from_slice(&bytes).map_err(std::io::Error::other);
-    value.map(Some).map_err(BundleError::folder(path))
-}
-
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), BundleError> {
-    let mut text =
-        serde_json::to_vec_pretty(value).map_err(std::io::Error::other).map_err(BundleError::folder(path))?;
-    text.push(b'\n');
-    write_whole(path, &text)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! unasked. Nothing here runs an adapter, and nothing here knows wasmtime.
 
 mod digest;
+mod durable;
 mod error;
 mod installed;
 mod manifest;

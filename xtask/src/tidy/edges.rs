@@ -19,15 +19,16 @@ const EDGES: &[(&str, &[&str])] = &[
     ("bulkhead-model", &[]),
     ("bulkhead-log", &["bulkhead-model"]),
     ("bulkhead-bundle", &[]),
+    ("bulkhead-author", &["bulkhead-bundle"]),
     ("bulkhead-sandbox", &["bulkhead-bundle", "bulkhead-model"]),
     ("bulkhead-config", &["bulkhead-model"]),
     ("bulkhead-transports", &["bulkhead-model", "bulkhead-sandbox"]),
     ("bulkhead-engine", BELOW_ENGINE),
     ("bulkhead-odata", &[]),
     ("bulkhead-api", &["bulkhead-engine", "bulkhead-odata"]),
-    ("bulkhead", &["bulkhead-engine", "bulkhead-odata", "bulkhead-api", "bulkhead-simulators"]),
+    ("bulkhead", &["bulkhead-author", "bulkhead-engine", "bulkhead-odata", "bulkhead-api", "bulkhead-simulators"]),
     ("bulkhead-simulators", &[]),
-    ("xtask", &["bulkhead-bundle"]),
+    ("xtask", &["bulkhead-author", "bulkhead-bundle"]),
 ];
 
 /// The crates above the engine: they may also import everything below it.

@@ -55,6 +55,110 @@ pub(crate) enum AdapterCommand {
         after_help = "Example:\n  bulkhead adapter pack -o site.tar press.wasm pump.wasm --key acme.pub\n  (there: bulkhead adapter install site.tar)"
     )]
     Pack(PackArguments),
+    /// Make a project for a new adapter: it builds, has tests and a README, and brings the SDK with it.
+    #[command(
+        after_help = "Examples:\n  bulkhead adapter new weigher --role poller\n  bulkhead adapter new press --role poller --role writer --into ~/adapters/press"
+    )]
+    New(NewArguments),
+    /// Build the adapter of a project: dist/NAME.wasm, with its manifest and the schema of its settings.
+    #[command(
+        after_help = "Examples:\n  bulkhead adapter build\n  bulkhead adapter build --project ~/adapters/press\n  bulkhead adapter build --component made-by-another-tool.wasm\n\nExit code 1 when it does not compile, or adapter.toml does not fit what was compiled."
+    )]
+    Build(BuildArguments),
+    /// Run an adapter in the real sandbox by scripts of what its devices answer, and compare what comes of it.
+    #[command(
+        after_help = "Examples:\n  bulkhead adapter test\n  bulkhead adapter test --update\n  bulkhead adapter test --component press.wasm --cases cases/\n\nExit code 1 when a case failed; the first difference is shown with its place."
+    )]
+    Test(TestArguments),
+    /// Build a project's adapter and run it against the device of its run.toml, printing what it reads.
+    #[command(after_help = "Examples:\n  bulkhead adapter run\n  bulkhead adapter run -c run.toml --times 3 --json")]
+    Run(RunAdapterArguments),
+}
+
+/// A role of a new adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum RoleArgument {
+    /// Reads when asked.
+    Poller,
+    /// Turns messages, lines and frames into readings.
+    Listener,
+    /// Writes values to a device.
+    Writer,
+    /// Takes readings upstream.
+    Sink,
+    /// Answers webhooks.
+    Responder,
+}
+
+/// A language of a new adapter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Language {
+    /// Rust, with the SDK.
+    Rust,
+}
+
+/// Arguments of `adapter new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewArguments {
+    /// The adapter's name.
+    pub(crate) name: String,
+    /// What it does; can be given several times.
+    #[arg(long = "role", value_enum, required = true)]
+    pub(crate) roles: Vec<RoleArgument>,
+    /// The language it is written in.
+    #[arg(long, value_enum, default_value_t = Language::Rust)]
+    pub(crate) lang: Language,
+    /// The folder to make; by default the name, in the working folder.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) into: Option<PathBuf>,
+}
+
+/// Arguments of `adapter build`.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArguments {
+    /// The project's folder.
+    #[arg(long, value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) project: PathBuf,
+    /// Make the adapter of this component, which another tool has built.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) component: Option<PathBuf>,
+}
+
+/// Arguments of `adapter test`.
+#[derive(Debug, Args)]
+pub(crate) struct TestArguments {
+    /// The project's folder.
+    #[arg(long, value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) project: PathBuf,
+    /// Test this adapter instead of building the project's.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) component: Option<PathBuf>,
+    /// The folder of the scripts; by default `cases` in the project.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub(crate) cases: Option<PathBuf>,
+    /// Write what came of each script as what is expected from now on.
+    #[arg(long)]
+    pub(crate) update: bool,
+    /// Print the results as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `adapter run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunAdapterArguments {
+    /// The project's folder.
+    #[arg(long, value_name = "FOLDER", default_value = ".", value_hint = ValueHint::DirPath)]
+    pub(crate) project: PathBuf,
+    /// The config; by default `run.toml` in the project.
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
+    /// End after so many rounds; by default at Ctrl-C.
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) times: Option<u32>,
+    /// Print each reading as a line of JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Arguments of `adapter inspect`.

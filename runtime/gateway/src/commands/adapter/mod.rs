@@ -5,6 +5,10 @@ mod inspect;
 mod install;
 mod keys;
 mod list;
+mod project;
+mod run;
+mod script;
+mod test;
 mod upgrade;
 
 use crate::cli::AdapterCommand;
@@ -21,6 +25,10 @@ pub(crate) async fn adapter(command: &AdapterCommand) -> Result<(), Exit> {
         AdapterCommand::Upgrade(arguments) => upgrade::upgrade(arguments).await,
         AdapterCommand::Remove(arguments) => install::remove(arguments),
         AdapterCommand::Pack(arguments) => install::pack(arguments),
+        AdapterCommand::New(arguments) => project::new(arguments),
+        AdapterCommand::Build(arguments) => project::build_command(arguments),
+        AdapterCommand::Test(arguments) => test::test(arguments).await,
+        AdapterCommand::Run(arguments) => run::run(arguments).await,
     }
 }
 
