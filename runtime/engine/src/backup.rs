@@ -1,6 +1,7 @@
 //! Backups of a running gateway: one at a time, below one folder, watched and called off from outside.
 
 use crate::adapter_files::schemas_in;
+use bulkhead_bundle::signature_file;
 use crate::engine::Engine;
 use crate::process::free_bytes;
 use bulkhead_config::{Config, Redacted, redacted};
@@ -181,7 +182,8 @@ impl Inner {
 /// What of a gateway goes into a backup beside its log.
 #[derive(Debug, Clone)]
 pub struct BackupContents {
-    /// The config, its secrets covered, as `config/<its name>`, and the adapters it uses, as `adapters/<name>.wasm`.
+    /// The config, its secrets covered, as `config/<its name>`, and the adapters it uses, as `adapters/<name>.wasm`
+    /// with their signatures.
     pub files: Vec<Beside>,
     /// What was covered in the config, and where it takes secrets from: these files are not in the backup.
     pub config: Redacted,
@@ -203,6 +205,10 @@ impl BackupContents {
             let file = config.adapter_file(adapter);
             if file.is_file() {
                 let name = format!("adapters/{adapter}.wasm");
+                let signature = signature_file(&file);
+                if signature.is_file() {
+                    files.push(Beside { name: format!("{name}.minisig"), content: BesideContent::File(signature) });
+                }
                 files.push(Beside { name, content: BesideContent::File(file) });
             } else {
                 tracing::warn!(adapter, file = %file.display(), "an adapter is not in the backup: it is no file");
