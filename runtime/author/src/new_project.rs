@@ -14,7 +14,7 @@ const RUN: &str = include_str!("../templates/rust/run.toml.in");
 const CASE: &str = include_str!("../templates/rust/case.toml.in");
 const EXPECTED: &str = include_str!("../templates/rust/expected.json.in");
 const SCHEMA: &str = include_str!("../templates/rust/schema.json.in");
-const IGNORED: &str = "/target\n/dist\n";
+const IGNORED: &str = "/target\n/dist\n/data\n";
 
 /// Longest name.
 const NAME_MAX_BYTES: usize = 64;

@@ -5,6 +5,7 @@ use bulkhead_bundle::{Manifest, Surface};
 use bulkhead_tests::{CommandOutput, Polled, adapters, gateway_binary, versioned_adapter, within};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::Command;
 
 /// A folder far from the repository. Only what cargo has fetched before is used: no test needs the internet.
@@ -125,6 +126,38 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
         signed.stdout,
         signed.stderr
     );
+}
+
+/// A scale that answers each line it is sent.
+async fn scale() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (read, mut write) = stream.into_split();
+            let mut lines = BufReader::new(read).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                let answer = if line == "READ" { "12.5\r\n" } else { "ERR\r\n" };
+                if write.write_all(answer.as_bytes()).await.is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_projects_adapter_is_run_against_a_device() {
+    let desk = Desk::new();
+    assert_eq!(desk.bulkhead(".", &["adapter", "new", "reader", "--role", "poller"]).await.code, Some(0));
+    desk.share_target("reader");
+    desk.edit("reader/run.toml", "127.0.0.1:4001", &scale().await.to_string());
+    let ran = desk.bulkhead("reader", &["adapter", "run", "--times", "2", "--json"]).await;
+    assert_eq!(ran.code, Some(0), "{} {}", ran.stdout, ran.stderr);
+    let readings: Vec<serde_json::Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(readings.len(), 2, "{}", ran.stdout);
+    assert!(readings.iter().all(|read| read["point"] == "value" && read["value"] == 12.5), "{readings:?}");
 }
 
 #[tokio::test]
