@@ -1,7 +1,8 @@
 //! Signatures, pins and versions: what the commands and the gateway admit and what they refuse.
 
-use bulkhead_tests::{CommandOutput, Polled, Site, versioned_adapter};
+use bulkhead_tests::{Certificates, CommandOutput, Polled, Site, gateway_binary, program, versioned_adapter, within};
 use std::path::Path;
+use tokio::io::AsyncBufReadExt;
 
 /// A site that asks for signatures of `acme`, whose key is in it, beside a stranger's.
 struct Strict {
@@ -180,4 +181,77 @@ async fn an_adapter_in_use_stays_and_another_goes() {
     assert_eq!(strict.site.command(["adapter", "remove", "press"]).await.unwrap().code, Some(0));
     assert!(!strict.site.path("adapters/press.wasm").exists());
     assert!(!strict.site.path("adapters/press.wasm.minisig").exists());
+}
+
+/// An HTTPS server of a folder. It ends with its handle.
+struct Files {
+    _child: tokio::process::Child,
+    certificates: Certificates,
+    port: u16,
+}
+
+const SERVE: &str = "import http.server, ssl, sys, os
+os.chdir(sys.argv[1])
+server = http.server.HTTPServer(('127.0.0.1', 0), http.server.SimpleHTTPRequestHandler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(sys.argv[2], sys.argv[3])
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_port, flush=True)
+server.serve_forever()
+";
+
+impl Files {
+    async fn of(folder: &Path) -> Self {
+        let certificates = Certificates::make().await.unwrap();
+        let mut command = tokio::process::Command::new(program("python3").unwrap());
+        command.args(["-c", SERVE]).arg(folder).arg(certificates.server()).arg(certificates.server_key());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn().unwrap();
+        let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = within("the server's port", lines.next_line()).await.unwrap().unwrap().unwrap();
+        Self { _child: child, certificates, port: port.parse().unwrap() }
+    }
+
+    async fn install(&self, site: &Site, file: &str, more: &[&str]) -> CommandOutput {
+        let mut command = tokio::process::Command::new(gateway_binary().unwrap());
+        command.args(["adapter", "install", &format!("https://localhost:{}/{file}", self.port)]).args(more);
+        command.env("BULKHEAD_CONFIG", site.path("gateway.toml")).env("SSL_CERT_FILE", self.certificates.authority());
+        for proxy in ["http_proxy", "https_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(proxy);
+        }
+        let output = within("an installation over HTTPS", command.output()).await.unwrap().unwrap();
+        CommandOutput {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_adapter_comes_over_https_with_its_signature_or_not_at_all() {
+    let strict = Strict::new().await;
+    strict.press("press.wasm", "1.0.0", Some("acme")).await;
+    strict.press("bare.wasm", "1.0.0", None).await;
+    let files = Files::of(&strict.site.path("")).await;
+    let unsigned = files.install(&strict.site, "bare.wasm", &[]).await;
+    assert!(unsigned.code == Some(1) && unsigned.stderr.contains("is not signed"), "{}", unsigned.stderr);
+    let absent = files.install(&strict.site, "none.wasm", &[]).await;
+    assert!(absent.stderr.contains("no such file (404)"), "{}", absent.stderr);
+    let plain = strict.site.command(["adapter", "install", "http://localhost/press.wasm"]).await.unwrap();
+    assert!(plain.stderr.contains("https:// only"), "{}", plain.stderr);
+    let stranger = Files { certificates: Certificates::make().await.unwrap(), ..files };
+    let refused = stranger.install(&strict.site, "press.wasm", &[]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("ertificate"), "{}", refused.stderr);
+    assert!(!strict.site.path("adapters/press.wasm").exists());
+}
+
+#[tokio::test]
+async fn a_signed_adapter_is_installed_over_https() {
+    let strict = Strict::new().await;
+    strict.press("press.wasm", "1.0.0", Some("acme")).await;
+    let files = Files::of(&strict.site.path("")).await;
+    let installed = files.install(&strict.site, "press.wasm", &["--json"]).await;
+    assert_eq!(installed.code, Some(0), "{}", installed.stderr);
+    assert!(installed.stdout.contains("\"signed_by\": \"acme\""), "{}", installed.stdout);
 }

@@ -33,7 +33,7 @@ pub(crate) enum AdapterCommand {
     Sign(SignArguments),
     /// Put an adapter, or all of an offline set, into the gateway's folder of adapters, once the config's [security] admits it.
     #[command(
-        after_help = "Examples:\n  bulkhead adapter install press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter install site.tar\n\nOne that is there already is replaced by `upgrade`."
+        after_help = "Examples:\n  bulkhead adapter install press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter install site.tar\n  bulkhead adapter install https://acme.example/press.wasm\n\nOne that is there already is replaced by `upgrade`."
     )]
     Install(InstallArguments),
     /// List the adapters in the gateway's folder: version, maker, who signed them, which connections use them.
@@ -203,7 +203,7 @@ pub(crate) struct SignArguments {
 /// Arguments of `adapter install`.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArguments {
-    /// The adapter file, or a set made by `bulkhead adapter pack` (its name ends in .tar).
+    /// The adapter file, its https:// address, or a set made by `bulkhead adapter pack` (its name ends in .tar).
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// The adapter's name here; by default the file's.

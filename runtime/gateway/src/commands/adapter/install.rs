@@ -1,6 +1,7 @@
 //! `bulkhead adapter install`, `remove` and `pack`: adapters into the gateway's folder and out of it.
 
 use super::super::{checked, shown_if_wrong};
+use super::source::{Fetched, fetch};
 use super::{name_of, read_text};
 use crate::cli::{InstallArguments, PackArguments, RemoveArguments};
 use crate::console;
@@ -21,13 +22,13 @@ pub(super) fn folder_of(config: &Config) -> Result<Installed, Exit> {
     Ok(Installed::open(&config.resolve(&config.gateway.adapters_dir), &config.data_dir())?)
 }
 
-pub(super) fn install(arguments: &InstallArguments) -> Result<(), Exit> {
+pub(super) async fn install(arguments: &InstallArguments) -> Result<(), Exit> {
     let config = config_alone(&arguments.config.config)?;
     let trust = bulkhead_engine::trust(&config)?;
     let folder = folder_of(&config)?;
     let judged = match is_set(&arguments.file) {
         true => judge_set(arguments, &trust)?,
-        false => vec![judge_file(arguments, &trust)?],
+        false => vec![judge_file(arguments, &trust).await?],
     };
     // All are judged before the first is put in place.
     if let Some(there) = judged.iter().find(|new| folder.has(&new.name)) {
@@ -52,15 +53,9 @@ fn is_set(file: &Path) -> bool {
 }
 
 /// One file, judged under its name here.
-pub(super) fn judge_file(arguments: &InstallArguments, trust: &Trust) -> Result<Installing, Exit> {
-    let name = arguments.name.clone().map_or_else(|| name_of(&arguments.file), Ok)?;
-    let signature = match &arguments.signature {
-        Some(file) => Some(read_text(file)?),
-        None => {
-            Some(signature_file(&arguments.file)).filter(|file| file.is_file()).map(|f| read_text(&f)).transpose()?
-        }
-    };
-    Ok(Installing::judged(&name, read_adapter(&arguments.file)?, signature, trust, arguments.allow_rollback)?)
+pub(super) async fn judge_file(arguments: &InstallArguments, trust: &Trust) -> Result<Installing, Exit> {
+    let Fetched { name, bytes, signature } = fetch(arguments).await?;
+    Ok(Installing::judged(&name, bytes, signature, trust, arguments.allow_rollback)?)
 }
 
 fn judge_set(arguments: &InstallArguments, trust: &Trust) -> Result<Vec<Installing>, Exit> {

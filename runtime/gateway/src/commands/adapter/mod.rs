@@ -8,6 +8,7 @@ mod list;
 mod project;
 mod run;
 mod script;
+mod source;
 mod test;
 mod upgrade;
 
@@ -20,7 +21,7 @@ pub(crate) async fn adapter(command: &AdapterCommand) -> Result<(), Exit> {
         AdapterCommand::Inspect(arguments) => inspect::inspect(arguments),
         AdapterCommand::Key(arguments) => keys::make(arguments),
         AdapterCommand::Sign(arguments) => keys::sign(arguments),
-        AdapterCommand::Install(arguments) => install::install(arguments),
+        AdapterCommand::Install(arguments) => install::install(arguments).await,
         AdapterCommand::List(arguments) => list::list(arguments),
         AdapterCommand::Upgrade(arguments) => upgrade::upgrade(arguments).await,
         AdapterCommand::Remove(arguments) => install::remove(arguments),

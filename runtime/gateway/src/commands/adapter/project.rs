@@ -18,9 +18,7 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Exit> {
     let folder = arguments.into.clone().unwrap_or_else(|| PathBuf::from(&arguments.name));
     NewProject { name: arguments.name.clone(), roles: roles.collect() }.write(&folder)?;
     let shown = folder.display();
-    console::say(&format!(
-        "made {shown}; next:\n  cd {shown}\n  bulkhead adapter build\n  bulkhead adapter test"
-    ));
+    console::say(&format!("made {shown}; next:\n  cd {shown}\n  bulkhead adapter build\n  bulkhead adapter test"));
     Ok(())
 }
 

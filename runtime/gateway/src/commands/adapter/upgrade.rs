@@ -26,7 +26,7 @@ pub(super) async fn upgrade(arguments: &UpgradeArguments) -> Result<(), Exit> {
     let config = config_alone(&asked.config.config)?;
     let trust = bulkhead_engine::trust(&config)?;
     let folder = folder_of(&config)?;
-    let new = judge_file(asked, &trust)?;
+    let new = judge_file(asked, &trust).await?;
     check_settings(&asked.config.config, &new)?;
     let client = GatewayClient::new(&config, ANSWER_MAX)?;
     let Some(before) = connections_of(&client, &new.name).await? else {
