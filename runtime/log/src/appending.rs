@@ -1,15 +1,14 @@
 //! The segment that is appended to: its transaction, its checkpoints, and what is verified of it when its medium fails.
 
 use crate::batch::Batch;
+use crate::batch_table::BatchSlot;
 use crate::config::CHECKPOINT_PAGES;
 use crate::files::{io_error, remove_database};
-use crate::row_sum::RowSums;
 use crate::sealer::Closed;
 use crate::segment::{self, Knowledge, Live, PUT, Segment, key};
 use crate::shared::Shared;
 use crate::sqlite::{set, sqlite_error};
-use crate::state::{clamp_seq, loaded_seq};
-use crate::stored::{to_sql, value_ref};
+use crate::state::loaded_seq;
 use crate::{Durability, LogError, Point, clock};
 use bulkhead_model::{Seq, Timestamp};
 use rusqlite::Connection;
@@ -20,6 +19,9 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct Appending {
     pub(crate) connection: Connection,
+    slot: BatchSlot,
+    /// The seq behind its last row, where that is known.
+    next: Option<Seq>,
     pub(crate) segment: Arc<Segment>,
     pub(crate) rows: u64,
     pub(crate) first_commit: Option<Timestamp>,
@@ -35,48 +37,38 @@ pub(crate) fn start_segment(shared: &Shared, start: Seq) -> Result<Appending, Lo
     let made = segment::create(&segment.path, full, shared.id.as_str(), start).and_then(|connection| {
         shared.files.sync_file(&segment.path).map_err(io_error("sync", &segment.path))?;
         shared.files.sync_dir(dir).map_err(io_error("sync", dir))?;
-        Ok(connection)
+        Appending::resume(connection, Arc::clone(&segment), 0, None)
     });
-    match made {
-        Ok(connection) => Ok(Appending { connection, segment, rows: 0, first_commit: None }),
-        Err(error) => {
-            // Where it stays, the next open removes it: it has no rows.
-            let _ = remove_database(&*shared.files, &segment.path);
-            Err(error)
-        }
+    if made.is_err() {
+        // Where it stays, the next open removes it: it has no rows.
+        let _ = remove_database(&*shared.files, &segment.path);
     }
+    made
 }
 
 impl Appending {
+    /// Goes on with a segment through a connection that may write.
+    pub(crate) fn resume(
+        connection: Connection,
+        segment: Arc<Segment>,
+        rows: u64,
+        first_commit: Option<Timestamp>,
+    ) -> Result<Self, LogError> {
+        let slot = BatchSlot::register(&connection).map_err(sqlite_error("append to", &segment.path))?;
+        Ok(Self { connection, slot, next: None, segment, rows, first_commit })
+    }
+
     /// Begins a transaction.
     pub(crate) fn begin(&self) -> Result<(), LogError> {
         self.run_sql("begin a commit in", "BEGIN IMMEDIATE")
     }
 
     /// Puts a batch into the transaction.
-    pub(crate) fn insert(&self, batch: &Batch) -> Result<(), LogError> {
-        let wrong = sqlite_error("append to", &self.segment.path);
-        let mut insert = self
-            .connection
-            .prepare_cached(
-                "INSERT INTO readings(seq, point, time, status, value, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            )
-            .map_err(&wrong)?;
-        let mut sums = RowSums::default();
-        for (seq, reading) in (batch.first..).zip(&batch.readings) {
-            let (seq, value) = (clamp_seq(seq), to_sql(reading.value.as_ref()));
-            let sum = sums.of(seq, reading.point.0, reading.time.0, reading.status.0, value_ref(&value));
-            let bind = || {
-                insert.raw_bind_parameter(1, seq)?;
-                insert.raw_bind_parameter(2, reading.point.0)?;
-                insert.raw_bind_parameter(3, reading.time.0)?;
-                insert.raw_bind_parameter(4, reading.status.0)?;
-                insert.raw_bind_parameter(5, value)?;
-                insert.raw_bind_parameter(6, sum)?;
-                insert.raw_execute()
-            };
-            bind().map_err(&wrong)?;
-        }
+    pub(crate) fn insert(&mut self, batch: &Arc<Batch>) -> Result<(), LogError> {
+        let follows = self.next == Some(batch.first);
+        self.next = None;
+        self.slot.insert(&self.connection, batch, follows).map_err(sqlite_error("append to", &self.segment.path))?;
+        self.next = (!batch.readings.is_empty()).then(|| batch.end());
         Ok(())
     }
 
@@ -98,7 +90,8 @@ impl Appending {
     }
 
     /// Undoes the transaction, if there is one.
-    pub(crate) fn roll_back(&self) -> Result<(), LogError> {
+    pub(crate) fn roll_back(&mut self) -> Result<(), LogError> {
+        self.next = None;
         if self.connection.is_autocommit() {
             return Ok(());
         }

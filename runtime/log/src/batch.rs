@@ -49,7 +49,7 @@ pub(crate) fn weight_of(readings: &[Reading]) -> usize {
 }
 
 /// Readings that were committed together, under consecutive seqs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Batch {
     pub(crate) first: Seq,
     pub(crate) readings: Vec<Reading>,

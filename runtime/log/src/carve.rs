@@ -5,7 +5,7 @@
 use crate::LogError;
 use crate::files::{io_error, with_suffix};
 use crate::page::{Overflow, Record, record, records};
-use crate::row_sum::RowSums;
+use crate::row_sum::row_sum;
 use crate::sqlite::{PAGE_BYTES, SEALED_PAGE_BYTES};
 use crate::wal::Wal;
 use rusqlite::types::ValueRef;
@@ -30,7 +30,6 @@ pub(crate) struct CarvedRow<'a> {
 /// page stands in the WAL as often as it was changed.
 pub(crate) fn carve_rows(
     path: &Path,
-    sums: &mut RowSums,
     seqs: &RangeInclusive<i64>,
     mut each: impl FnMut(CarvedRow<'_>) -> Result<(), LogError>,
 ) -> Result<(), LogError> {
@@ -43,7 +42,7 @@ pub(crate) fn carve_rows(
         let found = records(&page, place == Place::Database(0), seqs, &mut pages);
         let mut is_whole = found.is_whole;
         for found in &found.records {
-            match passed(found, sums) {
+            match passed(found) {
                 Some(row) => each(row)?,
                 None => is_whole = false,
             }
@@ -54,7 +53,7 @@ pub(crate) fn carve_rows(
         // Its table of contents, or something it leads to, does not hold: every place is tried.
         for at in 0..page.len() {
             if let Some(found) = record(&page, at, seqs, &mut pages)
-                && let Some(row) = passed(&found, sums)
+                && let Some(row) = passed(&found)
             {
                 each(row)?;
             }
@@ -80,7 +79,7 @@ pub(crate) fn carve_records(
 }
 
 /// The row of a record, if its checksum holds.
-fn passed<'a>(record: &'a Record, sums: &mut RowSums) -> Option<CarvedRow<'a>> {
+fn passed(record: &Record) -> Option<CarvedRow<'_>> {
     let columns = record.columns()?;
     let &[ValueRef::Null, point, time, status, value, sum] = columns.as_slice() else { return None };
     let row = CarvedRow {
@@ -91,7 +90,7 @@ fn passed<'a>(record: &'a Record, sums: &mut RowSums) -> Option<CarvedRow<'a>> {
         value,
         sum: i32::try_from(sum.as_i64().ok()?).ok()?,
     };
-    (sums.of(row.seq, row.point, row.time, row.status, row.value) == row.sum).then_some(row)
+    (row_sum(row.seq, row.point, row.time, row.status, row.value) == row.sum).then_some(row)
 }
 
 /// Where a page is.

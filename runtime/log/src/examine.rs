@@ -5,7 +5,7 @@ use crate::LogError;
 use crate::carve::carve_rows;
 use crate::damage::{is_damage, is_nearly, sqlite_says_damage};
 use crate::files::{io_error, with_suffix};
-use crate::row_sum::RowSums;
+use crate::row_sum::row_sum;
 use crate::segment;
 use crate::sqlite::{PAGE_BYTES, SEALED_PAGE_BYTES, open_append, open_state, sqlite_error};
 use crate::state::loaded_seq;
@@ -123,12 +123,11 @@ pub(crate) fn damage_in_open(connection: &Connection) -> rusqlite::Result<Option
     if said != "ok" {
         return Ok(Some(said));
     }
-    let mut sums = RowSums::default();
     let mut select = connection.prepare("SELECT seq, point, time, status, value, sum FROM readings")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let seq: i64 = row.get(0)?;
-        if sums.of(seq, row.get(1)?, row.get(2)?, row.get(3)?, row.get_ref(4)?) != row.get::<_, i32>(5)? {
+        if row_sum(seq, row.get(1)?, row.get(2)?, row.get(3)?, row.get_ref(4)?) != row.get::<_, i32>(5)? {
             return Ok(Some(format!("the reading with seq {seq} is not what was written")));
         }
     }
@@ -141,7 +140,7 @@ const UNBORN_MAX_BYTES: u64 = 64 * 1024;
 /// Whether a file that looks damaged is a segment whose making a power cut tore: small, and not one row in it or its WAL.
 pub(crate) fn is_torn_unborn(path: &Path) -> bool {
     let is_small = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() <= UNBORN_MAX_BYTES);
-    let stop_at_a_row = carve_rows(path, &mut RowSums::default(), &(0..=i64::MAX), |_| Err(LogError::Closed));
+    let stop_at_a_row = carve_rows(path, &(0..=i64::MAX), |_| Err(LogError::Closed));
     is_small && stop_at_a_row.is_ok()
 }
 

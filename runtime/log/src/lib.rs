@@ -170,6 +170,7 @@ mod appender;
 mod appending;
 mod backup;
 mod batch;
+mod batch_table;
 mod block;
 mod carve;
 mod catalogue;

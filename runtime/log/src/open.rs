@@ -292,7 +292,7 @@ fn resume(shared: &Shared) -> Result<Option<Appending>, LogError> {
     let segment = Segment::live(&shared.config.dir, newest.start, live, Arc::clone(&shared.files));
     let segment = segment.ok_or(LogError::Closed)?;
     shared.segments.resume(Arc::clone(&segment));
-    Ok(Some(Appending { connection, segment, rows, first_commit }))
+    Appending::resume(connection, segment, rows, first_commit).map(Some)
 }
 
 /// Reads what is to be known of a short open segment.

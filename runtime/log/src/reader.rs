@@ -6,7 +6,6 @@ use crate::damage::is_damage;
 use crate::directory::Directory;
 use crate::examine::with_cause;
 use crate::log::LogId;
-use crate::row_sum::RowSums;
 use crate::seal::sealed_error;
 use crate::sealer::Job;
 use crate::segment::{Knowledge, Segment, Summary};
@@ -63,11 +62,6 @@ impl Readers {
     /// Lets the sealer go, so that it can end.
     pub(crate) fn reports_to_nobody(&self) {
         self.sealer.lock().take();
-    }
-
-    /// For the sums of rows.
-    pub(crate) fn sums(&self) -> RowSums {
-        RowSums::default()
     }
 
     /// If an error says that a segment is damaged: nobody opens it any more, and the sealer salvages it. What the reader

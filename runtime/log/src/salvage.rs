@@ -9,7 +9,7 @@ use crate::carve::carve_rows;
 use crate::damage::{is_nearly, set_aside};
 use crate::files::{FileOps, SegmentFile, remove_database};
 use crate::gaps::recorded_between;
-use crate::row_sum::RowSums;
+use crate::row_sum::row_sum;
 use crate::salvage_blocks::collect_blocks;
 use crate::seal::{Sealed, seal};
 use crate::segment::{FORMAT, PUT, READINGS, TABLES, describe, key};
@@ -96,7 +96,6 @@ fn new_segment(path: &Path, log_id: &str, start: Seq, last_commit: Timestamp) ->
 /// Puts rows into a segment that is being made.
 pub(crate) struct Collector<'a> {
     insert: rusqlite::Statement<'a>,
-    sums: RowSums,
     seqs: std::ops::RangeInclusive<i64>,
     damaged: &'a Path,
 }
@@ -114,7 +113,7 @@ impl Collector<'_> {
         if !self.seqs.contains(&seq) {
             return Ok(());
         }
-        let sum = self.sums.of(seq, point, time, status, value);
+        let sum = row_sum(seq, point, time, status, value);
         let row = (seq, point, time, status, ToSqlOutput::Borrowed(value), sum);
         self.insert.execute(row).map(drop).map_err(sqlite_error("salvage", self.damaged))
     }
@@ -129,15 +128,13 @@ fn collect(new: &Connection, log_id: &str, patient: &Patient<'_>) -> Result<(), 
         .prepare("INSERT OR IGNORE INTO readings(seq, point, time, status, value, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
         .map_err(&wrong)?;
     let seqs = clamp_seq(start)..=last.map_or(i64::MAX, clamp_seq);
-    let mut into = Collector { insert, sums: RowSums::default(), seqs: seqs.clone(), damaged: path };
+    let mut into = Collector { insert, seqs: seqs.clone(), damaged: path };
     if log_id_of(path).is_some_and(|found| !is_nearly(&found, log_id)) {
         // It is another log's.
     } else if matches!(file, SegmentFile::Sealed { .. }) {
         collect_blocks(path, &mut into)?;
     } else {
-        carve_rows(path, &mut RowSums::default(), &seqs, |row| {
-            into.take(row.seq, row.point, row.time, row.status, row.value)
-        })?;
+        carve_rows(path, &seqs, |row| into.take(row.seq, row.point, row.time, row.status, row.value))?;
     }
     drop(into);
     new.execute_batch("COMMIT").map_err(&wrong)

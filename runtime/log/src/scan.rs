@@ -10,7 +10,7 @@ use crate::columns::Damage;
 use crate::config::{SCAN_FIRST_ROWS, SCAN_MAX_BYTES, SCAN_MAX_ROWS};
 use crate::directory::Directory;
 use crate::reader::{Reader, Readers};
-use crate::row_sum::RowSums;
+use crate::row_sum::row_sum;
 use crate::rows::Rows;
 use crate::seal::sealed_error;
 use crate::sealed::{SealedError, read_slice};
@@ -83,7 +83,6 @@ pub(crate) struct Scan {
     current: Option<Visit>,
     fetched: VecDeque<StoredRow>,
     fetch_rows: usize,
-    sums: RowSums,
 }
 
 /// The segment a scan is in.
@@ -131,8 +130,7 @@ impl Scan {
                 segments.make_contiguous().reverse();
             }
         }
-        let sums = readers.sums();
-        Self { filter, segments, readers, current: None, fetched: VecDeque::new(), fetch_rows: SCAN_FIRST_ROWS, sums }
+        Self { filter, segments, readers, current: None, fetched: VecDeque::new(), fetch_rows: SCAN_FIRST_ROWS }
     }
 
     /// Says how many rows will be asked for, so that they are fetched at once.
@@ -150,7 +148,7 @@ impl Scan {
             else {
                 return Ok(None);
             };
-            match visit.fetch(&self.filter, self.fetch_rows, &mut self.sums, &mut self.fetched) {
+            match visit.fetch(&self.filter, self.fetch_rows, &mut self.fetched) {
                 Ok(true) => self.current = Some(visit),
                 Ok(false) => {}
                 // What was fetched before the damage holds, but it would be a page with a hole.
@@ -201,13 +199,7 @@ fn plan(reader: &Reader, filter: &RowFilter) -> Result<Option<Plan>, LogError> {
 
 impl Visit {
     /// Fetches some rows; false when the segment has no more.
-    fn fetch(
-        &mut self,
-        filter: &RowFilter,
-        rows: usize,
-        sums: &mut RowSums,
-        into: &mut VecDeque<StoredRow>,
-    ) -> Result<bool, LogError> {
+    fn fetch(&mut self, filter: &RowFilter, rows: usize, into: &mut VecDeque<StoredRow>) -> Result<bool, LogError> {
         let path = &self.path;
         match &mut self.plan {
             Plan::Slices { directory, left, slice } => {
@@ -222,7 +214,7 @@ impl Visit {
             }
             Plan::Walk { after, up_to } => {
                 let wrong = sealed_error("read", path);
-                let has_more = walk(&self.reader, filter, (*after, *up_to), rows, sums, path, into).map_err(wrong)?;
+                let has_more = walk(&self.reader, filter, (*after, *up_to), rows, path, into).map_err(wrong)?;
                 match into.back() {
                     Some(last) if filter.descending => *up_to = last.seq - 1,
                     Some(last) => *after = last.seq,
@@ -261,7 +253,6 @@ fn walk(
     filter: &RowFilter,
     (after, up_to): (i64, i64),
     rows: usize,
-    sums: &mut RowSums,
     path: &Arc<Path>,
     into: &mut VecDeque<StoredRow>,
 ) -> Result<bool, SealedError> {
@@ -273,7 +264,7 @@ fn walk(
     while bytes < SCAN_MAX_BYTES
         && let Some(row) = found.next()?
     {
-        let row = stored(row, sums, path)?;
+        let row = stored(row, path)?;
         count += 1;
         bytes += heap_bytes(&row.value);
         into.push_back(row);
@@ -345,9 +336,9 @@ fn heap_bytes(value: &SqlValue) -> usize {
     }
 }
 
-fn stored(row: &Row<'_>, sums: &mut RowSums, path: &Arc<Path>) -> Result<StoredRow, SealedError> {
+fn stored(row: &Row<'_>, path: &Arc<Path>) -> Result<StoredRow, SealedError> {
     let (seq, point, time, status) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-    if sums.of(seq, point, time, status, row.get_ref(4)?) != row.get::<_, i32>(5)? {
+    if row_sum(seq, point, time, status, row.get_ref(4)?) != row.get::<_, i32>(5)? {
         return Err(Damage::of(format!("the reading with seq {seq} is not what was written")).into());
     }
     Ok(StoredRow { seq, point, time, status, value: row.get(4)?, path: Arc::clone(path) })

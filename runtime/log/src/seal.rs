@@ -3,7 +3,7 @@
 
 use crate::columns::Damage;
 use crate::files::{FileOps, SegmentFile, io_error, remove_database};
-use crate::row_sum::RowSums;
+use crate::row_sum::row_sum;
 use crate::sealed::{self, SealedError, SealedWriter, Totals};
 use crate::segment::{self, PUT, Summary, TABLES, key};
 use crate::sqlite::{open_sealing, set, sqlite_error, uri};
@@ -126,14 +126,13 @@ pub(crate) fn copy_length(connection: Connection) -> rusqlite::Result<u64> {
 
 /// Hands the rows of the attached twin over. Each is checked: under the blocks' checksums a changed one would hold again.
 fn push_rows(connection: &Connection, writer: &mut SealedWriter) -> Result<(), SealedError> {
-    let mut sums = RowSums::default();
     let mut select =
         connection.prepare("SELECT seq, point, time, status, value, sum FROM source.readings ORDER BY seq")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let (seq, point, time, status) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let value = row.get_ref(4)?;
-        if sums.of(seq, point, time, status, value) != row.get::<_, i32>(5)? {
+        if row_sum(seq, point, time, status, value) != row.get::<_, i32>(5)? {
             return Err(Damage(format!("the reading with seq {seq} is not what was written")).into());
         }
         writer.push(connection, seq, point, time, status, value)?;
@@ -188,7 +187,7 @@ mod tests {
                     [point],
                 )
                 .unwrap();
-            let sum = RowSums::default().of(*seq, *point, *time, 0, rusqlite::types::ValueRef::Real(1.5));
+            let sum = row_sum(*seq, *point, *time, 0, rusqlite::types::ValueRef::Real(1.5));
             connection
                 .execute("INSERT INTO readings VALUES (?1, ?2, ?3, 0, 1.5, ?4)", (seq, point, time, sum))
                 .unwrap();

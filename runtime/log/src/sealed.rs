@@ -154,7 +154,9 @@ impl SealedWriter {
             let (min, max) = self.times.unwrap_or(info.times);
             self.times = Some((min.min(info.times.0), max.max(info.times.1)));
         }
-        self.points.extend(order.iter().map(|row| rows.points[*row as usize]));
+        // They are in the order of points.
+        let of_a_point = order.chunk_by(|a, b| rows.points[*a as usize] == rows.points[*b as usize]);
+        self.points.extend(of_a_point.map(|run| rows.points[run[0] as usize]));
         self.directory.push(slice, &blocks);
         self.slice.clear();
         Ok(())

@@ -84,7 +84,7 @@ pub(crate) struct Writer {
 /// An append inside a group.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) batch: Batch,
+    pub(crate) batch: Arc<Batch>,
     pub(crate) place: Option<Place>,
     pub(crate) when_full: WhenFull,
     reply: oneshot::Sender<Result<Committed, Refused>>,
@@ -94,7 +94,7 @@ pub(crate) struct Member {
 impl Member {
     fn new(append: Append, first: Seq) -> Self {
         let Append { readings, weight, place, when_full, reply, room } = append;
-        Self { batch: Batch { first, readings, weight }, place, when_full, reply, room }
+        Self { batch: Arc::new(Batch { first, readings, weight }), place, when_full, reply, room }
     }
 
     /// Gives the readings back.
@@ -105,7 +105,7 @@ impl Member {
         // First the room, so that whoever hears of it finds the queue free.
         drop(self.room);
         // Whoever appended may have given up waiting.
-        let _ = self.reply.send(Err(Refused { error, readings: self.batch.readings }));
+        let _ = self.reply.send(Err(Refused { error, readings: Arc::unwrap_or_clone(self.batch).readings }));
     }
 }
 
@@ -233,7 +233,7 @@ impl Writer {
     }
 
     /// Puts a batch into the open transaction under the next seqs.
-    pub(crate) fn insert(&mut self, batch: &Batch) -> Result<(), LogError> {
+    pub(crate) fn insert(&mut self, batch: &Arc<Batch>) -> Result<(), LogError> {
         self.next_seq = batch.end();
         self.reserve()?;
         self.describe_points(&batch.readings)?;
@@ -304,7 +304,7 @@ impl Writer {
             if !batch.readings.is_empty() {
                 rows += batch.readings.len() as u64;
                 last = Some(committed.last);
-                ring.push(Arc::new(batch));
+                ring.push(batch);
             }
             answers.push((reply, committed, room));
         }

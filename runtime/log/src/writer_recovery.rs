@@ -83,7 +83,7 @@ impl Writer {
     /// Does what the failure of a group's commit asks for. Everybody in the group gets an answer.
     pub(crate) fn recover(&mut self, group: Vec<Member>, error: LogError) {
         self.described.clear();
-        let rolled_back = self.open.as_ref().map_or(Ok(()), Appending::roll_back);
+        let rolled_back = self.open.as_mut().map_or(Ok(()), Appending::roll_back);
         if error.is_full() && rolled_back.is_ok() {
             self.space.note_full();
             return self.commit_after_dropping(group, error);
@@ -125,7 +125,7 @@ impl Writer {
                 Err(failure) if failure.is_full() => {
                     error = failure;
                     self.described.clear();
-                    if self.open.as_ref().is_some_and(|open| open.roll_back().is_err()) {
+                    if self.open.as_mut().is_some_and(|open| open.roll_back().is_err()) {
                         break;
                     }
                 }
@@ -137,7 +137,7 @@ impl Writer {
 
     fn recover_from_other(&mut self, group: Vec<Member>, error: &LogError) {
         self.described.clear();
-        let rolled_back = self.open.as_ref().map_or(Ok(()), Appending::roll_back);
+        let rolled_back = self.open.as_mut().map_or(Ok(()), Appending::roll_back);
         if self.is_of_the_open_segment(error) || rolled_back.is_err() {
             self.abandon(error);
         }
@@ -148,7 +148,7 @@ impl Writer {
     fn commit_again(&mut self, group: &mut [Member]) -> Result<bulkhead_model::Timestamp, LogError> {
         self.begin()?;
         for member in group {
-            member.batch.first = self.next_seq;
+            Arc::make_mut(&mut member.batch).first = self.next_seq;
             self.insert(&member.batch)?;
         }
         self.commit()

@@ -16,13 +16,12 @@ CREATE TABLE points(
   id INTEGER PRIMARY KEY, connection TEXT NOT NULL, name TEXT NOT NULL, kind INTEGER NOT NULL, unit TEXT,
   description TEXT);
 CREATE TABLE readings(
-  seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value,
-  sum INTEGER NOT NULL);
+  seq INTEGER PRIMARY KEY, point INTEGER NOT NULL, time INTEGER NOT NULL, status INTEGER NOT NULL, value);
 ";
 const INDEX: &str = "CREATE INDEX readings_by_point_time ON readings(point, time)";
 const PRAGMAS: &str = "
-PRAGMA page_size = 1024; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;
-PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 8388608;
+PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;
+PRAGMA wal_autocheckpoint = 1024; PRAGMA journal_size_limit = 8388608;
 ";
 const COMMIT_MAX_ROWS: usize = 10_000;
 const COMMIT_MAX: Duration = Duration::from_millis(20);
@@ -50,23 +49,6 @@ pub(crate) struct HandRow {
     pub(crate) time: i64,
     pub(crate) status: u32,
     pub(crate) value: HandValue,
-}
-
-impl HandRow {
-    /// The row's checksum, which the log's schema asks for.
-    fn sum(&self, seq: i64) -> i32 {
-        let value = match self.value {
-            HandValue::Integer(value) => value.to_le_bytes(),
-            HandValue::Real(value) => value.to_le_bytes(),
-        };
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seq.to_le_bytes());
-        bytes[8..12].copy_from_slice(&self.point.to_le_bytes());
-        bytes[12..20].copy_from_slice(&self.time.to_le_bytes());
-        bytes[20..24].copy_from_slice(&self.status.to_le_bytes());
-        bytes[24..].copy_from_slice(&value);
-        crc32fast::hash(&bytes).cast_signed()
-    }
 }
 
 struct Append {
@@ -182,9 +164,9 @@ impl Writer {
                 self.described[index] = true;
             }
         }
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO readings(seq, point, time, status, value, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?;
+        let mut insert = self
+            .connection
+            .prepare_cached("INSERT INTO readings(seq, point, time, status, value) VALUES (?1, ?2, ?3, ?4, ?5)")?;
         for row in rows {
             insert.raw_bind_parameter(1, self.next_seq)?;
             insert.raw_bind_parameter(2, row.point)?;
@@ -194,7 +176,6 @@ impl Writer {
                 HandValue::Integer(value) => insert.raw_bind_parameter(5, value)?,
                 HandValue::Real(value) => insert.raw_bind_parameter(5, value)?,
             }
-            insert.raw_bind_parameter(6, row.sum(self.next_seq))?;
             insert.raw_execute()?;
             self.next_seq += 1;
         }
