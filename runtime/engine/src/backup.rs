@@ -1,9 +1,9 @@
 //! Backups of a running gateway: one at a time, below one folder, watched and called off from outside.
 
 use crate::adapter_files::schemas_in;
-use bulkhead_bundle::signature_file;
 use crate::engine::Engine;
 use crate::process::free_bytes;
+use bulkhead_bundle::signature_file;
 use bulkhead_config::{Config, Redacted, redacted};
 use bulkhead_log::{BackupProgress, BackupReport, Beside, BesideContent, Log, LogError};
 use parking_lot::Mutex;
