@@ -28,6 +28,9 @@ pub struct Config {
     /// The HTTP API.
     #[serde(default)]
     pub api: Api,
+    /// Which adapters may run.
+    #[serde(default)]
+    pub security: Security,
     /// The log of readings on disk.
     #[serde(default)]
     pub log: Log,
@@ -227,6 +230,34 @@ pub enum ApiRole {
     Reader,
     /// Read everything and write to points.
     Operator,
+}
+
+/// Which adapters may run: whose signatures are believed, which files are pinned, how long an upgrade is on probation.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Security {
+    /// Whether every adapter needs a signature of one of `trusted_keys`. Nothing of one without is parsed, and nothing older
+    /// than the version accepted last is run.
+    pub require_signed: bool,
+    /// Minisign public keys by name, as the second line of a `.pub` file.
+    #[schemars(extend("propertyNames" = crate::schema::name(), "additionalProperties" = {
+        "type": "string", "pattern": "^RW[Q-T][A-Za-z0-9+/]{53}$"
+    }))]
+    pub trusted_keys: BTreeMap<String, String>,
+    /// The SHA-256 of adapters by name; another file of that name is refused.
+    #[schemars(extend("propertyNames" = crate::schema::name(), "additionalProperties" = {
+        "type": "string", "pattern": "^[0-9a-f]{64}$"
+    }))]
+    pub pins: BTreeMap<String, String>,
+    /// How long `bulkhead adapter upgrade` watches a new version, in seconds, before the previous one is let go.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub upgrade_probation_s: u32,
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self { require_signed: false, trusted_keys: BTreeMap::new(), pins: BTreeMap::new(), upgrade_probation_s: 60 }
+    }
 }
 
 /// The log of readings on disk.

@@ -24,6 +24,8 @@ pub enum Section {
     Logging,
     /// `[api]`
     Api,
+    /// `[security]`
+    Security,
     /// `[log]`
     Log,
     /// `[health]`
@@ -50,6 +52,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         (Section::Gateway, old.gateway != new.gateway),
         (Section::Logging, old.logging != new.logging),
         (Section::Api, old.api != new.api),
+        (Section::Security, old.security != new.security),
         (Section::Log, old.log != new.log),
         (Section::Health, old.health != new.health),
     ];
@@ -78,6 +81,7 @@ impl fmt::Display for Section {
             Section::Gateway => "gateway",
             Section::Logging => "logging",
             Section::Api => "api",
+            Section::Security => "security",
             Section::Log => "log",
             Section::Health => "health",
         })

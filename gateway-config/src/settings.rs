@@ -4,7 +4,7 @@
 use crate::schema::is_name;
 use crate::tree::{Entry, KeyPath, Node};
 use crate::walk::{FileText, Outcome, did_you_mean, walk};
-use crate::{AdapterLookup, AdapterSchemas, Diagnostic, Gateway, wanted};
+use crate::{AdapterLookup, AdapterSchemas, Diagnostic, Gateway, Security, wanted};
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -27,13 +27,14 @@ pub(crate) struct Checked {
 pub(crate) fn check(root: &Node, base_dir: &Path, schemas: &dyn AdapterSchemas) -> Checked {
     let adapters_dir = root.get("gateway").and_then(|gateway| gateway.text_of("adapters_dir"));
     let adapters_dir = base_dir.join(adapters_dir.map_or(Gateway::default().adapters_dir, Into::into));
+    let security = security(root);
     let mut known: HashMap<&str, AdapterLookup> = HashMap::new();
     let mut checked = Checked::default();
     for connection in root.get("connections").map(Node::entries).unwrap_or_default() {
         let Some(adapter) = connection.node.entry("adapter") else { continue };
         // What is no name is no part of a path either; the walker has said so.
         let Some(name) = adapter.node.text().filter(|name| is_name(name)) else { continue };
-        let lookup = known.entry(name).or_insert_with(|| schemas.look_up(&adapters_dir, name));
+        let lookup = known.entry(name).or_insert_with(|| schemas.look_up_under(&adapters_dir, name, &security));
         let path = KeyPath::of(&["connections", &connection.key]);
         match lookup {
             AdapterLookup::Found(Some(schema)) => {
@@ -54,6 +55,14 @@ pub(crate) fn check(root: &Node, base_dir: &Path, schemas: &dyn AdapterSchemas) 
         }
     }
     checked
+}
+
+/// The section `security`, as far as it is right. Where it is not, the walker says so, and signatures are required, so that a
+/// mistake in it does not have anything parsed that nobody vouches for.
+fn security(root: &Node) -> Security {
+    let Some(section) = root.get("security") else { return Security::default() };
+    let strict = Security { require_signed: true, ..Security::default() };
+    serde_json::from_value(section.to_json()).unwrap_or(strict)
 }
 
 fn missing(name: &str, searched: &Path, available: &[&str], adapter: &Entry, path: &KeyPath) -> Diagnostic {

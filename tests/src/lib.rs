@@ -28,6 +28,7 @@ pub mod scenario;
 mod serial_pair;
 mod site;
 pub mod soak;
+mod versioned_adapter;
 mod wait;
 
 pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Transport, Written};
@@ -49,4 +50,5 @@ pub use programs::{adapters, faketime_library, gateway_binary, program};
 pub use pymodbus::Pymodbus;
 pub use serial_pair::SerialPair;
 pub use site::{CommandOutput, Site, run_command};
+pub use versioned_adapter::{Polled, versioned_adapter};
 pub use wait::{PATIENCE, until, within};

@@ -1,8 +1,9 @@
 //! `build-adapters`: compiles the guests and makes adapters of them, in target/adapters.
 
 use crate::guest_toolchain::{GuestToolchain, TARGET};
-use crate::{component, process, repository};
+use crate::{process, repository};
 use anyhow::{Context, Result, bail};
+use bulkhead_bundle::{Manifest, ManifestSource, PackageFacts};
 use clap::Args;
 use serde_json::Value;
 use std::fs;
@@ -30,6 +31,8 @@ struct Guest {
     library: String,
     /// Its folder.
     folder: PathBuf,
+    /// What its package says of it.
+    facts: PackageFacts,
 }
 
 /// The command.
@@ -75,6 +78,7 @@ fn guest(package: &Value) -> Option<Guest> {
         name: package["name"].as_str()?.to_owned(),
         library: target["name"].as_str()?.replace('-', "_"),
         folder: Path::new(package["manifest_path"].as_str()?).parent()?.to_path_buf(),
+        facts: PackageFacts::of_cargo(package),
     })
 }
 
@@ -101,11 +105,13 @@ fn make_component(guest: &Guest, out: &Path) -> Result<u64> {
     let core = repository::guests_target().join(TARGET).join("release").join(format!("{}.wasm", guest.library));
     let schema = guest.folder.join("settings.schema.json");
     let adapter = out.join(format!("{}.wasm", guest.name));
-    // The folder's own time changes when the schema is removed or renamed.
-    if !is_current(&adapter, &[&core, &schema, &guest.folder]) {
+    let [source, package] = ["adapter.toml", "Cargo.toml"].map(|name| guest.folder.join(name));
+    // The folder's own time changes when one of its files is removed or renamed.
+    if !is_current(&adapter, &[&core, &schema, &source, &package, &guest.folder]) {
         let schema_text = read_schema(&schema)?;
+        let manifest = read_manifest(&source, &guest.facts)?;
         let module = fs::read(&core).with_context(|| format!("{} cannot be read", core.display()))?;
-        let component = component::encode(&module, schema_text.as_deref())
+        let component = bulkhead_author::encode(&module, schema_text.as_deref(), manifest.as_ref())
             .with_context(|| format!("adapter `{}` cannot be made a component", guest.name))?;
         write_whole(&adapter, &component)?;
     }
@@ -122,6 +128,20 @@ fn read_schema(path: &Path) -> Result<Option<String>> {
         }
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", path.display())),
     }
+}
+
+/// What an adapter says about itself; none where it has no such file.
+fn read_manifest(path: &Path, facts: &PackageFacts) -> Result<Option<Manifest>> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            process::say(&format!("    warning: {} is missing: the adapter says nothing of itself", path.display()));
+            return Ok(None);
+        }
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
+    };
+    let manifest = ManifestSource::parse(&text).and_then(|source| source.manifest(facts.clone()));
+    manifest.map(Some).map_err(anyhow::Error::msg).with_context(|| format!("{} is wrong", path.display()))
 }
 
 /// Whether a file is there and at least as new as each of its sources that are there.

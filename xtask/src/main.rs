@@ -4,7 +4,6 @@
 
 mod bench;
 mod build_adapters;
-mod component;
 mod debian;
 mod demo;
 mod guest_toolchain;

@@ -8,6 +8,7 @@ mod libraries;
 mod links;
 mod manifest;
 mod wit;
+mod wit_release;
 
 use crate::{process, repository};
 use anyhow::{Context, Result, bail, ensure};
@@ -31,6 +32,7 @@ pub(crate) fn check() -> Result<()> {
     complaints.extend(source_complaints(&files)?);
     complaints.extend(document_complaints(&root, &files)?);
     complaints.extend(wit::check(&root.join("wit"))?);
+    complaints.extend(wit_release::check(&root.join("wit"))?);
     for complaint in &complaints {
         process::say(&format!("    {complaint}"));
     }

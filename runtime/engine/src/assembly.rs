@@ -3,13 +3,12 @@
 use crate::error::EngineError;
 use crate::reload::inputs::Inputs;
 use crate::status::TransportStatus;
-use bulkhead_config::{AdapterLookup, AdapterSchemas, Config, Connection};
+use bulkhead_config::{Config, Connection};
 use bulkhead_model::transport::Transport;
 use bulkhead_sandbox::capability::{Capabilities, Catalogue, Clock, FrameSource, Journal, Link, LinkState, State};
-use bulkhead_sandbox::{Adapter, Guest, Limits, PointTable, Role, Sandbox, SandboxError, settings_schema};
+use bulkhead_sandbox::{Adapter, Guest, Limits, PointTable, Role, Sandbox, SandboxError};
 use bulkhead_transports::{Buses, Capability, Context};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,33 +182,4 @@ impl NamedLink {
         // Whether it settled or the time is over, the caller goes on; the state tells the rest.
         _ = tokio::time::timeout(limit, settled).await;
     }
-}
-
-/// Looks adapters up as `.wasm` files, for checking a config: reads the file, compiles nothing.
-pub fn schemas_in() -> impl AdapterSchemas {
-    |dir: &Path, adapter: &str| {
-        let file = dir.join(format!("{adapter}.wasm"));
-        if !file.is_file() {
-            return AdapterLookup::Missing { searched: file, available: installed_adapters(dir) };
-        }
-        match settings_schema(&file) {
-            Ok(schema) => AdapterLookup::Found(schema),
-            Err(error) => AdapterLookup::Unusable { file, reason: error.to_string() },
-        }
-    }
-}
-
-/// The names of the adapters in a folder, sorted; none where the folder cannot be read.
-#[must_use]
-pub fn installed_adapters(dir: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let mut names: Vec<String> = entries
-        .filter_map(|entry| {
-            let path = entry.ok()?.path();
-            let is_adapter = path.extension().is_some_and(|extension| extension == "wasm");
-            is_adapter.then(|| path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))?
-        })
-        .collect();
-    names.sort();
-    names
 }

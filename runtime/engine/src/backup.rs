@@ -1,8 +1,9 @@
 //! Backups of a running gateway: one at a time, below one folder, watched and called off from outside.
 
-use crate::assembly::schemas_in;
+use crate::adapter_files::schemas_in;
 use crate::engine::Engine;
 use crate::process::free_bytes;
+use bulkhead_bundle::signature_file;
 use bulkhead_config::{Config, Redacted, redacted};
 use bulkhead_log::{BackupProgress, BackupReport, Beside, BesideContent, Log, LogError};
 use parking_lot::Mutex;
@@ -182,7 +183,8 @@ impl Inner {
 #[derive(Debug, Clone)]
 pub struct BackupContents {
     /// The config, its secrets covered, as `config/<its name>`; the files that its settings name, beside it as it names them;
-    /// and the adapters it uses, as `adapters/<name>.wasm`.
+    /// and the adapters it uses, as `adapters/<name>.wasm`
+    /// with their signatures.
     pub files: Vec<Beside>,
     /// Files that settings name by a path that leads out of the config's folder, with their names in the backup.
     pub elsewhere: Vec<(PathBuf, String)>,
@@ -221,6 +223,10 @@ impl BackupContents {
             let file = config.adapter_file(adapter);
             if file.is_file() {
                 let name = format!("adapters/{adapter}.wasm");
+                let signature = signature_file(&file);
+                if signature.is_file() {
+                    files.push(Beside { name: format!("{name}.minisig"), content: BesideContent::File(signature) });
+                }
                 files.push(Beside { name, content: BesideContent::File(file) });
             } else {
                 tracing::warn!(adapter, file = %file.display(), "an adapter is not in the backup: it is no file");

@@ -9,6 +9,7 @@
 //!
 //! [`Engine::reload`] goes over to another config; [`LiveConfig`] is the way there from a file, a signal or the API.
 
+mod adapter_files;
 mod assembly;
 mod backup;
 mod blocking;
@@ -33,7 +34,7 @@ pub mod schedule;
 mod status;
 mod stores;
 
-pub use assembly::{installed_adapters, schemas_in};
+pub use adapter_files::{installed_adapters, schemas_in, trust};
 pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups, check_room};
 pub use clock::{ClockStatus, Doubt, SystemClock, TimeSource};
 pub use command::{Command, Written};

@@ -1,5 +1,9 @@
 //! The command line as types: every command, its arguments and its help.
 
+mod adapter;
+
+pub(crate) use adapter::*;
+
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -56,6 +60,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead dead-letters list --route to-erp\n  bulkhead dead-letters show 17\n  bulkhead dead-letters replay 17\n  bulkhead dead-letters replay --route to-erp\n  bulkhead dead-letters discard 17 18"
     )]
     DeadLetters(DeadLettersCommand),
+    /// Adapters: what a file is and asks for, installing and upgrading, signing, writing your own.
+    #[command(subcommand, after_help = ADAPTER_EXAMPLES)]
+    Adapter(AdapterCommand),
     /// Make a backup of the log, the config and the adapters: through the running gateway where there is one, else directly.
     ///
     /// It is written below gateway.backup_dir, read back and compared before it gets its name. Secrets are not in it: files

@@ -64,6 +64,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
         Command::DeadLetters(command) => commands::dead_letters::dead_letters(&command).await,
+        Command::Adapter(command) => commands::adapter::adapter(&command).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,
         Command::Backup(arguments) => commands::backup::backup(&arguments).await,
         Command::Restore(arguments) => commands::restore::restore(&arguments).await,

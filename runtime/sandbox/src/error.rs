@@ -12,24 +12,9 @@ pub enum SandboxError {
     /// The sandbox itself cannot be set up.
     #[error("the sandbox cannot be set up: {0}")]
     Setup(String),
-    /// There is no such file, or it cannot be read.
-    #[error("adapter file {path} cannot be read: {cause}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's word.
-        cause: std::io::Error,
-    },
-    /// The file is longer than an adapter may be.
-    #[error("adapter file {path} has {bytes} bytes; at most {limit} are accepted")]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// Its length.
-        bytes: u64,
-        /// The bound.
-        limit: u64,
-    },
+    /// Its file cannot be read, or nobody whom the operator trusts vouches for it.
+    #[error(transparent)]
+    NotVouchedFor(#[from] bulkhead_bundle::BundleError),
     /// It is not a component that can be compiled.
     #[error("adapter file {path} is not a WebAssembly component this gateway can run: {cause}")]
     NotAComponent {

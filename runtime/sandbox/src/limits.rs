@@ -41,8 +41,7 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 pub const TABLE_ELEMENTS_MAX: usize = 100_000;
 /// Most core instances, memories and tables of one component.
 pub const INSTANCES_MAX: usize = 100;
-/// Longest adapter file: the largest interpreters (Python) take about 20 MB.
-pub const ADAPTER_FILE_MAX_BYTES: u64 = 64 << 20;
+pub use bulkhead_bundle::ADAPTER_FILE_MAX_BYTES;
 /// Longest time in which a child process compiles an adapter: an interpreter of 20 MB takes a minute or more on a small
 /// board.
 pub const COMPILE_MAX: Duration = Duration::from_secs(300);

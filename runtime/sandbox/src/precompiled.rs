@@ -94,11 +94,6 @@ fn engine_hash(engine: &Engine) -> u64 {
     hasher.finish()
 }
 
-/// The SHA-256 of an adapter file in hexadecimal: its identity.
-pub(crate) fn component_hash(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,7 +104,7 @@ mod tests {
         let cache = Cache::new(dir.path().join("cache"));
         let engine = Engine::default();
         let bytes = b"\0asm\x0d\0\x01\0";
-        let hash = component_hash(bytes);
+        let hash = bulkhead_bundle::sha256_hex(bytes);
         assert!(cache.find(&engine, &hash).is_none());
         cache.keep(&engine, &hash, &engine.precompile_component(bytes).unwrap());
         assert!(cache.find(&engine, &hash).is_some());

@@ -6,8 +6,8 @@ use crate::compiler::Compiler;
 use crate::error::SandboxError;
 use crate::host::HostState;
 use crate::limits::{EPOCH_TICK, GUEST_STACK_BYTES};
-use crate::precompiled::{Cache, component_hash, load_machine_code};
-use crate::schema::read_adapter_file;
+use crate::precompiled::{Cache, load_machine_code};
+use bulkhead_bundle::Trust;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,8 @@ pub struct SandboxConfig {
     pub cache_dir: Option<PathBuf>,
     /// What compiles adapters.
     pub compiler: Compiler,
+    /// Which adapters may be loaded: judged before any byte of them is parsed.
+    pub trust: Trust,
 }
 
 impl SandboxConfig {
@@ -37,7 +39,9 @@ impl SandboxConfig {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
         let cache = self.cache_dir.map(Cache::new);
         let compiler = self.compiler;
-        let inner = Inner { engine, linker, cache, compiler, loaded: Mutex::default(), compiling: Mutex::default() };
+        let trust = self.trust;
+        let inner =
+            Inner { engine, linker, cache, compiler, trust, loaded: Mutex::default(), compiling: Mutex::default() };
         start_ticking(&inner.engine)?;
         Ok(Sandbox { inner: Arc::new(inner) })
     }
@@ -57,6 +61,7 @@ struct Inner {
     linker: Linker<HostState>,
     cache: Option<Cache>,
     compiler: Compiler,
+    trust: Trust,
     /// Adapters in use, by name and hash: connections with the same adapter share its code. Whoever wants one that is
     /// being loaded waits for it. Bounded by the adapters of the config.
     loaded: Mutex<HashMap<(String, String), Slot>>,
@@ -65,15 +70,15 @@ struct Inner {
 }
 
 impl Sandbox {
-    /// Loads an adapter from its file: reads, compiles (or takes from the cache), finds its roles and checks that all it
+    /// Loads an adapter from its file: reads, judges, compiles (or takes from the cache), finds its roles and checks that all it
     /// imports is on offer. One that is in use already is shared. Takes tenths of a second where it compiles: call it off
     /// the async threads.
     ///
     /// # Errors
     /// Any [`SandboxError`] but `Setup` and `NotGranted`.
     pub fn load(&self, name: &str, path: &Path) -> Result<Arc<Adapter>, SandboxError> {
-        let bytes = read_adapter_file(path)?;
-        let hash = component_hash(&bytes);
+        let (bytes, vouched) = self.inner.trust.read(name, path)?;
+        let hash = vouched.sha256;
         let slot = self.slot(name, &hash);
         let mut shared = slot.lock();
         if let Some(adapter) = shared.upgrade() {

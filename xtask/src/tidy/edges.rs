@@ -5,22 +5,30 @@ use super::manifest::{Dependency, Manifest};
 use std::path::{Component, Path, PathBuf};
 
 /// What the layers above the log, the sandbox and the transports may import.
-const BELOW_ENGINE: &[&str] =
-    &["bulkhead-model", "bulkhead-log", "bulkhead-sandbox", "bulkhead-config", "bulkhead-transports"];
+const BELOW_ENGINE: &[&str] = &[
+    "bulkhead-bundle",
+    "bulkhead-model",
+    "bulkhead-log",
+    "bulkhead-sandbox",
+    "bulkhead-config",
+    "bulkhead-transports",
+];
 
 /// Each of our crates, and what it may import besides what [`BELOW_ENGINE`] gives the three uppermost.
 const EDGES: &[(&str, &[&str])] = &[
     ("bulkhead-model", &[]),
     ("bulkhead-log", &["bulkhead-model"]),
-    ("bulkhead-sandbox", &["bulkhead-model"]),
+    ("bulkhead-bundle", &[]),
+    ("bulkhead-author", &["bulkhead-bundle"]),
+    ("bulkhead-sandbox", &["bulkhead-bundle", "bulkhead-model"]),
     ("bulkhead-config", &["bulkhead-model"]),
     ("bulkhead-transports", &["bulkhead-model", "bulkhead-sandbox"]),
     ("bulkhead-engine", BELOW_ENGINE),
     ("bulkhead-odata", &[]),
     ("bulkhead-api", &["bulkhead-engine", "bulkhead-odata"]),
-    ("bulkhead", &["bulkhead-engine", "bulkhead-odata", "bulkhead-api", "bulkhead-simulators"]),
+    ("bulkhead", &["bulkhead-author", "bulkhead-engine", "bulkhead-odata", "bulkhead-api", "bulkhead-simulators"]),
     ("bulkhead-simulators", &[]),
-    ("xtask", &[]),
+    ("xtask", &["bulkhead-author", "bulkhead-bundle"]),
 ];
 
 /// The crates above the engine: they may also import everything below it.

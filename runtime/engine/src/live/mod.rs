@@ -10,7 +10,7 @@ pub use history::{History, KeptConfig};
 pub use refusal::Refusal;
 
 use crate::Engine;
-use crate::assembly::schemas_in;
+use crate::adapter_files::schemas_in;
 use crate::blocking::off_thread;
 use crate::reload::{Reloaded, needs_restart};
 use bulkhead_config::{Config, Diagnostics, Loaded};

@@ -109,6 +109,7 @@ pub fn needs_restart(started_with: &Config, now: &Config) -> Vec<&'static str> {
         ("gateway.data_dir", started_with.gateway.data_dir != now.gateway.data_dir),
         ("logging.format", started_with.logging.format != now.logging.format),
         ("api.listen", started_with.api.listen != now.api.listen),
+        ("security", started_with.security != now.security),
         ("log", started_with.log != now.log),
     ];
     differs.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()

@@ -1,5 +1,6 @@
 //! One module a command, and what they share: loading a config and setting up the sandbox.
 
+pub(crate) mod adapter;
 pub(crate) mod backup;
 pub(crate) mod check;
 mod client;
@@ -64,7 +65,8 @@ fn load_adapters_from(path: &Path, adapters: &Path) -> Result<Config, Exit> {
 /// The sandbox, with its cache of compiled adapters in the data folder. A child of this program compiles.
 fn sandbox(config: &Config) -> Result<Sandbox, Exit> {
     let compiler = Compiler::this_program(&["compile-adapter"]);
-    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")), compiler }.build()?)
+    let trust = bulkhead_engine::trust(config)?;
+    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")), compiler, trust }.build()?)
 }
 
 /// One connection put up by itself. Compiling its adapter and connecting can take seconds.

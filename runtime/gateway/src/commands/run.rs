@@ -7,6 +7,7 @@ use crate::exit::Exit;
 use crate::notify::{Notifier, monotonic};
 use crate::{journal, watchdog};
 use bulkhead_api::{Operations, Server, Turns};
+use bulkhead_bundle::{BundleError, Installed};
 use bulkhead_config::{Config, Loaded};
 use bulkhead_engine::{Backups, Engine, LiveConfig, RecentLines, Trigger, record_health};
 use bulkhead_log::Log;
@@ -23,6 +24,7 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Exit> {
         loaded.config.api.listen = listen;
     }
     let journal = journal::start(&loaded.config)?;
+    settle_upgrades(&loaded.config)?;
     let notifier = Notifier::from_environment();
     let stop = stop_signal()?;
     let hangup = signal(SignalKind::hangup())?;
@@ -42,6 +44,24 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Exit> {
     notifier.stopping();
     tracing::info!("stopping");
     gateway.stop().await
+}
+
+/// Puts back what an upgrade replaced whose probation nobody ended: the machine, or the command, stopped meanwhile. While a
+/// command is at work it sees to that itself.
+fn settle_upgrades(config: &Config) -> Result<(), Exit> {
+    if Installed::pending_in(&config.data_dir())?.is_empty() {
+        return Ok(());
+    }
+    match Installed::open(&config.resolve(&config.gateway.adapters_dir), &config.data_dir()) {
+        Ok(folder) => {
+            for name in folder.settle_interrupted()? {
+                tracing::warn!(adapter = %name, "its upgrade was interrupted on probation; the previous version is back");
+            }
+            Ok(())
+        }
+        Err(BundleError::Busy { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Reads the config again at each SIGHUP, until it is time to stop; the service manager is told when it begins and ends.

@@ -1,0 +1,141 @@
+//! An adapter's project: a folder with `adapter.toml`, and the adapter that is built of it.
+
+use crate::component::encode;
+use crate::error::AuthorError;
+use crate::toolchain::{TARGET, cargo_rustc};
+use bulkhead_bundle::{Manifest, ManifestSource, PackageFacts};
+use serde_json::Value as Json;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A project on disk.
+#[derive(Debug, Clone)]
+pub struct Project {
+    folder: PathBuf,
+    source: ManifestSource,
+}
+
+/// What cargo says of a project's package.
+struct Package {
+    facts: PackageFacts,
+    library: String,
+}
+
+impl Project {
+    /// The project in a folder.
+    ///
+    /// # Errors
+    /// [`AuthorError::NoProject`], or what is wrong with its `adapter.toml`.
+    pub fn open(folder: &Path) -> Result<Self, AuthorError> {
+        let path = folder.join("adapter.toml");
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(AuthorError::NoProject(folder.to_owned()));
+            }
+            Err(error) => return Err(AuthorError::file(&path)(error)),
+        };
+        let source = ManifestSource::parse(&text).map_err(AuthorError::BadProject)?;
+        let folder = std::path::absolute(folder).map_err(AuthorError::file(folder))?;
+        Ok(Self { folder, source })
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The adapter's name: the part of its id behind the maker.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.source.id.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Where its adapter is built to: `dist/NAME.wasm`.
+    #[must_use]
+    pub fn adapter(&self) -> PathBuf {
+        self.folder.join("dist").join(format!("{}.wasm", self.name()))
+    }
+
+    /// Builds the adapter. The compiler's messages go to stderr as they come.
+    ///
+    /// # Errors
+    /// Any [`AuthorError`] but those of a new project.
+    pub fn build(&self) -> Result<PathBuf, AuthorError> {
+        if !self.folder.join("Cargo.toml").is_file() {
+            return Err(AuthorError::BadProject(format!(
+                "{} has no Cargo.toml: a project in another language makes its component with its own tools, and `bulkhead adapter build --component FILE` makes an adapter of it",
+                self.folder.display()
+            )));
+        }
+        let package = self.package()?;
+        let target = self.folder.join("target");
+        let built = cargo_rustc(&self.folder, &target)?.status().map_err(|_| AuthorError::NoToolchain)?;
+        if !built.success() {
+            return Err(AuthorError::NotCompiled);
+        }
+        let module = target.join(TARGET).join("release").join(format!("{}.wasm", package.library));
+        self.finish(&module, package.facts)
+    }
+
+    /// Makes the adapter of a component, or of a core module, that another tool has built.
+    ///
+    /// # Errors
+    /// As [`Project::build`].
+    pub fn build_of(&self, component: &Path) -> Result<PathBuf, AuthorError> {
+        self.finish(component, PackageFacts::default())
+    }
+
+    fn finish(&self, compiled: &Path, facts: PackageFacts) -> Result<PathBuf, AuthorError> {
+        let manifest: Manifest = self.source.clone().manifest(facts).map_err(AuthorError::BadProject)?;
+        let schema = self.schema()?;
+        let compiled = std::fs::read(compiled).map_err(AuthorError::file(compiled))?;
+        let adapter = encode(&compiled, schema.as_deref(), Some(&manifest))?;
+        let path = self.adapter();
+        let folder = path.parent().unwrap_or(&self.folder);
+        std::fs::create_dir_all(folder).map_err(AuthorError::file(folder))?;
+        // A gateway may be watching the folder: it sees the old file or the new one.
+        let unfinished = path.with_extension("wasm.tmp");
+        std::fs::write(&unfinished, adapter).map_err(AuthorError::file(&unfinished))?;
+        std::fs::rename(&unfinished, &path).map_err(AuthorError::file(&path))?;
+        Ok(path)
+    }
+
+    fn schema(&self) -> Result<Option<String>, AuthorError> {
+        let path = self.folder.join("settings.schema.json");
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(AuthorError::file(&path)(error)),
+        }
+    }
+
+    fn package(&self) -> Result<Package, AuthorError> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(&self.folder).stdin(Stdio::null());
+        let output = cargo.output().map_err(|_| AuthorError::NoToolchain)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        if !output.status.success() {
+            return Err(AuthorError::BadProject(format!("cargo cannot read Cargo.toml: {}", said.trim_end())));
+        }
+        let metadata: Json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let here = self.folder.join("Cargo.toml");
+        let packages = metadata["packages"].as_array().into_iter().flatten();
+        let mut own = packages.filter(|one| one["manifest_path"].as_str().is_some_and(|path| same(path, &here)));
+        let package = own.next().ok_or_else(|| AuthorError::BadProject("Cargo.toml has no [package]".into()))?;
+        let targets = package["targets"].as_array().into_iter().flatten();
+        let mut libraries =
+            targets.filter(|one| one["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == "cdylib")));
+        let library = libraries.next().and_then(|library| library["name"].as_str()).ok_or_else(|| {
+            AuthorError::BadProject("Cargo.toml: expected [lib] with crate-type = [\"cdylib\", \"rlib\"]".into())
+        })?;
+        Ok(Package { facts: PackageFacts::of_cargo(package), library: library.replace('-', "_") })
+    }
+}
+
+/// Whether two paths lead to the same file, whatever links are on the way.
+fn same(one: &str, other: &Path) -> bool {
+    Path::new(one) == other
+        || std::fs::canonicalize(one).ok().is_some_and(|one| std::fs::canonicalize(other).ok() == Some(one))
+}

@@ -1,0 +1,45 @@
+//! `bulkhead adapter new` and `build`: an author's project.
+
+use crate::cli::{BuildArguments, Language, NewArguments, RoleArgument};
+use crate::console;
+use crate::exit::Exit;
+use bulkhead_author::{NewProject, Project, Role};
+use std::path::{Path, PathBuf};
+
+pub(super) fn new(arguments: &NewArguments) -> Result<(), Exit> {
+    let Language::Rust = arguments.lang;
+    let roles = arguments.roles.iter().map(|role| match role {
+        RoleArgument::Poller => Role::Poller,
+        RoleArgument::Listener => Role::Listener,
+        RoleArgument::Writer => Role::Writer,
+        RoleArgument::Sink => Role::Sink,
+        RoleArgument::Responder => Role::Responder,
+    });
+    let folder = arguments.into.clone().unwrap_or_else(|| PathBuf::from(&arguments.name));
+    NewProject { name: arguments.name.clone(), roles: roles.collect() }.write(&folder)?;
+    let shown = folder.display();
+    console::say(&format!("made {shown}; next:\n  cd {shown}\n  bulkhead adapter build\n  bulkhead adapter test"));
+    Ok(())
+}
+
+pub(super) fn build_command(arguments: &BuildArguments) -> Result<(), Exit> {
+    let project = at(&arguments.project)?;
+    let built = match &arguments.component {
+        Some(component) => project.build_of(component)?,
+        None => project.build()?,
+    };
+    let bytes = std::fs::metadata(&built)?.len();
+    console::say(&format!("{} ({} KB)", built.display(), bytes.div_ceil(1000)));
+    if !arguments.project.join("settings.schema.json").is_file() {
+        console::note("settings.schema.json is missing: `bulkhead check` will not check the adapter's settings");
+    }
+    Ok(())
+}
+
+pub(super) fn at(folder: &Path) -> Result<Project, Exit> {
+    Ok(Project::open(folder)?)
+}
+
+pub(super) fn build(project: &Project) -> Result<PathBuf, Exit> {
+    Ok(project.build()?)
+}

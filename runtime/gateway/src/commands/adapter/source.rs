@@ -1,0 +1,85 @@
+//! Where an adapter comes from: a file, or an HTTPS server that has its signature beside it.
+
+use super::{name_of, read_text};
+use crate::cli::InstallArguments;
+use crate::console;
+use crate::exit::Exit;
+use bulkhead_bundle::{ADAPTER_FILE_MAX_BYTES, read_adapter, signature_file};
+use reqwest::{Client, StatusCode, Url};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest time for the file and its signature together.
+const FETCH_MAX: Duration = Duration::from_secs(300);
+/// Longest wait for a server to be there.
+const CONNECT_MAX: Duration = Duration::from_secs(20);
+/// Most redirects that are followed; each must be HTTPS as well.
+const REDIRECTS_MAX: usize = 3;
+/// Longest signature that is fetched.
+const SIGNATURE_MAX_BYTES: u64 = 4096;
+
+/// An adapter as it came. Nobody has vouched for it yet, and nothing of it is parsed.
+pub(super) struct Fetched {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    pub(super) signature: Option<String>,
+}
+
+/// The file that the arguments name, and its signature where there is one.
+pub(super) async fn fetch(arguments: &InstallArguments) -> Result<Fetched, Exit> {
+    let source = &arguments.file;
+    let own_signature = arguments.signature.as_deref().map(read_text).transpose()?;
+    let shown = source.to_string_lossy();
+    if shown.starts_with("http://") {
+        return Err(Exit::failed(format!("{shown}: adapters are fetched over https:// only")));
+    }
+    let (name, bytes, signature) = match shown.starts_with("https://") {
+        true => console::while_waiting("fetching the adapter", from_server(&shown, own_signature.is_none())).await?,
+        false => {
+            let beside = Some(signature_file(source)).filter(|file| own_signature.is_none() && file.is_file());
+            (name_of(source), read_adapter(source)?, beside.map(|file| read_text(&file)).transpose()?)
+        }
+    };
+    let name = arguments.name.clone().map_or(name, Ok)?;
+    Ok(Fetched { name, bytes, signature: own_signature.or(signature) })
+}
+
+type Came = (Result<String, Exit>, Vec<u8>, Option<String>);
+
+async fn from_server(address: &str, with_signature: bool) -> Result<Came, Exit> {
+    let url = Url::parse(address).map_err(|error| Exit::failed(format!("{address}: {error}")))?;
+    let client = Client::builder()
+        .https_only(true)
+        .redirect(reqwest::redirect::Policy::limited(REDIRECTS_MAX))
+        .connect_timeout(CONNECT_MAX)
+        .timeout(FETCH_MAX)
+        .build()?;
+    let bytes = get(&client, url.clone(), ADAPTER_FILE_MAX_BYTES).await?;
+    let bytes = bytes.ok_or_else(|| Exit::failed(format!("{url}: there is no such file (404)")))?;
+    let mut beside = url.clone();
+    beside.set_path(&format!("{}.minisig", url.path()));
+    let signature = match with_signature {
+        true => get(&client, beside, SIGNATURE_MAX_BYTES).await?,
+        false => None,
+    };
+    let signature = signature.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Ok((name_of(Path::new(url.path())), bytes, signature))
+}
+
+/// What a server has at a URL, at most so many bytes. None: it has nothing there.
+async fn get(client: &Client, url: Url, max: u64) -> Result<Option<Vec<u8>>, Exit> {
+    let mut response = client.get(url.clone()).send().await?;
+    match response.status() {
+        StatusCode::NOT_FOUND => return Ok(None),
+        status if !status.is_success() => return Err(Exit::failed(format!("{url}: the server answered {status}"))),
+        _ => {}
+    }
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() as u64 > max {
+            return Err(Exit::failed(format!("{url}: it has more than {max} bytes")));
+        }
+    }
+    Ok(Some(bytes))
+}
