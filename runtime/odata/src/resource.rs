@@ -243,7 +243,7 @@ impl<'a> Resolver<'a> {
             "$count" if ty.collection => self.target.tail = Tail::Count,
             "$count" => return Err(Error::invalid("path", "`$count` needs a collection before it")),
             "$ref" => {
-                if !structure.is_some_and(|place| !self.types.structured(place).complex) {
+                if structure.is_none_or(|place| self.types.structured(place).complex) {
                     return Err(Error::invalid("path", "`$ref` needs an entity before it"));
                 }
                 self.target.tail = Tail::Ref;

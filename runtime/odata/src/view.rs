@@ -179,7 +179,7 @@ impl Planner<'_, '_> {
             view.filter = Some(typed.map_err(|found| mismatch("$filter", &text, found))?);
         }
         if let Some(option) = options.take("search") {
-            view.search = Some(parse_option(&option, "$search", |text| search::parse(text))?.0);
+            view.search = Some(parse_option(&option, "$search", search::parse)?.0);
         }
         if let Some(option) = options.take("orderby") {
             view.orderby = self.order(&option, "$orderby", view.row)?;

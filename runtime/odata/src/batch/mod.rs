@@ -119,7 +119,7 @@ impl Batch<'_> {
         if let Some(rest) = url.strip_prefix(self.root) {
             return Ok(rest.to_owned());
         }
-        if url.contains("://") && !url.split('?').next().is_some_and(|path| !path.contains("://")) {
+        if url.contains("://") && url.split('?').next().is_some_and(|path| path.contains("://")) {
             // Another name of this host: the path decides.
             let path = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map(|(_, path)| path);
             return self.below_host(path.unwrap_or_default()).ok_or_else(foreign);

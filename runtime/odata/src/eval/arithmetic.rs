@@ -36,11 +36,11 @@ fn wholes(op: Arithmetic, a: i64, b: i64) -> Value {
 
 fn decimals(op: Arithmetic, left: &Value, right: &Value) -> Value {
     let exact = decimal(left).zip(decimal(right)).and_then(|(a, b)| match op {
-        Arithmetic::Add => a.add(b),
-        Arithmetic::Sub => a.sub(b),
-        Arithmetic::Mul => a.mul(b),
-        Arithmetic::Div | Arithmetic::DivBy => a.div(b),
-        Arithmetic::Mod => a.rem(b),
+        Arithmetic::Add => a.plus(b),
+        Arithmetic::Sub => a.minus(b),
+        Arithmetic::Mul => a.times(b),
+        Arithmetic::Div | Arithmetic::DivBy => a.divided_by(b),
+        Arithmetic::Mod => a.remainder(b),
     });
     match exact {
         Some(number) => Value::Decimal(number.to_string()),

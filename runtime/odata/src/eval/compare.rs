@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn null_sorts_first_then_what_is_no_number() {
-        let mut values = vec![Value::Int(1), Value::Double(f64::NAN), Value::Null, Value::Double(-1.5)];
+        let mut values = [Value::Int(1), Value::Double(f64::NAN), Value::Null, Value::Double(-1.5)];
         values.sort_by(order);
         assert_eq!(values[0], Value::Null);
         assert_eq!(values[2..], [Value::Double(-1.5), Value::Int(1)]);

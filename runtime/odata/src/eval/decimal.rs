@@ -64,27 +64,27 @@ impl Decimal {
 
     /// The sum, unless it has too many digits.
     #[must_use]
-    pub fn add(self, other: Self) -> Option<Self> {
+    pub fn plus(self, other: Self) -> Option<Self> {
         let (a, b, scale) = self.aligned(other)?;
         Some(Self { mantissa: a.checked_add(b)?, scale }.short())
     }
 
     /// The difference, unless it has too many digits.
     #[must_use]
-    pub fn sub(self, other: Self) -> Option<Self> {
-        self.add(other.negated())
+    pub fn minus(self, other: Self) -> Option<Self> {
+        self.plus(other.negated())
     }
 
     /// The product, unless it has too many digits.
     #[must_use]
-    pub fn mul(self, other: Self) -> Option<Self> {
+    pub fn times(self, other: Self) -> Option<Self> {
         let mantissa = self.mantissa.checked_mul(other.mantissa)?;
         Some(Self { mantissa, scale: self.scale + other.scale }.short())
     }
 
     /// The quotient to 15 digits behind the point, cut off; none for a division by zero or too many digits.
     #[must_use]
-    pub fn div(self, other: Self) -> Option<Self> {
+    pub fn divided_by(self, other: Self) -> Option<Self> {
         let (a, b, _) = self.aligned(other)?;
         let mantissa = a.checked_mul(10_i128.checked_pow(QUOTIENT_SCALE)?)?.checked_div(b)?;
         Some(Self { mantissa, scale: QUOTIENT_SCALE }.short())
@@ -92,7 +92,7 @@ impl Decimal {
 
     /// The remainder, with the sign of the first; none for a division by zero or too many digits.
     #[must_use]
-    pub fn rem(self, other: Self) -> Option<Self> {
+    pub fn remainder(self, other: Self) -> Option<Self> {
         let (a, b, scale) = self.aligned(other)?;
         Some(Self { mantissa: a.checked_rem(b)?, scale }.short())
     }
@@ -149,11 +149,11 @@ mod tests {
         {
             assert_eq!(decimal(text).to_string(), written);
         }
-        assert_eq!(decimal("0.1").add(decimal("0.2")).unwrap().to_string(), "0.3");
-        assert_eq!(decimal("1.1").mul(decimal("-1.1")).unwrap().to_string(), "-1.21");
-        assert_eq!(decimal("1").div(decimal("8")).unwrap().to_string(), "0.125");
-        assert_eq!(decimal("-7.5").rem(decimal("2")).unwrap().to_string(), "-1.5");
-        assert!(decimal("1").div(decimal("0")).is_none());
+        assert_eq!(decimal("0.1").plus(decimal("0.2")).unwrap().to_string(), "0.3");
+        assert_eq!(decimal("1.1").times(decimal("-1.1")).unwrap().to_string(), "-1.21");
+        assert_eq!(decimal("1").divided_by(decimal("8")).unwrap().to_string(), "0.125");
+        assert_eq!(decimal("-7.5").remainder(decimal("2")).unwrap().to_string(), "-1.5");
+        assert!(decimal("1").divided_by(decimal("0")).is_none());
         assert_eq!(decimal("1.0").order(decimal("1")), Ordering::Equal);
         assert!(Decimal::parse("x").is_none() && Decimal::parse(&"9".repeat(50)).is_none());
     }

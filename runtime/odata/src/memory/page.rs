@@ -107,7 +107,7 @@ impl<'a> Job<'a> {
         let mut view = self.planner(types).view(&mut Options::default(), Type::structured(0).many())?;
         let search = options.take("search");
         if let Some(option) = search {
-            let parsed = crate::plan::parse_option(&option, "$search", |text| crate::search::parse(text))?;
+            let parsed = crate::plan::parse_option(&option, "$search", crate::search::parse)?;
             view.search = Some(parsed.0);
         }
         if let Some(option) = options.take("top") {

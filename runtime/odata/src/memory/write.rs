@@ -211,7 +211,7 @@ impl<'a> Writer<'a> {
 
     /// A stream has no value: there is only where it is read.
     fn stream(&self, object: &mut Object<'_>, record: &Record, position: usize, name: &str, selected: bool) {
-        if !self.full() && !(selected && self.style.format.metadata == Metadata::Minimal) {
+        if !(self.full() || selected && self.style.format.metadata == Metadata::Minimal) {
             return;
         }
         if let Some(address) = address(self.types(), record) {

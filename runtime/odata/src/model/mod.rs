@@ -110,7 +110,7 @@ impl Model {
         let sets = model.parts.entity_sets.iter().map(|set| (&set.name, &set.entity_type));
         let singletons = model.parts.singletons.iter().map(|singleton| (&singleton.name, &singleton.entity_type));
         for (user, entity_type) in sets.chain(singletons) {
-            if !model.type_place(entity_type).is_some_and(|place| !model.parts.types[place].complex) {
+            if model.type_place(entity_type).is_none_or(|place| model.parts.types[place].complex) {
                 return Err(ModelError::UnknownType { user: user.clone(), entity_type: entity_type.clone() });
             }
         }

@@ -285,7 +285,11 @@ impl<'a> Checker<'a> {
 
     fn membership(&mut self, (mut operand, left_at): (TypedExpr, usize), right: &Expr) -> Checked {
         let ExprKind::List(items) = &right.kind else {
-            let collection = self.expression(right)?;
+            // `in` looks into all values that a path leads to.
+            let through = std::mem::replace(&mut self.context.through_collections, true);
+            let collection = self.expression(right);
+            self.context.through_collections = through;
+            let collection = collection?;
             let Some(ty) = collection.ty.filter(|ty| ty.collection) else {
                 return wrong(right.at, "a list or a collection is expected after `in`");
             };
