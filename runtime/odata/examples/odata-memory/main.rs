@@ -17,7 +17,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         match argument.as_str() {
             "--listen" => listen = arguments.next(),
             "--model" => model = arguments.next(),
-            other => return Err(format!("unknown argument {other}: use --listen ADDRESS [--model FILE]").into()),
+            other => {
+                return Err(format!("unknown argument {other}: use --listen ADDRESS [--model FILE]").into());
+            }
         }
     }
     let text = match model {

@@ -17,7 +17,7 @@ use crate::typed::Types;
 use crate::url::{decode, encode};
 use crate::view::View;
 use crate::{Error, Value};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// The rows that a view chooses.
 pub(super) struct Chosen {
@@ -136,7 +136,7 @@ impl<'a> Job<'a> {
             store: self.store,
             omit_nulls: self.preferences.omit_nulls,
             entities: Cell::new(0),
-            it: Value::Null,
+            it: RefCell::new(Value::Null),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::negotiate::Metadata;
 use crate::value::{Home, Record};
 use crate::view::{Expand, Expanded, Shape, Way};
 use crate::{Error, Store, Value, apply};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// Writes rows.
 pub(super) struct Writer<'a> {
@@ -20,7 +20,7 @@ pub(super) struct Writer<'a> {
     /// Entities so far.
     pub(super) entities: Cell<usize>,
     /// The row of the resource path, which expansions may look back to.
-    pub(super) it: Value,
+    pub(super) it: RefCell<Value>,
 }
 
 /// An expansion on its way down: how much of its way is behind, and how many levels are left.
@@ -79,6 +79,7 @@ impl<'a> Writer<'a> {
         shape: &Shape,
         context: Option<&str>,
     ) -> Written {
+        self.it.replace(value.clone());
         let pending: Vec<Pending<'_>> = start(shape);
         self.object(out, value, declared, shape, &pending, context)
     }
@@ -286,14 +287,14 @@ impl<'a> Writer<'a> {
     fn expanded(&self, object: &mut Object<'_>, value: &Value, position: usize, pending: Pending<'_>) -> Written {
         let expand = pending.expand;
         let view = &expand.view;
-        let it = if self.it == Value::Null { value } else { &self.it };
+        let it = self.it.borrow().clone();
         let mut found = self.evaluator.follow(value, position);
         if let Some(cast) = expand.cast {
             found = narrowed(&found, cast, self.types());
         }
         let single = !matches!(found, Value::Collection(_));
         let rows: Vec<Value> = found.items().to_vec();
-        let chosen = super::page::choose(view, rows, |row| Slots::below(it, row.clone()), &self.evaluator);
+        let chosen = super::page::choose(view, rows, |row| Slots::below(&it, row.clone()), &self.evaluator);
         if view.count || expand.what == Expanded::Count {
             let out = object.name(&format!("{}{}", expand.name, self.style.control("count")));
             let _ = json::write_value(out, &Value::Int(chosen.count as i64), self.style.format.ieee754_compatible);

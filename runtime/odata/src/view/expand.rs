@@ -43,7 +43,7 @@ impl Planner<'_, '_> {
                     }
                     return Err(error(format!("`{}` is expanded twice", found.name)));
                 }
-                expansions.push(self.expansion(item, found, what, cast, &error)?);
+                expansions.push(self.expansion(item, found, what, cast, Type::structured(place), &error)?);
             }
         }
         Ok(expansions)
@@ -89,6 +89,7 @@ impl Planner<'_, '_> {
         found: Found,
         what: Expanded,
         cast: Option<usize>,
+        row: Type,
         error: &dyn Fn(String) -> Error,
     ) -> Result<Expand, Error> {
         let mut options = match &item.parentheses {
@@ -102,6 +103,7 @@ impl Planner<'_, '_> {
         }
         let outer = (self.it, self.depth);
         self.depth += 1;
+        self.it = self.it.or(Some(row));
         let view = self.view(&mut options, target);
         (self.it, self.depth) = outer;
         options.nothing_left(match (what, target.collection) {
