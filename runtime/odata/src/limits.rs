@@ -10,6 +10,9 @@ pub const SEGMENTS_MAX: usize = 32;
 pub const EXPRESSION_MAX_BYTES: usize = 8 * 1024;
 /// Deepest nesting of an expression.
 pub const EXPRESSION_MAX_DEPTH: usize = 64;
+/// Deepest nesting of an expression with all parameter aliases that it uses; also of parentheses in `$select`, `$expand` and
+/// `$apply`.
+pub const TREE_MAX_DEPTH: usize = 2 * EXPRESSION_MAX_DEPTH;
 /// Most nodes in an expression.
 pub const EXPRESSION_MAX_NODES: usize = 1_000;
 /// Longest SQL written for one expression, in bytes. Some functions need their arguments more than once.

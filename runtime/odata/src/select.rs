@@ -132,6 +132,12 @@ fn top_level(text: &str) -> impl Iterator<Item = (usize, char, usize)> + '_ {
     })
 }
 
+/// How deep the parentheses of a text are nested.
+#[must_use]
+pub fn nesting(text: &str) -> usize {
+    top_level(text).map(|(_, _, depth)| depth).max().unwrap_or(0)
+}
+
 /// The parts of a text between separators that stand outside of quotes and parentheses, with their offsets.
 #[must_use]
 pub fn split_top(text: &str, separator: char) -> Vec<(usize, &str)> {

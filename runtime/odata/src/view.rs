@@ -7,7 +7,7 @@ mod select;
 
 use crate::apply::{self, Stage, Transformation};
 use crate::expr::{self, Expr};
-use crate::limits::{EXPAND_MAX_DEPTH, Limits};
+use crate::limits::{EXPAND_MAX_DEPTH, Limits, TREE_MAX_DEPTH};
 use crate::model::{Base, Type};
 use crate::options::{self, Options};
 use crate::plan::{mismatch, parse_option};
@@ -146,6 +146,7 @@ impl Planner<'_, '_> {
         if ty.collection
             && let Some(option) = options.take("apply")
         {
+            check_nesting(&option, "$apply")?;
             (view.apply, view.row) = apply::plan(self, &option.value, item)?;
         }
         if let Some(option) = options.take("compute") {
@@ -222,6 +223,7 @@ impl Planner<'_, '_> {
     fn shape(&mut self, options: &mut Options, view: &mut View) -> Result<(), Error> {
         let Some(place) = view.row.structure() else { return Ok(()) };
         if let Some(option) = options.take("select") {
+            check_nesting(&option, "$select")?;
             view.shape.select = Some(self.select(&option, place)?);
         }
         if let Some(option) = options.take("expand") {
@@ -229,6 +231,7 @@ impl Planner<'_, '_> {
                 let limit = "expand depth";
                 return Err(Error::Limit { target: "$expand".into(), limit, max: EXPAND_MAX_DEPTH });
             }
+            check_nesting(&option, "$expand")?;
             view.shape.expand = self.expand(&option, place)?;
         }
         Ok(())
@@ -260,4 +263,12 @@ impl Planner<'_, '_> {
         }
         Options::sort_all(raw)
     }
+}
+
+/// Parentheses within parentheses are read by functions that call themselves: so many they may be.
+fn check_nesting(option: &RawOption, target: &str) -> Result<(), Error> {
+    if crate::select::nesting(&option.value) <= TREE_MAX_DEPTH {
+        return Ok(());
+    }
+    Err(Error::Limit { target: target.into(), limit: "nesting", max: TREE_MAX_DEPTH })
 }

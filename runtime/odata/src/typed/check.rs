@@ -4,7 +4,7 @@
 use super::{Arithmetic, Comparison, Node, SLOT_THIS, SLOT_VARIABLES, TypedExpr, Types, constant as literals};
 use crate::Value;
 use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
-use crate::limits::EXPRESSION_MAX_NODES;
+use crate::limits::{EXPRESSION_MAX_NODES, TREE_MAX_DEPTH};
 use crate::model::{Base, PrimitiveType, Type};
 use std::collections::BTreeMap;
 
@@ -108,18 +108,30 @@ pub(super) struct Checker<'a> {
     pub(super) current: (usize, Option<Type>),
     /// How deep in parameter aliases.
     pub(super) depth: usize,
+    /// How deep in the tree, aliases included.
+    level: usize,
     /// Nodes so far; aliases that use aliases could make of a short URL more than memory holds.
     nodes: usize,
 }
 
 impl<'a> Checker<'a> {
     fn new(context: Context<'a>) -> Self {
-        Self { context, variables: Vec::new(), current: (SLOT_THIS, context.this), depth: 0, nodes: 0 }
+        Self { context, variables: Vec::new(), current: (SLOT_THIS, context.this), depth: 0, level: 0, nodes: 0 }
     }
 
     pub(super) fn expression(&mut self, expression: &Expr) -> Checked {
         let at = expression.at;
         self.count(at)?;
+        self.level += 1;
+        if self.level > TREE_MAX_DEPTH {
+            return wrong(at, format!("with its parameter aliases this is nested more than {TREE_MAX_DEPTH} deep"));
+        }
+        let typed = self.kind(expression, at);
+        self.level -= 1;
+        typed
+    }
+
+    fn kind(&mut self, expression: &Expr, at: usize) -> Checked {
         match &expression.kind {
             ExprKind::Literal(literal) => match literals::value(literal, self.context.types) {
                 Ok((value, ty)) => Ok(literal_of(value, ty)),

@@ -75,6 +75,10 @@ fn limits_are_named_when_they_are_passed() {
     });
     refused(&format!("Products?$expand={deep}"), "expand depth");
     refused(&format!("Products?$apply={}", vec!["identity"; 70].join("/")), "transformations");
+    refused(&format!("Products?$apply={}identity{}", "concat(".repeat(500), ",identity)".repeat(500)), "nesting");
+    let aliases: String =
+        (0..20).map(|n| format!("&@a{n}={}@a{}{}", "not (".repeat(30), n + 1, ")".repeat(30))).collect();
+    refused(&format!("Products?$filter=@a0{aliases}&@a20=true"), "128 deep");
 }
 
 #[test]
