@@ -255,7 +255,7 @@ functions! {
     Concat = "concat" (TextOrMany, TextOrMany) -> None;
     /// Where the second text begins in the first, from 0; -1 if it does not.
     IndexOf = "indexof" (Of(String), Of(String)) -> Some(Int32);
-    /// The text or the items from a position, from 0; with a third argument at most that many.
+    /// The text or the items from a position, from 0, or from the end if negative; with a third argument at most that many.
     Substring = "substring" (TextOrMany, Of(Int64), Of(Int64)) -> None;
     /// Whether all items of the second are in the first.
     HasSubset = "hassubset" (Many, Many) -> Some(Boolean);

@@ -261,7 +261,13 @@ impl Planner<'_, '_> {
             let max = crate::limits::OPTIONS_MAX;
             return Err(Error::Limit { target: "$expand".into(), limit: "query options", max });
         }
-        Options::sort_all(raw)
+        let options = Options::sort_all(raw)?;
+        match options.aliases.keys().next() {
+            Some(alias) => {
+                Err(Error::unsupported(format!("{alias} between parentheses"), "give the alias in the query"))
+            }
+            None => Ok(options),
+        }
     }
 }
 

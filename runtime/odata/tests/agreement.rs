@@ -117,8 +117,8 @@ fn expression(kind: &'static str) -> BoxedStrategy<String> {
             1 => pair("text", "concat($a,$b)"),
             1 => atom("text").prop_map(|a| format!("trim({a})")),
             1 => (prop::sample::select(vec!["tolower", "toupper"]), leaf(&["'Flow'", "concat('A',null)"])).prop_map(|(f, a)| format!("{f}({a})")),
-            1 => (atom("text"), -1..4_i32).prop_map(|(a, n)| format!("substring({a},{n})")),
-            1 => (atom("text"), -1..4_i32, 0..3_i32).prop_map(|(a, n, m)| format!("substring({a},{n},{m})")),
+            1 => (atom("text"), -4..4_i32).prop_map(|(a, n)| format!("substring({a},{n})")),
+            1 => (atom("text"), -7..4_i32, -1..3_i32).prop_map(|(a, n, m)| format!("substring({a},{n},{m})")),
         ]
         .boxed(),
         "moment" => prop_oneof![

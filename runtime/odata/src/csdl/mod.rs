@@ -83,6 +83,7 @@ fn of_container(can: Capabilities) -> Vec<Annotation> {
     }
     functions.sort();
     let mut found = vec![
+        (CORE, "ODataVersions", Term::Text("4.01".into())),
         (CAPABILITIES, "FilterFunctions", Term::Texts(functions)),
         (CAPABILITIES, "BatchSupported", Term::Bool(can.everything)),
         (CAPABILITIES, "KeyAsSegmentSupported", Term::Bool(true)),

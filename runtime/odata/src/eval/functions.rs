@@ -28,7 +28,7 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Value {
         [Value::Collection(a), Value::Collection(b)] => of_collections(function, a, b),
         [Value::Collection(items)] => Some(Value::Int(items.len() as i64)),
         [Value::Collection(items), rest @ ..] => {
-            let (start, count) = range(rest);
+            let (start, count) = range(rest, items.len());
             Some(Value::Collection(Arc::new(items.iter().skip(start).take(count).cloned().collect())))
         }
         [number @ (Value::Int(_) | Value::Double(_) | Value::Decimal(_))] => of_number(function, number),
@@ -61,17 +61,21 @@ fn of_text(function: Function, text: &str) -> Option<Value> {
 }
 
 fn part_of_text(text: &str, rest: &[Value]) -> String {
-    let (start, count) = range(rest);
+    let (start, count) = range(rest, text.chars().count());
     text.chars().skip(start).take(count).collect()
 }
 
-/// Where `substring` begins and how much it takes; negative numbers count as 0.
-fn range(rest: &[Value]) -> (usize, usize) {
-    let number = |value: Option<&Value>, missing: usize| match value {
-        Some(Value::Int(number)) => usize::try_from((*number).max(0)).unwrap_or(usize::MAX),
-        _ => missing,
+/// Where `substring` begins and how much it takes; a negative beginning counts from the end (4.01).
+fn range(rest: &[Value], length: usize) -> (usize, usize) {
+    let number = |value: Option<&Value>| match value {
+        Some(Value::Int(number)) => Some(*number),
+        _ => None,
     };
-    (number(rest.first(), 0), number(rest.get(1), usize::MAX))
+    let start = number(rest.first()).unwrap_or(0);
+    let start = if start < 0 { start.saturating_add(length as i64) } else { start };
+    let count = number(rest.get(1)).unwrap_or(i64::MAX);
+    let at_least_0 = |number: i64| usize::try_from(number.max(0)).unwrap_or(usize::MAX);
+    (at_least_0(start), at_least_0(count))
 }
 
 fn of_collections(function: Function, a: &[Value], b: &[Value]) -> Option<Value> {

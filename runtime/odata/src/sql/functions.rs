@@ -26,10 +26,14 @@ impl Writer<'_, '_> {
             Function::Trim => format!("trim({a}, char(9, 10, 11, 12, 13, 32))"),
             Function::Concat => format!("({a} || {b})"),
             Function::IndexOf => format!("(instr({a}, {b}) - 1)"),
-            Function::Substring => match texts.get(2) {
-                Some(count) => format!("substr({a}, max({b}, 0) + 1, max({count}, 0))"),
-                None => format!("substr({a}, max({b}, 0) + 1)"),
-            },
+            Function::Substring => {
+                // A negative beginning counts from the end (4.01).
+                let start = format!("(CASE WHEN {b} < 0 THEN max(length({a}) + {b}, 0) ELSE {b} END + 1)");
+                match texts.get(2) {
+                    Some(count) => format!("substr({a}, {start}, max({count}, 0))"),
+                    None => format!("substr({a}, {start})"),
+                }
+            }
             Function::Year => part_of_day("%Y", a, argument_type),
             Function::Month => part_of_day("%m", a, argument_type),
             Function::Day => part_of_day("%d", a, argument_type),

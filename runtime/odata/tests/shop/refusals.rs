@@ -28,6 +28,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$expand=Category($top=1)", 400, "$top", "single entity"),
         ("Products?$expand=Category,Category", 400, "$expand", "twice"),
         ("Products?$expand=Photo", 501, "streams in $expand", "not supported"),
+        ("Categories?$expand=Products($filter=Price gt @p;@p=1)", 501, "@p between parentheses", "not supported"),
         ("Products?$top=-1", 400, "$top", "whole number"),
         ("Products?$top=1&$top=2", 400, "$top", "twice"),
         ("Products?$skip=x", 400, "$skip", "whole number"),
