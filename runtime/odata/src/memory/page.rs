@@ -18,6 +18,7 @@ use crate::url::{decode, encode};
 use crate::view::View;
 use crate::{Error, Value};
 use std::cell::{Cell, RefCell};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The rows that a view chooses.
 pub(super) struct Chosen {
@@ -62,7 +63,7 @@ impl<'a> Job<'a> {
         };
         let start = self.token(&mut options)?;
         if let Some(option) = options.take("deltatoken") {
-            return self.delta(&target, &option.value, options);
+            return self.delta(&target, &option.value, options, types);
         }
         let Some(ty) = ty else { return self.everything(reached, &target, options, types) };
         if target.tail == Tail::Count {
@@ -160,7 +161,10 @@ impl<'a> Job<'a> {
                 let context = self.context(target, reached, view, style, types);
                 let count = view.count.then_some(chosen.count);
                 let delta = self.tracked(target).filter(|_| !more);
-                let delta = delta.map(|_| self.link("$deltatoken=0", &["skiptoken", "top", "skip", "count"]));
+                let delta = delta.map(|place| {
+                    let token = self.delta_token(place, types);
+                    self.link(&format!("$deltatoken={token}"), &["skiptoken", "top", "skip", "count"])
+                });
                 let writer = self.writer(style, types);
                 let body =
                     self.json(&writer, target, view, &rows, count, &context, next.as_deref(), delta.as_deref())?;
@@ -191,11 +195,11 @@ impl<'a> Job<'a> {
     }
 
     /// The set whose changes the client wants to follow, if it can.
-    fn tracked<'t>(&self, target: &'t Target) -> Option<&'t Root> {
+    fn tracked(&self, target: &Target) -> Option<usize> {
         let Root::Set(place) = target.root else { return None };
         let tracks = self.service.model().entity_sets()[place].tracks_changes;
         let plain = target.steps.is_empty() && target.tail == Tail::None;
-        (tracks && plain && self.preferences.track_changes.is_some()).then_some(&target.root)
+        (tracks && plain && self.preferences.track_changes.is_some()).then_some(place)
     }
 
     fn applied(&self, target: &Target) -> Vec<String> {
@@ -306,8 +310,18 @@ impl<'a> Job<'a> {
         Ok(out)
     }
 
+    /// Names the entities of a set as they are now, so that a delta link of other data, such as that of the process before,
+    /// is not taken for one of these.
+    fn delta_token(&self, place: usize, types: &Types<'_>) -> String {
+        let mut hasher = DefaultHasher::new();
+        for entity in self.store.set(place).items() {
+            entity.record().and_then(|record| context::address(types, record)).hash(&mut hasher);
+        }
+        format!("{:016x}", hasher.finish())
+    }
+
     /// What has changed since a delta link was given: nothing, because nothing can change.
-    fn delta(&self, target: &Target, token: &str, mut options: Options) -> Result<Response, Error> {
+    fn delta(&self, target: &Target, token: &str, mut options: Options, types: &Types<'_>) -> Result<Response, Error> {
         let Root::Set(place) = target.root else {
             return Err(Error::invalid("$deltatoken", "it goes with entity sets"));
         };
@@ -315,7 +329,8 @@ impl<'a> Job<'a> {
         if !set.tracks_changes {
             return Err(Error::unsupported("$deltatoken", format!("changes of `{}` are not tracked", set.name)));
         }
-        if token != "0" {
+        let now = self.delta_token(place, types);
+        if token != now {
             return Err(Error::Gone(
                 "this delta link is no longer known: read the set again with Prefer: track-changes".into(),
             ));
@@ -331,7 +346,7 @@ impl<'a> Job<'a> {
             object.text(&style.control("context"), &format!("{}$metadata#{}/$delta", self.root, set.name));
         }
         object.name("value").extend_from_slice(b"[]");
-        object.text(&style.control("deltaLink"), &self.link("$deltatoken=0", &["deltatoken"]));
+        object.text(&style.control("deltaLink"), &self.link(&format!("$deltatoken={now}"), &["deltatoken"]));
         object.end();
         Ok(reply::json(style, out))
     }

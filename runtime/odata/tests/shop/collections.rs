@@ -176,6 +176,8 @@ fn changes_are_followed_by_delta_links() {
     assert_eq!(delta["@odata.context"], format!("{}$metadata#Products/$delta", root()));
     assert_eq!(delta["value"], object!([]));
     assert!(delta["@odata.deltaLink"].is_string());
+    let again = delta["@odata.deltaLink"].as_str().unwrap().strip_prefix(&root()).unwrap();
+    assert_eq!(json(again)["value"], object!([]));
     assert_eq!(get("Products?$deltatoken=unknown").status, 410);
     let untracked: Answer = tracked("Categories");
     assert_eq!((untracked.header("preference-applied"), &untracked.json()["@odata.deltaLink"]), (None, &object!(null)));
