@@ -3,7 +3,7 @@
 
 use crate::limits::EXPRESSION_MAX_DEPTH;
 use crate::model::{GeoKind, PrimitiveType};
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 /// A position: longitude and latitude in degrees, or x and y.
 pub type Position = [f64; 2];
@@ -190,9 +190,7 @@ fn shape_text(shape: &Shape) -> String {
         Shape::MultiLineString(lines) => format!("MultiLineString{}", area(lines)),
         Shape::MultiPolygon(areas) => format!("MultiPolygon{}", list(areas, area)),
         Shape::Collection(shapes) => {
-            let mut text = String::from("Collection");
-            let _ = write!(text, "{}", list(shapes, shape_text));
-            text
+            format!("GeometryCollection{}", list(shapes, shape_text))
         }
     }
 }
@@ -215,10 +213,10 @@ impl Reader<'_> {
             "point" => Shape::Point(self.items(Self::position)?.first().copied()?),
             "linestring" => Shape::LineString(self.line()?),
             "polygon" => Shape::Polygon(self.items(Self::line)?),
-            "multipoint" => Shape::MultiPoint(self.items(Self::wrapped_position)?),
-            "multilinestring" => Shape::MultiLineString(self.items(Self::line)?),
-            "multipolygon" => Shape::MultiPolygon(self.items(|reader| reader.items(Self::line))?),
-            "collection" | "geometrycollection" => Shape::Collection(self.items(Self::shape)?),
+            "multipoint" => Shape::MultiPoint(self.perhaps(Self::wrapped_position)?),
+            "multilinestring" => Shape::MultiLineString(self.perhaps(Self::line)?),
+            "multipolygon" => Shape::MultiPolygon(self.perhaps(|reader| reader.items(Self::line))?),
+            "collection" | "geometrycollection" => Shape::Collection(self.perhaps(Self::shape)?),
             _ => return None,
         };
         self.depth -= 1;
@@ -230,6 +228,16 @@ impl Reader<'_> {
         let rest = self.rest.strip_prefix(mark);
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
+    }
+
+    /// `(item,item)`, or `()`.
+    fn perhaps<T>(&mut self, item: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let before = self.rest;
+        if self.take('(') && self.take(')') {
+            return Some(Vec::new());
+        }
+        self.rest = before;
+        self.items(item)
     }
 
     /// `(item,item)`
@@ -283,7 +291,8 @@ mod tests {
             "SRID=0;LineString(1 1,3 3)",
             "SRID=4326;Polygon((0 0,4 0,4 4,0 0),(1 1,2 1,2 2,1 1))",
             "SRID=4326;MultiPoint((0 0),(1 1))",
-            "SRID=4326;Collection(Point(1 2),MultiLineString((0 0,1 1)))",
+            "SRID=4326;GeometryCollection(Point(1 2),MultiLineString((0 0,1 1)))",
+            "SRID=0;MultiPoint()",
         ] {
             assert_eq!(geo(text).to_string(), text);
         }

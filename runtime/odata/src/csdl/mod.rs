@@ -83,7 +83,6 @@ fn of_container(can: Capabilities) -> Vec<Annotation> {
     }
     functions.sort();
     let mut found = vec![
-        (CORE, "ODataVersions", Term::Text("4.01".into())),
         (CAPABILITIES, "FilterFunctions", Term::Texts(functions)),
         (CAPABILITIES, "BatchSupported", Term::Bool(can.everything)),
         (CAPABILITIES, "KeyAsSegmentSupported", Term::Bool(true)),
@@ -91,6 +90,7 @@ fn of_container(can: Capabilities) -> Vec<Annotation> {
     if can.everything {
         let level = "Org.OData.Capabilities.V1.ConformanceLevelType";
         found.push((CAPABILITIES, "ConformanceLevel", Term::Member(level, "Intermediate")));
+        found.push((CORE, "ODataVersions", Term::Text("4.01".into())));
         found.push((CAPABILITIES, "CrossJoinSupported", Term::Bool(true)));
         let formats = ["application/json", "application/x-ndjson", "text/csv"].map(str::to_owned).to_vec();
         found.push((CAPABILITIES, "SupportedFormats", Term::Texts(formats)));
