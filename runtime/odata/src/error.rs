@@ -54,9 +54,20 @@ pub enum Error {
     /// No such set, entity or resource. 404.
     #[error("{0}")]
     NotFound(String),
-    /// A method other than GET and HEAD. 405.
-    #[error("method {0} is not allowed here: use GET or HEAD")]
-    Method(String),
+    /// A method that the resource does not have. 405.
+    #[error("method {method} is not allowed here: use {allowed}")]
+    Method {
+        /// The method.
+        method: String,
+        /// Those allowed, as the header `Allow` has them.
+        allowed: &'static str,
+    },
+    /// A condition of the request, such as `If-Match`, does not hold. 412.
+    #[error("{0}")]
+    Precondition(String),
+    /// The body is of a media type that is not taken here. 415.
+    #[error("{0}")]
+    MediaType(String),
     /// None of the formats the client accepts is offered. 406.
     #[error("none of the accepted formats is offered here: {0}")]
     NotAcceptable(String),
@@ -91,9 +102,11 @@ impl Error {
             Self::Limit { limit: "url bytes", .. } => 414,
             Self::Syntax { .. } | Self::Type { .. } | Self::Invalid { .. } | Self::Limit { .. } => 400,
             Self::NotFound(_) => 404,
-            Self::Method(_) => 405,
+            Self::Method { .. } => 405,
             Self::NotAcceptable(_) => 406,
             Self::Gone(_) => 410,
+            Self::Precondition(_) => 412,
+            Self::MediaType(_) => 415,
             Self::Internal(_) => 500,
             Self::Unsupported { .. } => 501,
             Self::Unavailable(_) => 503,
@@ -110,7 +123,9 @@ impl Error {
             Self::Limit { .. } => "limit",
             Self::Unsupported { .. } => "not-supported",
             Self::NotFound(_) => "not-found",
-            Self::Method(_) => "method-not-allowed",
+            Self::Method { .. } => "method-not-allowed",
+            Self::Precondition(_) => "precondition-failed",
+            Self::MediaType(_) => "unsupported-media-type",
             Self::NotAcceptable(_) => "not-acceptable",
             Self::Gone(_) => "gone",
             Self::Unavailable(_) => "unavailable",

@@ -1,11 +1,12 @@
 //! The entry point: a request's values in, a response's values out. A host's HTTP layer only carries them.
 
+use crate::csdl::{self, Capabilities};
 use crate::json::{self, CollectionWriter, Shape, Style};
 use crate::limits::Limits;
 use crate::negotiate::{self, Negotiated, Version};
 use crate::plan::{Circumstances, Plan, plan};
 use crate::url::{encode, encode_segment};
-use crate::{Error, Page, Query, Service, csdl};
+use crate::{Error, Page, Query, Service, memory};
 
 /// A request as the host received it.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,8 @@ pub struct Request<'a> {
     pub query: &'a str,
     /// The header fields in the order they came, names in any case.
     pub headers: &'a [(&'a str, &'a str)],
+    /// The body; empty if there is none. A host reads at most [`crate::limits::BODY_MAX_BYTES`].
+    pub body: &'a [u8],
     /// The service root as the client sees it, absolute; a missing slash at its end is added.
     pub root_url: &'a str,
     /// The moment of the request in nanoseconds since the Unix epoch: what `now()` gives.
@@ -28,16 +31,16 @@ impl<'a> Request<'a> {
     /// A GET at the epoch; set `now_ns` where a client may use `now()`.
     #[must_use]
     pub fn get(path: &'a str, query: &'a str, headers: &'a [(&'a str, &'a str)], root_url: &'a str) -> Self {
-        Self { method: "GET", path_below_root: path, query, headers, root_url, now_ns: 0 }
+        Self { method: "GET", path_below_root: path, query, headers, body: &[], root_url, now_ns: 0 }
     }
 
     /// The value of a header field; of several the first.
-    fn header(&self, name: &str) -> Option<&'a str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&'a str> {
         self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| *value)
     }
 
     /// The values of a list header, joined.
-    fn list_header(&self, name: &str) -> Option<String> {
+    pub(crate) fn list_header(&self, name: &str) -> Option<String> {
         let values: Vec<_> = self
             .headers
             .iter()
@@ -67,6 +70,9 @@ impl Response {
     }
 }
 
+/// The methods that read.
+pub(crate) const READING: &str = "GET, HEAD";
+
 /// Answers a request. Never panics, whatever the request; an [`Error`] becomes an answer with its JSON body.
 #[must_use]
 pub fn handle(request: &Request<'_>, service: &dyn Service) -> Response {
@@ -87,15 +93,18 @@ fn refuse(request: &Request<'_>, error: &Error) -> Response {
         ("content-type", "application/json;charset=utf-8".to_owned()),
         ("odata-version", version.name().to_owned()),
     ];
-    if matches!(error, Error::Method(_)) {
-        headers.push(("allow", "GET, HEAD".to_owned()));
+    if let Error::Method { allowed, .. } = error {
+        headers.push(("allow", (*allowed).to_owned()));
     }
     Response { status: error.status(), headers, body: json::error(error) }
 }
 
 fn answer(request: &Request<'_>, root: &str, service: &dyn Service) -> Result<Response, Error> {
+    if let Some(store) = service.store() {
+        return memory::answer(request, root, service, store);
+    }
     if !matches!(request.method, "GET" | "HEAD") {
-        return Err(Error::Method(request.method.to_owned()));
+        return Err(Error::Method { method: request.method.to_owned(), allowed: READING });
     }
     let negotiated = negotiate::version(request.header("odata-version"), request.header("odata-maxversion"))?;
     let preferred = request.list_header("prefer").as_deref().and_then(negotiate::max_page_size);
@@ -114,7 +123,7 @@ fn answer(request: &Request<'_>, root: &str, service: &dyn Service) -> Result<Re
     match plan {
         Plan::Metadata => {
             check_xml(format.as_deref(), accept.as_deref())?;
-            let body = csdl::xml(model, negotiated.version).into_bytes();
+            let body = csdl::xml(model, negotiated.version, Capabilities { everything: false }).into_bytes();
             Ok(success(negotiated, "application/xml;charset=utf-8".into(), body))
         }
         Plan::ServiceDocument => {
@@ -136,7 +145,7 @@ fn answer(request: &Request<'_>, root: &str, service: &dyn Service) -> Result<Re
     }
 }
 
-/// `$metadata` is offered as XML only.
+/// `$metadata` of a service that only reads is offered as XML only.
 fn check_xml(format: Option<&str>, accept: Option<&str>) -> Result<(), Error> {
     let acceptable = match format {
         Some(format) => format.eq_ignore_ascii_case("xml") || negotiate::accepts(Some(format), "application/xml"),
@@ -146,7 +155,7 @@ fn check_xml(format: Option<&str>, accept: Option<&str>) -> Result<(), Error> {
     if acceptable { Ok(()) } else { Err(Error::NotAcceptable(format!("`{asked}` where application/xml is offered"))) }
 }
 
-fn success(negotiated: Negotiated, content_type: String, body: Vec<u8>) -> Response {
+pub(crate) fn success(negotiated: Negotiated, content_type: String, body: Vec<u8>) -> Response {
     let version = negotiated.version.name().to_owned();
     Response { status: 200, headers: vec![("content-type", content_type), ("odata-version", version)], body }
 }

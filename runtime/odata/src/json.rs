@@ -1,6 +1,7 @@
 //! OData JSON: service document, collections, entities, errors (JSON Format 4.01). Collections are written row by row
 //! into any writer, so that a host can stream them.
 
+use crate::model::{Base, Type};
 use crate::negotiate::{JsonFormat, Metadata, Negotiated};
 use crate::url::encode_segment;
 use crate::{EntitySet, EntityType, Error, Model, PrimitiveType, Property, Row, Value};
@@ -19,7 +20,7 @@ pub struct Style<'a> {
 
 impl Style<'_> {
     /// The name of a piece of control information: `@odata.count` or `@count`.
-    fn control(&self, name: &str) -> String {
+    pub(crate) fn control(&self, name: &str) -> String {
         format!("@{}{name}", if self.negotiated.short_names { "" } else { "odata." })
     }
 }
@@ -46,11 +47,15 @@ pub fn service_document(model: &Model, style: Style<'_>) -> Vec<u8> {
     if style.format.metadata != Metadata::None {
         document.insert(style.control("context"), format!("{}$metadata", style.root).into());
     }
-    let sets: Vec<_> = model
-        .entity_sets()
-        .iter()
-        .map(|set| serde_json::json!({ "name": set.name, "kind": "EntitySet", "url": set.name }))
-        .collect();
+    let sets: Vec<_> =
+        model
+            .entity_sets()
+            .iter()
+            .map(|set| serde_json::json!({ "name": set.name, "kind": "EntitySet", "url": set.name }))
+            .chain(model.singletons().iter().map(
+                |singleton| serde_json::json!({ "name": singleton.name, "kind": "Singleton", "url": singleton.name }),
+            ))
+            .collect();
     document.insert("value".into(), sets.into());
     serde_json::Value::Object(document).to_string().into_bytes()
 }
@@ -173,19 +178,28 @@ fn write_members(
         let property = &shape.entity_type.properties[*position];
         if full && !is_implied(property.ty) && *value != Value::Null {
             write_name(writer, &format!("{}{}", property.name, style.control("type")), &mut first)?;
-            write_string(writer, &property.ty.name().replacen("Edm.", "#", 1))?;
+            write_string(writer, &type_annotation(shape.model, property.ty))?;
         }
         write_name(writer, &property.name, &mut first)?;
-        let as_string =
-            style.format.ieee754_compatible && matches!(property.ty, PrimitiveType::Int64 | PrimitiveType::Decimal);
+        let as_string = style.format.ieee754_compatible
+            && matches!(property.ty.primitive(), Some(PrimitiveType::Int64 | PrimitiveType::Decimal));
         write_value(writer, value, as_string)?;
     }
     Ok(())
 }
 
+/// The value of `@odata.type`: a fragment, without `Edm.` for primitive types.
+pub(crate) fn type_annotation(model: &Model, ty: Type) -> String {
+    let name = model.type_name(ty);
+    match ty.base {
+        Base::Primitive(_) => format!("#{}", name.replacen("Edm.", "", 1)),
+        _ => format!("#{name}"),
+    }
+}
+
 /// Types that a reader infers from the JSON itself (JSON Format §4.6.3).
-fn is_implied(ty: PrimitiveType) -> bool {
-    matches!(ty, PrimitiveType::Boolean | PrimitiveType::String | PrimitiveType::Double)
+pub(crate) fn is_implied(ty: Type) -> bool {
+    matches!(ty.primitive(), Some(PrimitiveType::Boolean | PrimitiveType::String | PrimitiveType::Double))
 }
 
 fn check_row(shape: Shape<'_>, row: &Row) -> io::Result<()> {
@@ -199,7 +213,8 @@ fn check_row(shape: Shape<'_>, row: &Row) -> io::Result<()> {
         let null = *value == Value::Null;
         if !value.fits(property.ty) || (null && !property.nullable) {
             let found = value.ty().map_or("null", PrimitiveType::name);
-            return refused(format!("{set}: property {} is {}, but the row has {found}", property.name, property.ty));
+            let ty = shape.model.type_name(property.ty);
+            return refused(format!("{set}: property {} is {ty}, but the row has {found}", property.name));
         }
     }
     Ok(())
@@ -223,7 +238,7 @@ fn entity_url(root: &str, shape: Shape<'_>, row: &Row) -> String {
     format!("{root}{}({})", shape.set.name, parts.join(","))
 }
 
-fn key_literal(value: &Value) -> String {
+pub(crate) fn key_literal(value: &Value) -> String {
     match value {
         Value::String(text) => format!("'{}'", text.replace('\'', "''")),
         Value::Duration(_) => format!("duration'{value}'"),
@@ -231,7 +246,7 @@ fn key_literal(value: &Value) -> String {
     }
 }
 
-fn write_name(writer: &mut impl Write, name: &str, first: &mut bool) -> io::Result<()> {
+pub(crate) fn write_name(writer: &mut impl Write, name: &str, first: &mut bool) -> io::Result<()> {
     if !std::mem::take(first) {
         writer.write_all(b",")?;
     }
@@ -239,12 +254,12 @@ fn write_name(writer: &mut impl Write, name: &str, first: &mut bool) -> io::Resu
     writer.write_all(b":")
 }
 
-fn write_string(writer: &mut impl Write, text: &str) -> io::Result<()> {
+pub(crate) fn write_string(writer: &mut impl Write, text: &str) -> io::Result<()> {
     serde_json::to_writer(writer, text).map_err(io::Error::from)
 }
 
 /// Writes a value (JSON Format §7.1); `as_string` for numbers that IEEE 754 would round.
-fn write_value(writer: &mut impl Write, value: &Value, as_string: bool) -> io::Result<()> {
+pub(crate) fn write_value(writer: &mut impl Write, value: &Value, as_string: bool) -> io::Result<()> {
     match value {
         Value::Null => writer.write_all(b"null"),
         Value::Boolean(value) => write!(writer, "{value}"),

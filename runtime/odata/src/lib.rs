@@ -46,17 +46,23 @@
 //! # Ok::<(), bulkhead_odata::ModelError>(())
 //! ```
 
+pub mod apply;
+pub mod batch;
 pub mod csdl;
 pub mod error;
+pub mod eval;
 pub mod expr;
+pub mod geo;
 pub mod handle;
 pub mod json;
 pub mod limits;
 pub mod literal;
+pub mod memory;
 pub mod model;
 pub mod negotiate;
 pub mod options;
 pub mod plan;
+pub mod resource;
 pub mod rules;
 pub mod search;
 pub mod select;
@@ -65,12 +71,14 @@ pub mod sql;
 pub mod typed;
 pub mod url;
 pub mod value;
+pub mod view;
 
 pub use error::Error;
 pub use handle::{Request, Response, handle};
 pub use limits::Limits;
-pub use model::{EntitySet, EntityType, Model, ModelError, PrimitiveType, Property};
-pub use service::{OrderBy, Page, Query, Row, Service};
+pub use memory::MemoryStore;
+pub use model::{EntitySet, EntityType, Model, ModelError, PrimitiveType, Property, Type};
+pub use service::{Media, OrderBy, Page, Query, Row, Service, Store};
 pub use sql::{SqlFragment, SqlTranslator};
 pub use typed::{Node, TypedExpr};
-pub use value::Value;
+pub use value::{Home, Record, Value};

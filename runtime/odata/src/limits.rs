@@ -10,6 +10,9 @@ pub const SEGMENTS_MAX: usize = 32;
 pub const EXPRESSION_MAX_BYTES: usize = 8 * 1024;
 /// Deepest nesting of an expression.
 pub const EXPRESSION_MAX_DEPTH: usize = 64;
+/// Deepest nesting of an expression with all parameter aliases that it uses; also of parentheses in `$select`, `$expand` and
+/// `$apply`.
+pub const TREE_MAX_DEPTH: usize = 2 * EXPRESSION_MAX_DEPTH;
 /// Most nodes in an expression.
 pub const EXPRESSION_MAX_NODES: usize = 1_000;
 /// Longest SQL written for one expression, in bytes. Some functions need their arguments more than once.
@@ -20,6 +23,16 @@ pub const LIST_MAX_ITEMS: usize = 128;
 pub const PAGE_TOKEN_MAX_BYTES: usize = 4 * 1024;
 /// Rows of a page where the host does not say otherwise; also the most a client gets by `Prefer: maxpagesize`.
 pub const PAGE_MAX_ROWS: usize = 5_000;
+/// Deepest nesting of `$expand`, and what `$levels=max` means.
+pub const EXPAND_MAX_DEPTH: usize = 6;
+/// Most entities that one answer may hold with all that it expands.
+pub const ENTITIES_MAX: usize = 100_000;
+/// Most transformations in `$apply`.
+pub const TRANSFORMATIONS_MAX: usize = 64;
+/// Longest body of a request, in bytes; a host should not read more.
+pub const BODY_MAX_BYTES: usize = 1024 * 1024;
+/// Most requests in a batch.
+pub const BATCH_MAX_REQUESTS: usize = 100;
 /// Longest identifier in characters (OData ABNF `odataIdentifier`).
 pub const IDENTIFIER_MAX_CHARS: usize = 128;
 

@@ -175,6 +175,79 @@ pub fn json_format(format: Option<&str>, accept: Option<&str>) -> Result<JsonFor
         .ok_or_else(|| Error::NotAcceptable(format!("`{text}` where application/json is offered")))
 }
 
+/// Whether a client would rather have one media type than another that it may take, too.
+#[must_use]
+pub fn prefers(accept: Option<&str>, media_type: &str, to: &str) -> bool {
+    let Some(accept) = accept else { return false };
+    let quality = |media_type: &str| matching(accept, media_type).iter().map(|range| range.quality).fold(0.0, f32::max);
+    let named = ranges(accept).any(|range| range.media_type == media_type);
+    named
+        && (quality(media_type) > quality(to) || !ranges(accept).any(|range| range.media_type == to))
+        && quality(media_type) >= quality(to)
+}
+
+/// How rows are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum DataFormat {
+    /// JSON.
+    Json(JsonFormat),
+    /// One line a row, values separated by commas (RFC 4180).
+    Csv,
+    /// One JSON object a line.
+    Ndjson(JsonFormat),
+}
+
+/// The media types of rows, with what stands for them in `$format`.
+const CSV: [&str; 2] = ["text/csv", "csv"];
+const NDJSON: [&str; 4] = ["application/x-ndjson", "ndjson", "application/ndjson", "application/jsonl"];
+
+/// Chooses how rows are written by `$format`, which wins, or `Accept`; JSON where a client does not care.
+///
+/// # Errors
+/// [`Error::NotAcceptable`]
+pub fn data_format(format: Option<&str>, accept: Option<&str>) -> Result<DataFormat, Error> {
+    let plain = JsonFormat { metadata: Metadata::None, ..JsonFormat::default() };
+    if let Some(format) = format {
+        let media_type = format.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if CSV.contains(&&*media_type) {
+            return Ok(DataFormat::Csv);
+        }
+        if NDJSON.contains(&&*media_type) {
+            return Ok(DataFormat::Ndjson(plain));
+        }
+        return json_format(Some(format), None).map(DataFormat::Json);
+    }
+    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else {
+        return Ok(DataFormat::Json(JsonFormat::default()));
+    };
+    // Only types that a client names can be better than JSON.
+    let named = |names: &[&str]| {
+        ranges(accept)
+            .filter(|range| names.contains(&&*range.media_type))
+            .map(|range| range.quality)
+            .fold(0.0, f32::max)
+    };
+    let json = matching(accept, "application/json").iter().map(|range| range.quality).fold(0.0, f32::max);
+    let (csv, ndjson) = (named(&CSV), named(&NDJSON));
+    if csv > json && csv >= ndjson {
+        Ok(DataFormat::Csv)
+    } else if ndjson > json {
+        Ok(DataFormat::Ndjson(plain))
+    } else {
+        json_format(None, Some(accept)).map(DataFormat::Json)
+    }
+}
+
+/// The preferences of a `Prefer` header: names in lower case without `odata.`, and values.
+pub fn preferences(prefer: &str) -> impl Iterator<Item = (String, &str)> {
+    prefer.split(',').map(|part| {
+        let part = part.split(';').next().unwrap_or_default();
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let name = name.trim().to_ascii_lowercase();
+        (name.strip_prefix("odata.").unwrap_or(&name).to_owned(), value.trim().trim_matches('"'))
+    })
+}
+
 /// The flavour an entry asks for; none if it asks for what JSON here is not. Unknown parameters are ignored.
 fn flavour(range: &Range<'_>) -> Option<JsonFormat> {
     let mut format = JsonFormat::default();

@@ -37,6 +37,26 @@ impl Options {
     /// # Errors
     /// [`Error::Invalid`] for one given twice or an unknown one with `$`; [`Error::Unsupported`].
     pub fn sort(raw: Vec<RawOption>) -> Result<Self, Error> {
+        Self::sorted(raw, known)
+    }
+
+    /// The same for a service that evaluates everything: no option of OData is refused here.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for one given twice or an unknown one with `$`.
+    pub fn sort_all(raw: Vec<RawOption>) -> Result<Self, Error> {
+        Self::sorted(raw, |sent| {
+            let dollar = sent.starts_with('$');
+            let name = sent.trim_start_matches('$').to_ascii_lowercase();
+            let all = SUPPORTED.iter().copied().chain(UNSUPPORTED.iter().map(|(name, _)| *name));
+            match all.clone().chain(["id"].into_iter().filter(|_| dollar)).find(|known| *known == name) {
+                None if dollar => Err(unknown(sent, &name, all)),
+                found => Ok(found),
+            }
+        })
+    }
+
+    fn sorted(raw: Vec<RawOption>, known: impl Fn(&str) -> Result<Option<&'static str>, Error>) -> Result<Self, Error> {
         let mut options = Self::default();
         for option in raw {
             if option.name.starts_with('@') {
@@ -82,12 +102,13 @@ fn known(sent: &str) -> Result<Option<&'static str>, Error> {
     if let Some((found, instead)) = UNSUPPORTED.iter().chain(with_dollar).find(|(option, _)| *option == name) {
         return Err(Error::unsupported(format!("${found}"), *instead));
     }
-    if dollar {
-        let near = crate::model::nearest(&name, SUPPORTED.iter().copied());
-        let hint = near.map_or_else(String::new, |near| format!("; did you mean `${near}`?"));
-        return Err(Error::invalid(sent, format!("OData has no such option{hint}")));
-    }
-    Ok(None)
+    if dollar { Err(unknown(sent, &name, SUPPORTED.iter().copied())) } else { Ok(None) }
+}
+
+fn unknown<'a>(sent: &str, name: &str, options: impl Iterator<Item = &'a str>) -> Error {
+    let near = crate::model::nearest(name, options);
+    let hint = near.map_or_else(String::new, |near| format!("; did you mean `${near}`?"));
+    Error::invalid(sent, format!("OData has no such option{hint}"))
 }
 
 /// Reads a number of rows: digits only.

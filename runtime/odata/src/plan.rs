@@ -3,9 +3,10 @@
 use crate::expr::{self, Expr, ExprKind, ParseError};
 use crate::limits::{Limits, PAGE_TOKEN_MAX_BYTES, URL_MAX_BYTES};
 use crate::literal::Literal;
+use crate::model::Type;
 use crate::options::{self, Options};
 use crate::select::{SelectItem, parse_select};
-use crate::typed::{self, Context, Mismatch};
+use crate::typed::{self, Context, Mismatch, Types};
 use crate::url::{self, Key, RawOption, Resource};
 use crate::{EntitySet, EntityType, Error, Model, OrderBy, Query, Value};
 use std::collections::BTreeMap;
@@ -61,14 +62,15 @@ pub fn plan<'m>(
         Resource::Set { name, key, count } => {
             let (set, entity_type) = find_set(model, &name)?;
             let (aliases, repeated) = parse_aliases(&options, circumstances.limits)?;
-            let planner = Planner { set, entity_type, aliases: &aliases, circumstances, repeated };
+            let types = Types::new(model);
+            let planner = Planner { set, entity_type, types: &types, aliases: &aliases, circumstances, repeated };
             planner.set(options, key, count)?
         }
     };
     Ok((plan, format))
 }
 
-fn find_set<'m>(model: &'m Model, name: &str) -> Result<(&'m EntitySet, &'m EntityType), Error> {
+pub(crate) fn find_set<'m>(model: &'m Model, name: &str) -> Result<(&'m EntitySet, &'m EntityType), Error> {
     model.set(name).ok_or_else(|| {
         let near = crate::model::nearest(name, model.entity_sets().iter().map(|set| set.name.as_str()));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
@@ -78,7 +80,10 @@ fn find_set<'m>(model: &'m Model, name: &str) -> Result<(&'m EntitySet, &'m Enti
 
 /// The parameter aliases, and as name and text for the next link.
 #[allow(clippy::type_complexity, reason = "a map and a list, used once")]
-fn parse_aliases(options: &Options, limits: Limits) -> Result<(BTreeMap<String, Expr>, Vec<(String, String)>), Error> {
+pub(crate) fn parse_aliases(
+    options: &Options,
+    limits: Limits,
+) -> Result<(BTreeMap<String, Expr>, Vec<(String, String)>), Error> {
     let (mut aliases, mut texts) = (BTreeMap::new(), Vec::new());
     for (name, option) in &options.aliases {
         let (expression, text) = parse_option(option, name, |text| expr::parse(text, limits))?;
@@ -90,7 +95,7 @@ fn parse_aliases(options: &Options, limits: Limits) -> Result<(BTreeMap<String, 
 
 /// Parses an option's value; if that fails and the client wrote spaces as `+`, once more with spaces. A `+` between two
 /// operands is never right, so that a text that parses as it stands is meant as it stands. Gives the text that parsed.
-fn parse_option<T>(
+pub(crate) fn parse_option<T>(
     option: &RawOption,
     target: &str,
     parse: impl Fn(&str) -> Result<T, ParseError>,
@@ -109,11 +114,11 @@ fn parse_option<T>(
 }
 
 /// Bytes to characters.
-fn characters(text: &str, bytes: usize) -> usize {
+pub(crate) fn characters(text: &str, bytes: usize) -> usize {
     text.char_indices().take_while(|(at, _)| *at < bytes).count()
 }
 
-fn mismatch(target: &str, text: &str, found: Mismatch) -> Error {
+pub(crate) fn mismatch(target: &str, text: &str, found: Mismatch) -> Error {
     match found {
         Mismatch::Wrong { at, message } => Error::Type { target: target.to_owned(), at: characters(text, at), message },
         Mismatch::Unsupported { construct, message } => {
@@ -125,6 +130,7 @@ fn mismatch(target: &str, text: &str, found: Mismatch) -> Error {
 struct Planner<'m, 'a> {
     set: &'m EntitySet,
     entity_type: &'m EntityType,
+    types: &'a Types<'m>,
     aliases: &'a BTreeMap<String, Expr>,
     circumstances: Circumstances,
     repeated: Vec<(String, String)>,
@@ -132,7 +138,14 @@ struct Planner<'m, 'a> {
 
 impl<'m> Planner<'m, '_> {
     fn context(&self) -> Context<'_> {
-        Context { entity_type: self.entity_type, aliases: self.aliases, now_ns: self.circumstances.now_ns }
+        Context {
+            types: self.types,
+            this: self.types.model().type_place(&self.entity_type.name).map(Type::structured),
+            it: None,
+            aliases: self.aliases,
+            now_ns: self.circumstances.now_ns,
+            through_collections: false,
+        }
     }
 
     fn set(mut self, mut options: Options, key: Option<Key>, count: bool) -> Result<Plan<'m>, Error> {

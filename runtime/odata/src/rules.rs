@@ -2,6 +2,7 @@
 //! is a rule and an input as it stands in a URL, percent-encoded or not.
 
 use crate::expr::{self, ParseError};
+use crate::geo::Geo;
 use crate::limits::Limits;
 use crate::literal::{self, Literal, Match};
 use crate::select::parse_select;
@@ -92,6 +93,7 @@ fn value(rule: &str, text: &str) -> Match {
         "guidvalue" => literal::guid(text),
         "binaryvalue" => literal::binary(text),
         "enumvalue" => literal::enumeration(text),
+        "primitivevalue" if Geo::parse(text, true).is_some() => Ok(text.len()),
         "primitivevalue" => [
             boolean(text),
             literal::guid(text),
@@ -125,6 +127,7 @@ fn literal_rule(rule: &str, text: &str) -> Checked {
         "primitiveliteral" | "stringliteral" | "binaryliteral" | "durationliteral" | "enumliteral" => {
             return quoted_rule(rule, text);
         }
+        name if name.starts_with("geography") || name.starts_with("geometry") => return shape_rule(name, text),
         "stringinurl" => {
             let json = serde_json::from_str::<String>(text);
             return json.map(drop).map_err(|error| ParseError { at: error.column(), message: error.to_string() });
@@ -135,6 +138,16 @@ fn literal_rule(rule: &str, text: &str) -> Checked {
         },
     };
     whole(text, |text| value(&value_rule, text))
+}
+
+/// Literals of shapes: `geographypoint` and its like.
+fn shape_rule(rule: &str, text: &str) -> Checked {
+    let refused = || Err(ParseError { at: 0, message: format!("this is no {rule}") });
+    let parsed = expr::parse(text, Limits::default())?;
+    let expr::ExprKind::Literal(Literal::Geo(prefix, inner)) = parsed.kind else { return refused() };
+    let Some(shape) = Geo::parse(&inner, prefix == "geography") else { return refused() };
+    let ty = shape.ty().name().replace("Edm.", "").to_lowercase();
+    if ty == rule { Ok(()) } else { refused() }
 }
 
 /// Literals in quotes, with a prefix or without, and any literal.

@@ -30,11 +30,23 @@ impl SelectItem {
 /// # Errors
 /// [`ParseError`] at the first byte that does not fit.
 pub fn parse_select(text: &str) -> Result<Vec<SelectItem>, ParseError> {
+    items(text, false)
+}
+
+/// Parses the items of `$expand`, whose paths may end in `/$ref` and `/$count` and go on behind a star.
+///
+/// # Errors
+/// [`ParseError`] at the first byte that does not fit.
+pub fn parse_expand(text: &str) -> Result<Vec<SelectItem>, ParseError> {
+    items(text, true)
+}
+
+fn items(text: &str, expand: bool) -> Result<Vec<SelectItem>, ParseError> {
     let mut items = Vec::new();
     let mut at = 0;
     loop {
         at = skip_spaces(text, at);
-        let (item, end) = item(text, at)?;
+        let (item, end) = item(text, at, expand)?;
         items.push(item);
         if items.len() > LIST_MAX_ITEMS {
             return Err(ParseError { at, message: format!("more than {LIST_MAX_ITEMS} items") });
@@ -52,18 +64,20 @@ fn skip_spaces(text: &str, at: usize) -> usize {
     text.len() - text[at..].trim_start_matches([' ', '\t']).len()
 }
 
-fn item(text: &str, at: usize) -> Result<(SelectItem, usize), ParseError> {
-    let mut path = Vec::new();
+fn item(text: &str, at: usize, expand: bool) -> Result<(SelectItem, usize), ParseError> {
+    let mut path: Vec<String> = Vec::new();
     let mut end = at;
     loop {
         let part = text[end..].find(['/', ',', '(', ' ', '\t']).map_or(text.len(), |offset| end + offset);
         let name = &text[end..part];
-        if !is_part(name) {
+        let tail = expand && matches!(name, "$ref" | "$count") && !path.is_empty();
+        let stream = expand && name == "$value" && path.is_empty();
+        if !is_part(name) && !tail && !stream {
             return Err(ParseError { at: end, message: format!("a property is expected, not `{name}`") });
         }
         path.push(name.to_owned());
         end = part;
-        if name.ends_with('*') || !text[end..].starts_with('/') {
+        if tail || (name.ends_with('*') && !expand) || !text[end..].starts_with('/') {
             break;
         }
         end += 1;
@@ -88,20 +102,55 @@ fn is_part(name: &str) -> bool {
 
 /// The text between parentheses; those in quotes do not count.
 fn parentheses(text: &str, open: usize) -> Result<String, ParseError> {
-    let mut depth = 0_usize;
-    let mut quoted = false;
-    for (offset, c) in text[open..].char_indices() {
-        match c {
-            '\'' => quoted = !quoted,
-            '(' if !quoted => depth += 1,
-            ')' if !quoted => depth -= 1,
+    match top_level(&text[open..]).find(|(_, c, depth)| *c == ')' && *depth == 0) {
+        Some((offset, _, _)) => Ok(text[open + 1..open + offset].to_owned()),
+        None => Err(ParseError { at: text.len(), message: "`)` is expected, not the end".into() }),
+    }
+}
+
+/// The characters of a text outside of quotes, with their offsets and how many parentheses, brackets and braces are open
+/// behind them.
+fn top_level(text: &str) -> impl Iterator<Item = (usize, char, usize)> + '_ {
+    let (mut quote, mut depth) = (None, 0_usize);
+    text.char_indices().filter_map(move |(at, c)| {
+        match (quote, c) {
+            (Some(open), _) => {
+                if c == open {
+                    quote = None;
+                }
+                return None;
+            }
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                return None;
+            }
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth == 0 {
-            return Ok(text[open + 1..open + offset].to_owned());
+        Some((at, c, depth))
+    })
+}
+
+/// How deep the parentheses of a text are nested.
+#[must_use]
+pub fn nesting(text: &str) -> usize {
+    top_level(text).map(|(_, _, depth)| depth).max().unwrap_or(0)
+}
+
+/// The parts of a text between separators that stand outside of quotes and parentheses, with their offsets.
+#[must_use]
+pub fn split_top(text: &str, separator: char) -> Vec<(usize, &str)> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    for (at, c, depth) in top_level(text) {
+        if c == separator && depth == 0 {
+            parts.push((start, &text[start..at]));
+            start = at + c.len_utf8();
         }
     }
-    Err(ParseError { at: text.len(), message: "`)` is expected, not the end".into() })
+    parts.push((start, &text[start..]));
+    parts
 }
 
 #[cfg(test)]
@@ -114,6 +163,20 @@ mod tests {
         assert_eq!(items.iter().map(SelectItem::property).collect::<Vec<_>>(), [Some("A"), None, None, None, None]);
         assert_eq!(items[1].path, ["Address", "City"]);
         assert_eq!(items[4].parentheses.as_deref(), Some("$top=5;$filter=a eq ')'"));
+    }
+
+    #[test]
+    fn expansions_have_tails_and_stars() {
+        let items = parse_expand("A($levels=2),*/$ref,Address/N.B/C/$count($search=x)").unwrap();
+        assert_eq!(items[1].path, ["*", "$ref"]);
+        assert_eq!(items[2].path, ["Address", "N.B", "C", "$count"]);
+        assert!(parse_expand("A/$ref/B").is_err() && parse_expand("$ref").is_err() && parse_select("A/$ref").is_err());
+    }
+
+    #[test]
+    fn separators_in_quotes_and_parentheses_do_not_split() {
+        let parts: Vec<_> = split_top("a eq ';';(b;c);[d;e]", ';').into_iter().map(|(_, part)| part).collect();
+        assert_eq!(parts, ["a eq ';'", "(b;c)", "[d;e]"]);
     }
 
     #[test]

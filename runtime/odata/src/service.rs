@@ -1,6 +1,8 @@
 //! What a host implements and what it is asked: a parsed, typed query, answered by a page of rows.
 
+use crate::eval::Graph;
 use crate::limits::PAGE_MAX_ROWS;
+use crate::value::Record;
 use crate::{EntitySet, EntityType, Error, Model, TypedExpr, Value};
 
 /// One row: a value for each column of [`Query::columns`], in that order, each fitting its property's type.
@@ -16,6 +18,12 @@ pub trait Service: Send + Sync {
         PAGE_MAX_ROWS
     }
 
+    /// The rows in memory, of a service that has them there: every request is then answered by this crate alone, and
+    /// [`Service::read`] and [`Service::count`] are not called.
+    fn store(&self) -> Option<&dyn Store> {
+        None
+    }
+
     /// Reads one page of a set, or the one entity of a key: then no row means that there is none.
     ///
     /// # Errors
@@ -27,6 +35,30 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// Any [`Error`]; it becomes the answer.
     fn count(&self, query: &Query<'_>) -> Result<u64, Error>;
+}
+
+/// Bytes with their media type.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Media {
+    /// Such as `image/png`.
+    pub media_type: String,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// All data of a model in memory.
+pub trait Store: Graph {
+    /// The bytes that a media entity is.
+    fn media(&self, entity: &Record) -> Option<Media>;
+
+    /// The bytes of a stream property, by its position.
+    fn stream(&self, entity: &Record, property: usize) -> Option<Media>;
+
+    /// Does what an action of [`Model::actions`] is for.
+    ///
+    /// # Errors
+    /// Any [`Error`]; it becomes the answer.
+    fn act(&self, action: usize) -> Result<(), Error>;
 }
 
 /// One item of `$orderby`. Nulls come first when ascending, last when descending (Part 2 §5.1.4).

@@ -45,6 +45,8 @@ impl From<&Value> for SqlValue {
             Value::String(text) => SqlValue::Text(text.clone()),
             Value::Guid(_) => SqlValue::Text(value.to_string()),
             Value::Binary(bytes) => SqlValue::Blob(bytes.clone()),
+            // Nothing in SQL is of these; expressions with them are refused before.
+            Value::Geo(_) | Value::Record(_) | Value::Collection(_) => SqlValue::Null,
         }
     }
 }
@@ -56,6 +58,15 @@ pub struct SqlFragment {
     pub text: String,
     /// Their values: the first is that of the first number.
     pub parameters: Vec<SqlValue>,
+}
+
+/// Whether a function can be written as SQL.
+pub(crate) fn is_in_sql(function: crate::typed::Function) -> bool {
+    use crate::typed::Function as F;
+    !matches!(
+        function,
+        F::MatchesPattern | F::HasSubset | F::HasSubsequence | F::GeoDistance | F::GeoLength | F::GeoIntersects
+    )
 }
 
 /// Gives the SQL expression of a property by its name; none for one that cannot be used in SQL.
@@ -149,23 +160,75 @@ impl<'a, 't> Writer<'a, 't> {
             Node::Literal(value) => self.bind(SqlValue::from(value)),
             Node::Property(position) => self.property(*position)?,
             Node::Compare(comparison, left, right) => self.comparison(*comparison, left, right, truth)?,
-            Node::And(left, right) => {
-                format!("({} AND {})", self.expression(left, truth)?, self.expression(right, truth)?)
-            }
-            Node::Or(left, right) => {
-                format!("({} OR {})", self.expression(left, truth)?, self.expression(right, truth)?)
-            }
+            Node::And(..) | Node::Or(..) | Node::Arithmetic(..) => self.chain(expression, truth)?,
             Node::Not(operand) => format!("(NOT {})", self.expression(operand, Truth::Exact)?),
             Node::In(operand, items) => self.membership(operand, items, truth)?,
             Node::Call(function, arguments) => self.call(*function, arguments)?,
-            Node::Arithmetic(op, left, right) => self.arithmetic(*op, left, right, expression.ty)?,
             Node::Negate(operand) => format!("(-{})", self.expression(operand, Truth::Exact)?),
+            Node::Has(operand, flags) => {
+                let (value, flags) = (self.expression(operand, Truth::Exact)?, self.expression(flags, Truth::Exact)?);
+                format!("(({value} & {flags}) = {flags})")
+            }
+            Node::Case(branches) => self.case(branches)?,
+            Node::List(_)
+            | Node::Variable(_)
+            | Node::Member(..)
+            | Node::Navigate(..)
+            | Node::As(..)
+            | Node::Set(_)
+            | Node::Singleton(_)
+            | Node::Find(..)
+            | Node::Count(_)
+            | Node::Filter(..)
+            | Node::Lambda { .. }
+            | Node::InCollection(..)
+            | Node::Cast(..)
+            | Node::IsOf(..) => {
+                return Err(Error::unsupported(
+                    "expression",
+                    "paths, lambdas, casts and collections are not in SQL here",
+                ));
+            }
         };
-        // Checked at every node: a chain of functions that repeat their arguments would double at each.
-        if text.len() > SQL_MAX_BYTES {
-            return Err(Error::Limit { target: "expression".into(), limit: "sql bytes", max: SQL_MAX_BYTES });
+        bounded(text)
+    }
+
+    /// Operators group from the left, in chains that may be long: they are gone through without going deeper.
+    fn chain(&mut self, expression: &TypedExpr, truth: Truth) -> Written {
+        let mut links = Vec::new();
+        let (mut innermost, mut inner_truth) = (expression, truth);
+        loop {
+            let left = match &innermost.node {
+                Node::And(left, _) | Node::Or(left, _) => left,
+                Node::Arithmetic(_, left, _) => {
+                    links.push((innermost, inner_truth));
+                    (innermost, inner_truth) = (left, Truth::Exact);
+                    continue;
+                }
+                _ => break,
+            };
+            links.push((innermost, inner_truth));
+            innermost = left;
+        }
+        let mut text = self.expression(innermost, inner_truth)?;
+        for (link, truth) in links.into_iter().rev() {
+            text = bounded(match &link.node {
+                Node::And(_, right) => format!("({text} AND {})", self.expression(right, truth)?),
+                Node::Or(_, right) => format!("({text} OR {})", self.expression(right, truth)?),
+                Node::Arithmetic(op, left, right) => self.arithmetic(*op, &text, (left, right), link.primitive())?,
+                _ => text,
+            })?;
         }
         Ok(text)
+    }
+
+    fn case(&mut self, branches: &[(TypedExpr, TypedExpr)]) -> Written {
+        let mut text = String::from("(CASE");
+        for (condition, value) in branches {
+            let condition = self.expression(condition, Truth::OrNull)?;
+            text.push_str(&format!(" WHEN {condition} THEN {}", self.expression(value, Truth::Exact)?));
+        }
+        Ok(text + " END)")
     }
 
     fn comparison(&mut self, op: Comparison, left: &TypedExpr, right: &TypedExpr, truth: Truth) -> Written {
@@ -226,6 +289,14 @@ impl<'a, 't> Writer<'a, 't> {
             several => format!("({})", several.join(" OR ")),
         })
     }
+}
+
+/// Checked at every node: a chain of functions that repeat their arguments would double at each.
+fn bounded(text: String) -> Written {
+    if text.len() > SQL_MAX_BYTES {
+        return Err(Error::Limit { target: "expression".into(), limit: "sql bytes", max: SQL_MAX_BYTES });
+    }
+    Ok(text)
 }
 
 /// Makes a null false where that matters.

@@ -74,6 +74,12 @@ pub fn encode_segment(text: &str) -> String {
     encode_except(text, b"-._~!$'()*,;:@=")
 }
 
+/// Percent-encodes what a path may not hold, leaving its slashes and what is encoded already.
+#[must_use]
+pub fn encode_path(text: &str) -> String {
+    encode_except(text, b"-._~!$'()*,;:@=/%")
+}
+
 fn encode_except(text: &str, plain: &[u8]) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {

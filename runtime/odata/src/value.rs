@@ -1,18 +1,42 @@
 //! Values of properties and literals: what a service puts into its rows and finds in typed expressions.
 
-use crate::PrimitiveType;
+use crate::geo::Geo;
+use crate::model::{Base, PrimitiveType, Type};
 use std::fmt;
+use std::sync::Arc;
 
-/// A primitive value. Which case belongs to which type: see [`Value::fits`].
+/// Where an entity is found by its key or name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Home {
+    /// In a set, by its place in [`crate::Model::entity_sets`].
+    Set(usize),
+    /// As a singleton, by its place in [`crate::Model::singletons`].
+    Singleton(usize),
+    /// Nowhere: a complex value, or an entity that a request has made.
+    None,
+}
+
+/// An entity or a complex value.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Record {
+    /// Its type, by its place in [`crate::Model::types`], or behind those for types a request has made.
+    pub ty: usize,
+    /// Where it is found.
+    pub home: Home,
+    /// A value for each property of its type.
+    pub values: Vec<Value>,
+}
+
+/// A value. Which case belongs to which type: see [`Value::fits`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value {
     /// No value.
     Null,
     /// `Edm.Boolean`
     Boolean(bool),
-    /// `Edm.Int32` and `Edm.Int64`
+    /// Whole numbers of all types but `Edm.Decimal`, and members of enumerations.
     Int(i64),
-    /// `Edm.Double`; NaN and the infinities included.
+    /// `Edm.Single` and `Edm.Double`; NaN and the infinities included.
     Double(f64),
     /// `Edm.Decimal`: digits as `-12.50` or `1.5E3`.
     Decimal(String),
@@ -31,35 +55,70 @@ pub enum Value {
     TimeOfDay(i64),
     /// `Edm.Binary`
     Binary(Vec<u8>),
+    /// A shape.
+    Geo(Arc<Geo>),
+    /// An entity or a complex value.
+    Record(Arc<Record>),
+    /// Values in order.
+    Collection(Arc<Vec<Value>>),
 }
 
 impl Value {
     /// Whether this is a value of the type; null fits every type.
     #[must_use]
-    pub fn fits(&self, ty: PrimitiveType) -> bool {
+    pub fn fits(&self, ty: impl Into<Type>) -> bool {
+        let ty = ty.into();
         match self {
             Value::Null => true,
-            Value::Int(number) => {
-                ty == PrimitiveType::Int64 || ty == PrimitiveType::Int32 && i32::try_from(*number).is_ok()
-            }
-            Value::Boolean(_) => ty == PrimitiveType::Boolean,
-            Value::Double(_) => ty == PrimitiveType::Double,
-            Value::Decimal(_) => ty == PrimitiveType::Decimal,
-            Value::String(_) => ty == PrimitiveType::String,
-            Value::DateTimeOffset(_) => ty == PrimitiveType::DateTimeOffset,
-            Value::Duration(_) => ty == PrimitiveType::Duration,
-            Value::Guid(_) => ty == PrimitiveType::Guid,
-            Value::Date(_) => ty == PrimitiveType::Date,
-            Value::TimeOfDay(_) => ty == PrimitiveType::TimeOfDay,
-            Value::Binary(_) => ty == PrimitiveType::Binary,
+            Value::Collection(items) => ty.collection && items.iter().all(|item| item.fits(ty.item())),
+            _ if ty.collection => false,
+            Value::Record(_) => matches!(ty.base, Base::Structured(_)),
+            _ => match ty.base {
+                Base::Primitive(primitive) => self.fits_primitive(primitive),
+                Base::Enum(_) => matches!(self, Value::Int(_)),
+                Base::Structured(_) => false,
+            },
         }
     }
 
-    /// The type of the value; none for null. Integers that fit into 32 bits are `Edm.Int32`.
+    fn fits_primitive(&self, ty: PrimitiveType) -> bool {
+        match self {
+            Value::Int(number) => ty.integer_range().is_some_and(|(least, most)| (least..=most).contains(number)),
+            Value::Double(_) => matches!(ty, PrimitiveType::Double | PrimitiveType::Single),
+            Value::Geo(shape) => match (shape.ty(), ty) {
+                (PrimitiveType::Geography(_), PrimitiveType::Geography(crate::model::GeoKind::Any))
+                | (PrimitiveType::Geometry(_), PrimitiveType::Geometry(crate::model::GeoKind::Any)) => true,
+                (found, asked) => found == asked,
+            },
+            other => other.ty() == Some(ty),
+        }
+    }
+
+    /// The items of a collection; nothing for null, itself for a single value.
+    #[must_use]
+    pub fn items(&self) -> &[Value] {
+        match self {
+            Value::Null => &[],
+            Value::Collection(items) => items,
+            single => std::slice::from_ref(single),
+        }
+    }
+
+    /// The record, if it is one.
+    #[must_use]
+    pub fn record(&self) -> Option<&Arc<Record>> {
+        match self {
+            Value::Record(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// The primitive type of the value; none for null, records and collections. Integers that fit into 32 bits are `Edm.Int32`.
     #[must_use]
     pub fn ty(&self) -> Option<PrimitiveType> {
         Some(match self {
-            Value::Null => return None,
+            Value::Null | Value::Record(_) | Value::Collection(_) => return None,
+            Value::Geo(shape) => shape.ty(),
             Value::Boolean(_) => PrimitiveType::Boolean,
             Value::Int(number) if i32::try_from(*number).is_ok() => PrimitiveType::Int32,
             Value::Int(_) => PrimitiveType::Int64,
@@ -96,6 +155,10 @@ impl fmt::Display for Value {
                 use base64::Engine as _;
                 f.write_str(&base64::engine::general_purpose::URL_SAFE.encode(bytes))
             }
+            Value::Geo(shape) => write!(f, "{shape}"),
+            // They have no form of their own as text: JSON writes them member by member.
+            Value::Record(_) => f.write_str("{…}"),
+            Value::Collection(_) => f.write_str("[…]"),
         }
     }
 }

@@ -92,7 +92,7 @@ fn evaluate(expression: &TypedExpr, row: &Row) -> Option<i64> {
             let value = evaluate(operand, row);
             Some(items.iter().any(|item| evaluate(item, row) == value).into())
         }
-        Node::Call(..) => panic!("no filter here calls a function"),
+        other => panic!("no filter here has {other:?}"),
     }
 }
 

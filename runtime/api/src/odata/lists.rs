@@ -141,16 +141,16 @@ fn page_statement(rows: &Rows, query: &Query<'_>) -> Result<(String, Vec<SqlValu
 
 /// Values of columns as those of their properties.
 fn typed(query: &Query<'_>, values: Vec<SqlValue>) -> Row {
-    let types = query.columns.iter().map(|column| query.entity_type.properties[*column].ty);
+    let types = query.columns.iter().map(|column| query.entity_type.properties[*column].ty.primitive());
     types.zip(values).map(|(ty, value)| typed_value(ty, value)).collect()
 }
 
-fn typed_value(ty: PrimitiveType, value: SqlValue) -> Value {
+fn typed_value(ty: Option<PrimitiveType>, value: SqlValue) -> Value {
     match (ty, value) {
-        (PrimitiveType::Boolean, SqlValue::Integer(number)) => Value::Boolean(number != 0),
-        (PrimitiveType::DateTimeOffset, SqlValue::Integer(ns)) => Value::DateTimeOffset(ns),
+        (Some(PrimitiveType::Boolean), SqlValue::Integer(number)) => Value::Boolean(number != 0),
+        (Some(PrimitiveType::DateTimeOffset), SqlValue::Integer(ns)) => Value::DateTimeOffset(ns),
         #[expect(clippy::cast_precision_loss, reason = "limits are floating-point numbers")]
-        (PrimitiveType::Double, SqlValue::Integer(number)) => Value::Double(number as f64),
+        (Some(PrimitiveType::Double), SqlValue::Integer(number)) => Value::Double(number as f64),
         (_, SqlValue::Integer(number)) => Value::Int(number),
         (_, SqlValue::Real(number)) => Value::Double(number),
         (_, SqlValue::Text(text)) => Value::String(text),

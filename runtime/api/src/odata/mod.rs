@@ -40,6 +40,7 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
             path_below_root: parts.uri.path().strip_prefix(ROOT).unwrap_or_default(),
             query: parts.uri.query().unwrap_or_default(),
             headers: &headers,
+            body: &[],
             root_url: &root_url,
             now_ns: SystemClock::default().now().0,
         };

@@ -53,23 +53,10 @@ fn is_of_points(expression: &TypedExpr, entity_type: &EntityType) -> bool {
 }
 
 fn properties_of(expression: &TypedExpr, into: &mut Vec<usize>) {
-    match &expression.node {
-        Node::Literal(_) => {}
-        Node::Property(position) => into.push(*position),
-        Node::Compare(_, left, right)
-        | Node::And(left, right)
-        | Node::Or(left, right)
-        | Node::Arithmetic(_, left, right) => {
-            properties_of(left, into);
-            properties_of(right, into);
-        }
-        Node::Not(operand) | Node::Negate(operand) => properties_of(operand, into),
-        Node::In(operand, items) => {
-            properties_of(operand, into);
-            items.iter().for_each(|item| properties_of(item, into));
-        }
-        Node::Call(_, arguments) => arguments.iter().for_each(|argument| properties_of(argument, into)),
+    if let Node::Property(position) = &expression.node {
+        into.push(*position);
     }
+    expression.node.for_each_operand(|operand| properties_of(operand, into));
 }
 
 /// Where SQL finds a property that a point decides.

@@ -2,10 +2,14 @@
 
 use super::{Truth, Writer, Written};
 use crate::typed::{Arithmetic, Function};
-use crate::{PrimitiveType, TypedExpr};
+use crate::{Error, PrimitiveType, TypedExpr};
 
 impl Writer<'_, '_> {
     pub(super) fn call(&mut self, function: Function, arguments: &[TypedExpr]) -> Written {
+        if let Some(refused) = arguments.iter().find_map(|argument| refused(function, argument)) {
+            return Err(refused);
+        }
+        let argument_type = arguments[0].primitive();
         let texts: Vec<String> =
             arguments.iter().map(|argument| self.expression(argument, Truth::Exact)).collect::<Result<_, _>>()?;
         let a = &texts[0];
@@ -22,27 +26,56 @@ impl Writer<'_, '_> {
             Function::Trim => format!("trim({a}, char(9, 10, 11, 12, 13, 32))"),
             Function::Concat => format!("({a} || {b})"),
             Function::IndexOf => format!("(instr({a}, {b}) - 1)"),
-            Function::Substring => match texts.get(2) {
-                Some(count) => format!("substr({a}, max({b}, 0) + 1, max({count}, 0))"),
-                None => format!("substr({a}, max({b}, 0) + 1)"),
-            },
-            Function::Year => part_of_moment("%Y", a),
-            Function::Month => part_of_moment("%m", a),
-            Function::Day => part_of_moment("%d", a),
-            Function::Hour => part_of_moment("%H", a),
-            Function::Minute => part_of_moment("%M", a),
-            Function::Second => part_of_moment("%S", a),
+            Function::Substring => {
+                // A negative beginning counts from the end (4.01).
+                let start = format!("(CASE WHEN {b} < 0 THEN max(length({a}) + {b}, 0) ELSE {b} END + 1)");
+                match texts.get(2) {
+                    Some(count) => format!("substr({a}, {start}, max({count}, 0))"),
+                    None => format!("substr({a}, {start})"),
+                }
+            }
+            Function::Year => part_of_day("%Y", a, argument_type),
+            Function::Month => part_of_day("%m", a, argument_type),
+            Function::Day => part_of_day("%d", a, argument_type),
+            Function::Hour => format!("({} / 3600000000000)", ns_of_day(a)),
+            Function::Minute => format!("({} / 60000000000 % 60)", ns_of_day(a)),
+            Function::Second => format!("({} / 1000000000 % 60)", ns_of_day(a)),
+            Function::FractionalSeconds => format!("({} % 1000000000 / 1e9)", ns_of_day(a)),
+            Function::Date => floor_division(a, NS_PER_DAY),
+            Function::Time => ns_of_day(a),
+            Function::TotalOffsetMinutes => format!("({a} * 0)"),
+            Function::TotalSeconds => format!("({a} / 1e9)"),
+            Function::Round => format!("round({a})"),
+            // A whole number beyond 64 bits is its own floor.
+            Function::Floor => whole(a, "<", "-"),
+            Function::Ceiling => whole(a, ">", "+"),
+            Function::MatchesPattern
+            | Function::HasSubset
+            | Function::HasSubsequence
+            | Function::GeoDistance
+            | Function::GeoLength
+            | Function::GeoIntersects => {
+                return Err(Error::unsupported(function.name(), "this function is not in SQL here"));
+            }
         })
     }
 
     pub(super) fn arithmetic(
         &mut self,
         op: Arithmetic,
-        left: &TypedExpr,
-        right: &TypedExpr,
+        a: &str,
+        (left, right): (&TypedExpr, &TypedExpr),
         ty: Option<PrimitiveType>,
     ) -> Written {
-        let (a, b) = (self.expression(left, Truth::Exact)?, self.expression(right, Truth::Exact)?);
+        let b = self.expression(right, Truth::Exact)?;
+        if ty == Some(PrimitiveType::Date)
+            || [left, right].iter().any(|side| side.primitive() == Some(PrimitiveType::Date))
+        {
+            return Err(Error::unsupported("arithmetic with days", "cast the day to Edm.DateTimeOffset"));
+        }
+        if ty == Some(PrimitiveType::Duration) && matches!(op, Arithmetic::Mul | Arithmetic::Div | Arithmetic::DivBy) {
+            return Err(Error::unsupported("products of durations", "compute with totalseconds()"));
+        }
         let whole = matches!(ty, Some(PrimitiveType::Int32 | PrimitiveType::Int64));
         Ok(match op {
             Arithmetic::Add => format!("({a} + {b})"),
@@ -57,8 +90,37 @@ impl Writer<'_, '_> {
     }
 }
 
-/// A part of a moment that is stored as nanoseconds. SQLite divides towards zero; moments before 1970 need the floor.
-fn part_of_moment(format: &str, ns: &str) -> String {
-    let seconds = format!("({ns} / 1000000000 - ({ns} % 1000000000 < 0))");
+const NS_PER_DAY: i64 = 86_400_000_000_000;
+
+/// Collections and shapes are not in SQL.
+fn refused(function: Function, argument: &TypedExpr) -> Option<Error> {
+    let collection = argument.ty.is_some_and(|ty| ty.collection);
+    collection.then(|| Error::unsupported(function.name(), "collections are not in SQL here"))
+}
+
+/// A quotient rounded down. SQLite divides towards zero; moments before 1970 need the floor.
+fn floor_division(number: &str, divisor: i64) -> String {
+    format!("({number} / {divisor} - ({number} % {divisor} < 0))")
+}
+
+/// Nanoseconds since midnight, of a moment or of a time of day.
+fn ns_of_day(ns: &str) -> String {
+    format!("(({ns} % {NS_PER_DAY} + {NS_PER_DAY}) % {NS_PER_DAY})")
+}
+
+/// A part of the day of a moment that is stored as nanoseconds, or of a day.
+fn part_of_day(format: &str, value: &str, ty: Option<PrimitiveType>) -> String {
+    let seconds = match ty {
+        Some(PrimitiveType::Date) => format!("({value} * 86400)"),
+        _ => floor_division(value, 1_000_000_000),
+    };
     format!("CAST(strftime('{format}', {seconds}, 'unixepoch') AS INTEGER)")
+}
+
+/// The whole number below or above.
+fn whole(number: &str, beyond: &str, step: &str) -> String {
+    let cut = format!("CAST({number} AS INTEGER)");
+    format!(
+        "(CASE WHEN abs({number}) >= 9e18 THEN {number} WHEN {number} {beyond} {cut} THEN {cut} {step} 1 ELSE {cut} END)"
+    )
 }

@@ -77,7 +77,7 @@ impl Writer<'_, '_> {
         for item in orderby {
             let mut text = self.expression(&item.expression, Truth::Exact)?;
             let plain = matches!(item.expression.node, Node::Property(_));
-            if item.expression.ty == Some(PrimitiveType::Boolean) && !plain {
+            if item.expression.primitive() == Some(PrimitiveType::Boolean) && !plain {
                 // SQLite may fold a condition to 0 or 1, and a whole number in ORDER BY is the number of a column.
                 text = format!("coalesce({text}, NULL)");
             }

@@ -1,21 +1,28 @@
-//! The type checker. Positions in its errors are those of the syntax tree.
+//! The type checker: operators and literals. Paths are in `check_path`, functions in `check_call`. Positions in its errors
+//! are those of the syntax tree.
 
-use super::{Arithmetic, Comparison, Function, Node, TypedExpr, constant as literals};
-use crate::expr::{BinaryOp, Expr, ExprKind, FUNCTIONS, Segment, UnaryOp};
-use crate::limits::{EXPRESSION_MAX_DEPTH, EXPRESSION_MAX_NODES};
-use crate::model::nearest;
-use crate::{EntityType, PrimitiveType, Value};
+use super::{Arithmetic, Comparison, Node, SLOT_THIS, SLOT_VARIABLES, TypedExpr, Types, constant as literals};
+use crate::Value;
+use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::limits::{EXPRESSION_MAX_NODES, TREE_MAX_DEPTH};
+use crate::model::{Base, PrimitiveType, Type};
 use std::collections::BTreeMap;
 
 /// What the names in an expression mean.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// The type whose properties may be used.
-    pub entity_type: &'a EntityType,
+    /// The types there are.
+    pub types: &'a Types<'a>,
+    /// The type of the row at hand, `$this`, whose properties may be used; none where there is no row.
+    pub this: Option<Type>,
+    /// The type of the row that the resource path names, `$it`, where it is another than the row at hand.
+    pub it: Option<Type>,
     /// Parameter aliases of the URL, by name with the `@`.
     pub aliases: &'a BTreeMap<String, Expr>,
     /// What `now()` gives: nanoseconds since the epoch.
     pub now_ns: i64,
+    /// Whether a path may go on behind a collection, as it may in `$apply`: it then means all values.
+    pub through_collections: bool,
 }
 
 /// Why a tree does not fit.
@@ -37,13 +44,13 @@ pub enum Mismatch {
     },
 }
 
-type Checked = Result<TypedExpr, Mismatch>;
+pub(super) type Checked = Result<TypedExpr, Mismatch>;
 
-fn wrong<T>(at: usize, message: impl Into<String>) -> Result<T, Mismatch> {
+pub(super) fn wrong<T>(at: usize, message: impl Into<String>) -> Result<T, Mismatch> {
     Err(Mismatch::Wrong { at, message: message.into() })
 }
 
-fn unsupported<T>(construct: impl Into<String>, message: impl Into<String>) -> Result<T, Mismatch> {
+pub(super) fn unsupported<T>(construct: impl Into<String>, message: impl Into<String>) -> Result<T, Mismatch> {
     Err(Mismatch::Unsupported { construct: construct.into(), message: message.into() })
 }
 
@@ -51,9 +58,18 @@ fn unsupported<T>(construct: impl Into<String>, message: impl Into<String>) -> R
 ///
 /// # Errors
 /// [`Mismatch`]
-pub fn check_filter(expression: &Expr, context: Context<'_>) -> Checked {
-    let typed = check(expression, context)?;
-    expect_boolean(&typed, expression.at, "a filter")?;
+pub fn check_filter(expression: &Expr, context: Context<'_>) -> Result<TypedExpr, Mismatch> {
+    check_boolean(expression, context, "a filter")
+}
+
+/// Checks an expression whose value must be a Boolean; `what` names it in the error.
+///
+/// # Errors
+/// [`Mismatch`]
+pub fn check_boolean(expression: &Expr, context: Context<'_>, what: &str) -> Result<TypedExpr, Mismatch> {
+    let mut checker = Checker::new(context);
+    let typed = checker.expression(expression)?;
+    checker.expect_boolean(&typed, expression.at, what)?;
     Ok(typed)
 }
 
@@ -61,141 +77,113 @@ pub fn check_filter(expression: &Expr, context: Context<'_>) -> Checked {
 ///
 /// # Errors
 /// [`Mismatch`]
-pub fn check(expression: &Expr, context: Context<'_>) -> Checked {
-    Checker { context, depth: 0, nodes: 0 }.expression(expression)
+pub fn check(expression: &Expr, context: Context<'_>) -> Result<TypedExpr, Mismatch> {
+    Checker::new(context).expression(expression)
 }
 
 /// The value of a literal, as one of the type, such as a part of a key.
 ///
 /// # Errors
 /// [`Mismatch`]
-pub fn constant(expression: &Expr, ty: PrimitiveType, context: Context<'_>) -> Result<Value, Mismatch> {
+pub fn constant(expression: &Expr, ty: Type, context: Context<'_>) -> Result<Value, Mismatch> {
+    let name = context.types.name(ty);
     let typed = check(expression, context)?;
     let Node::Literal(value) = &typed.node else { return wrong(expression.at, "a literal is expected") };
     if *value == Value::Null {
-        return wrong(expression.at, format!("a value of type {ty} is expected, not null"));
+        return wrong(expression.at, format!("a value of type {name} is expected, not null"));
     }
-    match literals::convert(value, ty) {
+    let same_kind = !matches!(typed.ty, Some(Type { base: Base::Enum(_), .. })) || typed.ty == Some(ty);
+    match literals::convert(value, ty, context.types).filter(|_| same_kind) {
         Some(value) => Ok(value),
-        None => wrong(expression.at, format!("a value of type {ty} is expected, not {expression}")),
+        None => wrong(expression.at, format!("a value of type {name} is expected, not {expression}")),
     }
 }
 
-struct Checker<'a> {
-    context: Context<'a>,
+pub(super) struct Checker<'a> {
+    pub(super) context: Context<'a>,
+    /// Names of lambda variables with their types; the first is in slot [`SLOT_VARIABLES`]. Those of `$filter` segments have
+    /// no name.
+    pub(super) variables: Vec<(String, Type)>,
+    /// The slot and the type of the row whose properties need no prefix.
+    pub(super) current: (usize, Option<Type>),
     /// How deep in parameter aliases.
-    depth: usize,
+    pub(super) depth: usize,
+    /// How deep in the tree, aliases included.
+    level: usize,
     /// Nodes so far; aliases that use aliases could make of a short URL more than memory holds.
     nodes: usize,
 }
 
-impl Checker<'_> {
-    fn expression(&mut self, expression: &Expr) -> Checked {
+impl<'a> Checker<'a> {
+    fn new(context: Context<'a>) -> Self {
+        Self { context, variables: Vec::new(), current: (SLOT_THIS, context.this), depth: 0, level: 0, nodes: 0 }
+    }
+
+    pub(super) fn expression(&mut self, expression: &Expr) -> Checked {
         let at = expression.at;
-        self.nodes += 1;
-        if self.nodes > EXPRESSION_MAX_NODES {
-            return wrong(at, format!("with its parameter aliases this is more than {EXPRESSION_MAX_NODES} nodes"));
+        self.count(at)?;
+        self.level += 1;
+        if self.level > TREE_MAX_DEPTH {
+            return wrong(at, format!("with its parameter aliases this is nested more than {TREE_MAX_DEPTH} deep"));
         }
+        let typed = self.kind(expression, at);
+        self.level -= 1;
+        typed
+    }
+
+    fn kind(&mut self, expression: &Expr, at: usize) -> Checked {
         match &expression.kind {
-            ExprKind::Literal(literal) => match literals::value(literal) {
-                Ok(value) => Ok(literal_of(value)),
+            ExprKind::Literal(literal) => match literals::value(literal, self.context.types) {
+                Ok((value, ty)) => Ok(literal_of(value, ty)),
                 Err(message) => wrong(at, message),
             },
             ExprKind::Path(segments) => self.path(segments, at),
             ExprKind::Call { function, arguments } => self.call(function, arguments, at),
             ExprKind::Unary(op, operand) => self.unary(*op, operand, at),
-            ExprKind::Binary(op, left, right) => self.binary(*op, left, right, at),
+            ExprKind::Binary(..) => self.binary(expression),
             ExprKind::TypeName(name) => wrong(at, format!("the type `{name}` is no value")),
-            ExprKind::Case(_) => unsupported("case", "conditional expressions cannot be evaluated here"),
-            ExprKind::List(_) => unsupported("list", "a list may only stand after `in`"),
+            ExprKind::Case(branches) => self.case(branches),
+            ExprKind::List(items) => self.list(items),
             ExprKind::Record(_) => unsupported("object", "objects cannot be evaluated here"),
         }
     }
 
-    fn path(&mut self, segments: &[Segment], at: usize) -> Checked {
-        let ty = self.context.entity_type;
-        match segments {
-            [Segment::Name(name)] if name.starts_with('@') => self.alias(name, at),
-            [Segment::Name(name)] if name.starts_with('$') => unsupported(name.clone(), "it cannot be evaluated here"),
-            [Segment::Name(it), Segment::Name(name)] if it == "$it" => self.property(name, at),
-            [Segment::Name(name)] => self.property(name, at),
-            [Segment::Call(name, _)] if !name.contains('.') => {
-                let near = nearest(name, FUNCTIONS.iter().map(|(function, _, _)| *function));
-                wrong(at, format!("there is no function `{name}`{}", hint(near)))
-            }
-            _ => {
-                if let Some(Segment::Name(name)) = segments.first()
-                    && !name.starts_with(['$', '@'])
-                    && !name.contains('.')
-                    && ty.position(name).is_none()
-                {
-                    return self.property(name, at);
-                }
-                match segments.iter().find(|segment| !matches!(segment, Segment::Name(_))) {
-                    Some(Segment::Lambda { all, .. }) => {
-                        unsupported(if *all { "all" } else { "any" }, "the model has no collections to look into")
-                    }
-                    Some(Segment::Call(name, _)) => unsupported(name.clone(), "the model has no such function"),
-                    Some(Segment::Aggregate(_)) => unsupported("aggregate", "set aggregation cannot be evaluated here"),
-                    Some(Segment::Filter(_)) => unsupported("$filter", "path filters cannot be evaluated here"),
-                    _ => unsupported("path", "properties have no parts here: name one property"),
+    /// The first free slot for a variable.
+    pub(super) fn next_slot(&self) -> usize {
+        SLOT_VARIABLES + self.variables.len()
+    }
+
+    fn case(&mut self, branches: &[(Expr, Expr)]) -> Checked {
+        let mut typed: Vec<(TypedExpr, TypedExpr)> = Vec::with_capacity(branches.len());
+        for (condition, value) in branches {
+            let condition_typed = self.expression(condition)?;
+            self.expect_boolean(&condition_typed, condition.at, "a condition of `case`")?;
+            let mut value_typed = self.expression(value)?;
+            if let Some(first) = typed.iter().find_map(|(_, value)| value.ty) {
+                self.coerce(&mut value_typed, first);
+                let fits = value_typed.ty.is_none_or(|ty| ty == first || ty.is_numeric() && first.is_numeric());
+                if !fits {
+                    let found = self.describe(&value_typed);
+                    let message =
+                        format!("the values of `case` must be of one type: {}", self.context.types.name(first));
+                    return wrong(value.at, format!("{message}, not {found}"));
                 }
             }
+            typed.push((condition_typed, value_typed));
         }
+        let numeric =
+            typed.iter().filter_map(|(_, value)| value.primitive()).reduce(|a, b| promoted(a, b).unwrap_or(a));
+        let ty = numeric.map(Type::from).or_else(|| typed.iter().find_map(|(_, value)| value.ty));
+        Ok(TypedExpr { node: Node::Case(typed), ty, nullable: true })
     }
 
-    fn alias(&mut self, name: &str, at: usize) -> Checked {
-        if name.contains('.') {
-            return unsupported(name, "annotations cannot be evaluated here");
+    fn list(&mut self, items: &[Expr]) -> Checked {
+        let mut typed = Vec::with_capacity(items.len());
+        for item in items {
+            typed.push(self.expression(item)?);
         }
-        let Some(expression) = self.context.aliases.get(name) else {
-            return wrong(at, format!("the parameter alias {name} has no value: add `{name}=…` to the URL"));
-        };
-        self.depth += 1;
-        if self.depth > EXPRESSION_MAX_DEPTH {
-            return wrong(at, format!("the parameter alias {name} refers to itself"));
-        }
-        let typed = self.expression(expression).map_err(|mismatch| match mismatch {
-            Mismatch::Wrong { message, .. } => Mismatch::Wrong { at, message: format!("in {name}: {message}") },
-            other => other,
-        });
-        self.depth -= 1;
-        typed
-    }
-
-    fn property(&self, name: &str, at: usize) -> Checked {
-        let ty = self.context.entity_type;
-        let Some(position) = ty.position(name) else {
-            let near = hint(ty.near_name(name));
-            return wrong(at, format!("`{}` has no property `{name}`{near}", ty.name));
-        };
-        let property = &ty.properties[position];
-        Ok(TypedExpr { node: Node::Property(position), ty: Some(property.ty), nullable: property.nullable })
-    }
-
-    fn call(&mut self, name: &str, arguments: &[Expr], at: usize) -> Checked {
-        match name {
-            "now" => return Ok(literal_of(Value::DateTimeOffset(self.context.now_ns))),
-            "mindatetime" => return Ok(literal_of(Value::DateTimeOffset(i64::MIN))),
-            "maxdatetime" => return Ok(literal_of(Value::DateTimeOffset(i64::MAX))),
-            _ => {}
-        }
-        let Some(function) = Function::from_name(name) else {
-            return unsupported(name, "this function cannot be evaluated here");
-        };
-        let mut typed = Vec::with_capacity(arguments.len());
-        for (index, (argument, parameter)) in arguments.iter().zip(function.parameters()).enumerate() {
-            let mut found = self.expression(argument)?;
-            coerce(&mut found, *parameter);
-            if !assignable(&found, *parameter) {
-                let what = describe(&found);
-                return wrong(argument.at, format!("argument {} of {name} must be {parameter}, not {what}", index + 1));
-            }
-            typed.push(found);
-        }
-        debug_assert_eq!(typed.len(), arguments.len(), "the parser counts arguments; at {at}");
-        let nullable = typed.iter().any(|argument| argument.nullable);
-        Ok(TypedExpr { node: Node::Call(function, typed), ty: Some(function.result()), nullable })
+        let ty = typed.iter().find_map(|item| item.ty).unwrap_or(PrimitiveType::String.into());
+        Ok(TypedExpr { node: Node::List(typed), ty: Some(ty.many()), nullable: false })
     }
 
     fn unary(&mut self, op: UnaryOp, operand: &Expr, at: usize) -> Checked {
@@ -203,91 +191,219 @@ impl Checker<'_> {
         let (ty, nullable) = (typed.ty, typed.nullable);
         match op {
             UnaryOp::Not => {
-                expect_boolean(&typed, operand.at, "the operand of `not`")?;
-                Ok(TypedExpr { node: Node::Not(Box::new(typed)), ty: Some(PrimitiveType::Boolean), nullable })
+                self.expect_boolean(&typed, operand.at, "the operand of `not`")?;
+                Ok(TypedExpr { node: Node::Not(Box::new(typed)), ty: Some(PrimitiveType::Boolean.into()), nullable })
             }
             UnaryOp::Negate if ty.is_none_or(|ty| ty.is_numeric() || ty == PrimitiveType::Duration) => {
+                let ty = ty.map(|ty| match ty.primitive() {
+                    Some(small) if small.is_integer() && small != PrimitiveType::Int64 => PrimitiveType::Int32.into(),
+                    _ => ty,
+                });
                 Ok(TypedExpr { node: Node::Negate(Box::new(typed)), ty, nullable })
             }
             UnaryOp::Negate => {
-                wrong(at, format!("only a number or a duration can be negated, not {}", describe(&typed)))
+                wrong(at, format!("only a number or a duration can be negated, not {}", self.describe(&typed)))
             }
         }
     }
 
-    fn binary(&mut self, op: BinaryOp, left: &Expr, right: &Expr, at: usize) -> Checked {
+    /// Operators group from the left, in chains that may be long: they are gone through without going deeper.
+    fn binary(&mut self, chain: &Expr) -> Checked {
+        let mut links = Vec::new();
+        let mut innermost = chain;
+        while let ExprKind::Binary(op, left, right) = &innermost.kind {
+            links.push((*op, left.at, right.as_ref(), innermost.at));
+            innermost = left;
+            if matches!(innermost.kind, ExprKind::Binary(..)) {
+                self.count(innermost.at)?;
+            }
+        }
+        let mut typed = self.expression(innermost)?;
+        for (op, left_at, right, at) in links.into_iter().rev() {
+            typed = self.link(op, (typed, left_at), right, at)?;
+        }
+        Ok(typed)
+    }
+
+    fn count(&mut self, at: usize) -> Result<(), Mismatch> {
+        self.nodes += 1;
+        if self.nodes > EXPRESSION_MAX_NODES {
+            return wrong(at, format!("with its parameter aliases this is more than {EXPRESSION_MAX_NODES} nodes"));
+        }
+        Ok(())
+    }
+
+    /// One operator of a chain; the left operand with its place.
+    fn link(&mut self, op: BinaryOp, left: (TypedExpr, usize), right: &Expr, at: usize) -> Checked {
         let comparison = match op {
+            BinaryOp::And | BinaryOp::Or => return self.logical(op, left, right),
+            BinaryOp::In => return self.membership(left, right),
+            BinaryOp::Has => return self.has(left, right),
             BinaryOp::Eq => Comparison::Eq,
             BinaryOp::Ne => Comparison::Ne,
             BinaryOp::Gt => Comparison::Gt,
             BinaryOp::Ge => Comparison::Ge,
             BinaryOp::Lt => Comparison::Lt,
             BinaryOp::Le => Comparison::Le,
-            BinaryOp::And | BinaryOp::Or => return self.logical(op, left, right),
-            BinaryOp::In => return self.membership(left, right),
-            BinaryOp::Has => return unsupported("has", "the model has no enumerations"),
-            BinaryOp::Add => return self.arithmetic(Arithmetic::Add, left, right),
-            BinaryOp::Sub => return self.arithmetic(Arithmetic::Sub, left, right),
-            BinaryOp::Mul => return self.arithmetic(Arithmetic::Mul, left, right),
-            BinaryOp::Div => return self.arithmetic(Arithmetic::Div, left, right),
-            BinaryOp::DivBy => return self.arithmetic(Arithmetic::DivBy, left, right),
-            BinaryOp::Mod => return self.arithmetic(Arithmetic::Mod, left, right),
+            BinaryOp::Add => return self.arithmetic(Arithmetic::Add, left.0, right),
+            BinaryOp::Sub => return self.arithmetic(Arithmetic::Sub, left.0, right),
+            BinaryOp::Mul => return self.arithmetic(Arithmetic::Mul, left.0, right),
+            BinaryOp::Div => return self.arithmetic(Arithmetic::Div, left.0, right),
+            BinaryOp::DivBy => return self.arithmetic(Arithmetic::DivBy, left.0, right),
+            BinaryOp::Mod => return self.arithmetic(Arithmetic::Mod, left.0, right),
         };
-        let (left_typed, right_typed) = alike(self.expression(left)?, self.expression(right)?, right.at)?;
+        let b = self.expression(right)?;
+        self.comparison(comparison, left.0, b, right.at, at)
+    }
+
+    fn comparison(
+        &mut self,
+        comparison: Comparison,
+        a: TypedExpr,
+        b: TypedExpr,
+        right_at: usize,
+        at: usize,
+    ) -> Checked {
+        let (left_typed, right_typed) = self.alike(a, b, right_at)?;
         let ordered = !matches!(comparison, Comparison::Eq | Comparison::Ne);
-        if ordered && matches!(left_typed.ty.or(right_typed.ty), Some(PrimitiveType::Binary | PrimitiveType::Guid)) {
-            return wrong(at, format!("{} has no order: use eq or ne", describe(&left_typed)));
+        let orderless = |ty: Type| match ty.base {
+            Base::Primitive(primitive) => {
+                ty.collection || matches!(primitive, PrimitiveType::Binary | PrimitiveType::Guid)
+            }
+            Base::Enum(_) => ty.collection,
+            Base::Structured(_) => true,
+        };
+        if ordered && left_typed.ty.or(right_typed.ty).is_some_and(orderless) {
+            return wrong(at, format!("{} has no order: use eq or ne", self.describe(&left_typed)));
+        }
+        let shape =
+            |operand: &TypedExpr| operand.primitive().is_some_and(|ty| ty.is_geo() || ty == PrimitiveType::Stream);
+        if (shape(&left_typed) && right_typed.ty.is_some()) || (shape(&right_typed) && left_typed.ty.is_some()) {
+            return wrong(at, format!("{} cannot be compared", self.describe(&left_typed)));
         }
         let node = Node::Compare(comparison, Box::new(left_typed), Box::new(right_typed));
-        Ok(TypedExpr { node, ty: Some(PrimitiveType::Boolean), nullable: false })
+        Ok(boolean(node, false))
     }
 
-    fn logical(&mut self, op: BinaryOp, left: &Expr, right: &Expr) -> Checked {
+    fn logical(&mut self, op: BinaryOp, (left_typed, left_at): (TypedExpr, usize), right: &Expr) -> Checked {
         let what = format!("an operand of `{}`", op.keyword());
-        let left_typed = self.expression(left)?;
-        expect_boolean(&left_typed, left.at, &what)?;
+        self.expect_boolean(&left_typed, left_at, &what)?;
         let right_typed = self.expression(right)?;
-        expect_boolean(&right_typed, right.at, &what)?;
+        self.expect_boolean(&right_typed, right.at, &what)?;
         let nullable = left_typed.nullable || right_typed.nullable;
         let (left, right) = (Box::new(left_typed), Box::new(right_typed));
-        let node = if op == BinaryOp::And { Node::And(left, right) } else { Node::Or(left, right) };
-        Ok(TypedExpr { node, ty: Some(PrimitiveType::Boolean), nullable })
+        Ok(boolean(if op == BinaryOp::And { Node::And(left, right) } else { Node::Or(left, right) }, nullable))
     }
 
-    fn membership(&mut self, left: &Expr, right: &Expr) -> Checked {
+    fn membership(&mut self, (mut operand, left_at): (TypedExpr, usize), right: &Expr) -> Checked {
         let ExprKind::List(items) = &right.kind else {
-            return unsupported("in", "a list of values is expected after `in`; the model has no collections");
+            // `in` looks into all values that a path leads to.
+            let through = std::mem::replace(&mut self.context.through_collections, true);
+            let collection = self.expression(right);
+            self.context.through_collections = through;
+            let collection = collection?;
+            let Some(ty) = collection.ty.filter(|ty| ty.collection) else {
+                return wrong(right.at, "a list or a collection is expected after `in`");
+            };
+            self.coerce(&mut operand, ty.item());
+            let fits = |operand: Type| operand == ty.item() || operand.is_numeric() && ty.item().is_numeric();
+            if !operand.ty.is_none_or(fits) {
+                let message = format!("{} cannot be in {}", self.describe(&operand), self.context.types.name(ty));
+                return wrong(left_at, message);
+            }
+            return Ok(boolean(Node::InCollection(Box::new(operand), Box::new(collection)), false));
         };
-        let mut operand = self.expression(left)?;
         let mut typed_items = Vec::with_capacity(items.len());
         for item in items {
             let typed = self.expression(item)?;
-            let (left, right) = alike(operand, typed, item.at)?;
+            let (left, right) = self.alike(operand, typed, item.at)?;
             operand = left;
             typed_items.push(right);
         }
-        let node = Node::In(Box::new(operand), typed_items);
-        Ok(TypedExpr { node, ty: Some(PrimitiveType::Boolean), nullable: false })
+        Ok(boolean(Node::In(Box::new(operand), typed_items), false))
     }
 
-    fn arithmetic(&mut self, op: Arithmetic, left: &Expr, right: &Expr) -> Checked {
-        let (mut a, mut b) = (self.expression(left)?, self.expression(right)?);
+    fn has(&mut self, (operand, left_at): (TypedExpr, usize), right: &Expr) -> Checked {
+        let mut flags = self.expression(right)?;
+        let Some(ty) = operand.ty.filter(|ty| matches!(ty.base, Base::Enum(_)) && !ty.collection) else {
+            return wrong(left_at, format!("`has` looks into an enumeration, not {}", self.describe(&operand)));
+        };
+        self.coerce(&mut flags, ty);
+        if flags.ty.is_some_and(|found| found != ty) {
+            let name = self.context.types.name(ty);
+            return wrong(
+                right.at,
+                format!("members of {name} are expected after `has`, not {}", self.describe(&flags)),
+            );
+        }
+        let nullable = operand.nullable || flags.nullable;
+        Ok(boolean(Node::Has(Box::new(operand), Box::new(flags)), nullable))
+    }
+
+    fn arithmetic(&mut self, op: Arithmetic, mut a: TypedExpr, right: &Expr) -> Checked {
+        let mut b = self.expression(right)?;
         // `Time sub 'PT1H'`: beside a moment or a duration a text can only be a duration.
-        let (left_ty, right_ty) = (a.ty, b.ty);
+        let (left_ty, right_ty) = (a.primitive(), b.primitive());
         for (one, other) in [(&mut a, right_ty), (&mut b, left_ty)] {
-            if matches!(other, Some(PrimitiveType::DateTimeOffset | PrimitiveType::Duration)) {
-                coerce(one, PrimitiveType::Duration);
+            use PrimitiveType::{Date, DateTimeOffset, Duration};
+            if matches!(other, Some(DateTimeOffset | Duration | Date)) && one.primitive() == Some(PrimitiveType::String)
+            {
+                self.coerce(one, Duration.into());
             }
         }
-        let Some(ty) = arithmetic_type(op, a.ty, b.ty) else {
-            let message = format!("this arithmetic is not defined for {} and {}", describe(&a), describe(&b));
-            return wrong(right.at, message);
+        let simple = |operand: &TypedExpr| operand.ty.is_none_or(|ty| ty.primitive().is_some());
+        let ty = (simple(&a) && simple(&b)).then(|| arithmetic_type(op, a.primitive(), b.primitive())).flatten();
+        let Some(ty) = ty else {
+            let (a, b) = (self.describe(&a), self.describe(&b));
+            return wrong(right.at, format!("this arithmetic is not defined for {a} and {b}"));
         };
         // A division by zero gives null instead of failing the whole request, and so does what is no number, such as
         // the difference of two infinities: databases have no NaN.
         let number = ty.is_none_or(PrimitiveType::is_numeric);
         let nullable = a.nullable || b.nullable || number;
-        Ok(TypedExpr { node: Node::Arithmetic(op, Box::new(a), Box::new(b)), ty, nullable })
+        Ok(TypedExpr { node: Node::Arithmetic(op, Box::new(a), Box::new(b)), ty: ty.map(Type::from), nullable })
+    }
+
+    /// Gives a literal the type it is needed in, if it can have it.
+    pub(super) fn coerce(&self, expression: &mut TypedExpr, ty: Type) {
+        if let Node::Literal(value) = &expression.node
+            && !expression.ty.is_some_and(Type::is_numeric)
+            && !matches!(expression.ty, Some(Type { base: Base::Enum(_), .. }))
+            && let Some(converted) = literals::convert(value, ty, self.context.types)
+            && converted != Value::Null
+        {
+            *expression = TypedExpr { node: Node::Literal(converted), ty: Some(ty), nullable: false };
+        }
+    }
+
+    /// Makes two operands of one type, or two numbers.
+    fn alike(&self, mut a: TypedExpr, mut b: TypedExpr, at: usize) -> Result<(TypedExpr, TypedExpr), Mismatch> {
+        if let Some(ty) = a.ty {
+            self.coerce(&mut b, ty);
+        }
+        if let Some(ty) = b.ty {
+            self.coerce(&mut a, ty);
+        }
+        let structure = |ty: Type| matches!(ty.base, Base::Structured(_)) && !ty.collection;
+        match (a.ty, b.ty) {
+            (Some(x), Some(y)) if structure(x) && structure(y) => Ok((a, b)),
+            (Some(x), Some(y)) if x != y && !(x.is_numeric() && y.is_numeric()) => {
+                wrong(at, format!("{} cannot be compared with {}", self.describe(&a), self.describe(&b)))
+            }
+            _ => Ok((a, b)),
+        }
+    }
+
+    pub(super) fn expect_boolean(&self, expression: &TypedExpr, at: usize, what: &str) -> Result<(), Mismatch> {
+        match expression.ty {
+            None => Ok(()),
+            Some(ty) if ty == PrimitiveType::Boolean => Ok(()),
+            Some(_) => wrong(at, format!("{what} must be Edm.Boolean, not {}", self.describe(expression))),
+        }
+    }
+
+    pub(super) fn describe(&self, expression: &TypedExpr) -> String {
+        expression.ty.map_or_else(|| "null".to_owned(), |ty| self.context.types.name(ty))
     }
 }
 
@@ -298,76 +414,48 @@ fn arithmetic_type(
     left: Option<PrimitiveType>,
     right: Option<PrimitiveType>,
 ) -> Option<Option<PrimitiveType>> {
-    use PrimitiveType::{DateTimeOffset, Decimal, Double, Duration, Int32, Int64};
+    use PrimitiveType::{Date, DateTimeOffset, Double, Duration};
     let (Some(a), Some(b)) = (left, right) else { return Some(left.or(right)) };
     let ty = match (op, a, b) {
         (Arithmetic::Add, DateTimeOffset, Duration) | (Arithmetic::Add, Duration, DateTimeOffset) => DateTimeOffset,
         (Arithmetic::Sub, DateTimeOffset, Duration) => DateTimeOffset,
-        (Arithmetic::Sub, DateTimeOffset, DateTimeOffset) => Duration,
+        (Arithmetic::Sub, DateTimeOffset, DateTimeOffset) | (Arithmetic::Sub, Date, Date) => Duration,
+        (Arithmetic::Add | Arithmetic::Sub, Date, Duration) => Date,
         (Arithmetic::Add | Arithmetic::Sub, Duration, Duration) => Duration,
-        _ if !a.is_numeric() || !b.is_numeric() => return None,
-        (Arithmetic::DivBy, _, _) => Double,
-        _ if a == Double || b == Double => Double,
-        _ if a == Decimal || b == Decimal => Decimal,
-        (_, Int32, Int32) => Int32,
-        _ => Int64,
+        (Arithmetic::Mul, Duration, number) | (Arithmetic::Mul, number, Duration) if number.is_numeric() => Duration,
+        (Arithmetic::Div | Arithmetic::DivBy, Duration, number) if number.is_numeric() => Duration,
+        (Arithmetic::DivBy, _, _) if a.is_numeric() && b.is_numeric() => Double,
+        _ => return promoted(a, b).map(Some),
     };
     Some(Some(ty))
 }
 
-fn literal_of(value: Value) -> TypedExpr {
+/// The type that two numbers have in common; the type itself where both are one.
+pub(crate) fn promoted(a: PrimitiveType, b: PrimitiveType) -> Option<PrimitiveType> {
+    use PrimitiveType::{Decimal, Double, Int32, Int64, Single};
+    Some(match (a, b) {
+        _ if !a.is_numeric() || !b.is_numeric() => return None,
+        _ if matches!(a, Double | Single) || matches!(b, Double | Single) => Double,
+        _ if a == Decimal || b == Decimal => Decimal,
+        _ if a == Int64 || b == Int64 => Int64,
+        _ => Int32,
+    })
+}
+
+pub(super) fn boolean(node: Node, nullable: bool) -> TypedExpr {
+    TypedExpr { node, ty: Some(PrimitiveType::Boolean.into()), nullable }
+}
+
+pub(super) fn literal_of(value: Value, ty: Option<Type>) -> TypedExpr {
     // NaN counts as possibly null, because a database stores it so.
     let nullable = match &value {
         Value::Null => true,
         Value::Double(number) => number.is_nan(),
         _ => false,
     };
-    let ty = value.ty();
     TypedExpr { node: Node::Literal(value), ty, nullable }
 }
 
-/// Gives a literal the type it is needed in, if it can have it.
-fn coerce(expression: &mut TypedExpr, ty: PrimitiveType) {
-    if let Node::Literal(value) = &expression.node
-        && !expression.ty.is_some_and(PrimitiveType::is_numeric)
-        && let Some(converted) = literals::convert(value, ty)
-        && converted != Value::Null
-    {
-        *expression = TypedExpr { node: Node::Literal(converted), ty: Some(ty), nullable: false };
-    }
-}
-
-/// Makes two operands of one type, or two numbers.
-fn alike(mut a: TypedExpr, mut b: TypedExpr, at: usize) -> Result<(TypedExpr, TypedExpr), Mismatch> {
-    if let Some(ty) = a.ty {
-        coerce(&mut b, ty);
-    }
-    if let Some(ty) = b.ty {
-        coerce(&mut a, ty);
-    }
-    match (a.ty, b.ty) {
-        (Some(x), Some(y)) if x != y && !(x.is_numeric() && y.is_numeric()) => {
-            wrong(at, format!("{} cannot be compared with {}", describe(&a), describe(&b)))
-        }
-        _ => Ok((a, b)),
-    }
-}
-
-fn assignable(expression: &TypedExpr, to: PrimitiveType) -> bool {
-    expression.ty.is_none_or(|ty| ty == to || (ty == PrimitiveType::Int32 && to == PrimitiveType::Int64))
-}
-
-fn expect_boolean(expression: &TypedExpr, at: usize, what: &str) -> Result<(), Mismatch> {
-    match expression.ty {
-        None | Some(PrimitiveType::Boolean) => Ok(()),
-        Some(_) => wrong(at, format!("{what} must be Edm.Boolean, not {}", describe(expression))),
-    }
-}
-
-fn describe(expression: &TypedExpr) -> String {
-    expression.ty.map_or_else(|| "null".to_owned(), |ty| ty.to_string())
-}
-
-fn hint(near: Option<&str>) -> String {
+pub(super) fn hint(near: Option<&str>) -> String {
     near.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }

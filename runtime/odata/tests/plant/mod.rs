@@ -104,10 +104,9 @@ impl Service for Plant {
         );
         let width = columns.len();
         let mut found = self.select(&sql, &pieces, |row| {
-            let values =
-                query.columns.iter().enumerate().map(|(index, position)| {
-                    value(row.get(index).unwrap(), query.entity_type.properties[*position].ty)
-                });
+            let values = query.columns.iter().enumerate().map(|(index, position)| {
+                value(row.get(index).unwrap(), query.entity_type.properties[*position].ty.primitive().unwrap())
+            });
             let keys = (width..row.as_ref().column_count()).map(|index| sql_value(row.get(index).unwrap()));
             (values.collect::<Vec<_>>(), encode_token(&keys.collect::<Vec<_>>()))
         });

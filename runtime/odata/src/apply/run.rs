@@ -1,0 +1,254 @@
+//! What transformations do to rows in memory.
+
+use super::{Aggregation, Key, Measure, Method, Transformation};
+use crate::OrderBy;
+use crate::Value;
+use crate::eval::{Evaluator, Slots, order};
+use crate::typed::{Arithmetic, Node, TypedExpr};
+use crate::value::{Home, Record};
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+/// Runs a sequence over rows.
+#[must_use]
+pub fn run(sequence: &[Transformation], rows: Vec<Value>, evaluator: &Evaluator<'_>) -> Vec<Value> {
+    sequence.iter().fold(rows, |rows, transformation| step(transformation, rows, evaluator))
+}
+
+fn step(transformation: &Transformation, rows: Vec<Value>, evaluator: &Evaluator<'_>) -> Vec<Value> {
+    match transformation {
+        Transformation::Identity => rows,
+        Transformation::Sequence(inner) => run(inner, rows, evaluator),
+        Transformation::Filter(condition) => {
+            rows.into_iter().filter(|row| evaluator.holds(condition, &mut Slots::of(row.clone()))).collect()
+        }
+        Transformation::Search(wanted) => rows.into_iter().filter(|row| wanted.is_in(&texts(row, evaluator))).collect(),
+        Transformation::Compute(stage) => {
+            rows.iter().map(|row| stage.apply(row, evaluator, &mut Slots::of(row.clone()))).collect()
+        }
+        Transformation::OrderBy(by) => sorted(rows, by, |row| Slots::of(row.clone()), evaluator),
+        Transformation::Top(count) => rows.into_iter().take(limit(*count)).collect(),
+        Transformation::Skip(count) => rows.into_iter().skip(limit(*count)).collect(),
+        Transformation::Aggregate(items, made) => vec![aggregated(items, *made, &rows, evaluator)],
+        Transformation::GroupBy { keys, inner, made } => grouped(keys, inner, *made, rows, evaluator),
+        Transformation::Concat(branches, made) => {
+            let all = branches.iter().flat_map(|branch| run(branch, rows.clone(), evaluator));
+            all.map(|row| as_union(row, *made, evaluator)).collect()
+        }
+        Transformation::Best { top, measure, amount, by } => best(*top, *measure, *amount, by, rows, evaluator),
+    }
+}
+
+fn limit(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// Rows in an order; equal ones stay as they are.
+#[must_use]
+pub(crate) fn sorted(
+    rows: Vec<Value>,
+    by: &[OrderBy],
+    slots: impl Fn(&Value) -> Slots,
+    evaluator: &Evaluator<'_>,
+) -> Vec<Value> {
+    let mut keyed: Vec<(Vec<Value>, Value)> = rows
+        .into_iter()
+        .map(|row| {
+            let mut slots = slots(&row);
+            (by.iter().map(|item| evaluator.value(&item.expression, &mut slots)).collect(), row)
+        })
+        .collect();
+    keyed.sort_by(|(a, _), (b, _)| {
+        let of = |index: usize| {
+            let found = order(&a[index], &b[index]);
+            if by[index].descending { found.reverse() } else { found }
+        };
+        (0..by.len()).map(of).find(|found| *found != Ordering::Equal).unwrap_or(Ordering::Equal)
+    });
+    keyed.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The texts of a row that `$search` looks into, in lower case: those of properties that say so, or all if none does.
+#[must_use]
+pub(crate) fn texts(row: &Value, evaluator: &Evaluator<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    collect_texts(row, evaluator, true, &mut found);
+    if found.is_empty() {
+        collect_texts(row, evaluator, false, &mut found);
+    }
+    found
+}
+
+fn collect_texts(row: &Value, evaluator: &Evaluator<'_>, only_marked: bool, found: &mut Vec<String>) {
+    let Some(record) = row.record() else { return };
+    for (property, value) in evaluator.types.structured(record.ty).properties.iter().zip(&record.values) {
+        for item in value.items() {
+            match item {
+                Value::String(text) if property.searchable || !only_marked => found.push(text.to_lowercase()),
+                Value::Record(_) => collect_texts(item, evaluator, only_marked, found),
+                _ => {}
+            }
+        }
+    }
+}
+
+fn made_record(ty: usize, values: Vec<Value>) -> Value {
+    Value::Record(Arc::new(Record { ty, home: Home::None, values }))
+}
+
+fn as_union(row: Value, made: usize, evaluator: &Evaluator<'_>) -> Value {
+    let Value::Record(record) = &row else { return row };
+    if record.ty == made || evaluator.types.is_a(record.ty, made) {
+        return row;
+    }
+    let from = evaluator.types.structured(record.ty);
+    let value = |name: &str| from.position(name).and_then(|at| record.values.get(at)).cloned().unwrap_or(Value::Null);
+    let properties = &evaluator.types.structured(made).properties;
+    made_record(made, properties.iter().map(|property| value(&property.name)).collect())
+}
+
+fn aggregated(items: &[Aggregation], made: usize, rows: &[Value], evaluator: &Evaluator<'_>) -> Value {
+    made_record(made, items.iter().map(|item| aggregate(item, rows, evaluator)).collect())
+}
+
+fn aggregate(item: &Aggregation, rows: &[Value], evaluator: &Evaluator<'_>) -> Value {
+    let Some(of) = &item.of else { return Value::Int(rows.len() as i64) };
+    // Nulls do not count; what is reached through a collection counts one by one.
+    let values: Vec<Value> =
+        rows.iter().flat_map(|row| evaluator.value(of, &mut Slots::of(row.clone())).items().to_vec()).collect();
+    match item.method {
+        Method::Count => Value::Int(values.len() as i64),
+        Method::CountDistinct => Value::Int(distinct(&values) as i64),
+        Method::Min => values.into_iter().min_by(order).unwrap_or(Value::Null),
+        Method::Max => values.into_iter().max_by(order).unwrap_or(Value::Null),
+        Method::Sum if values.is_empty() => Value::Null,
+        Method::Sum => sum(&values, of, evaluator),
+        Method::Average if values.is_empty() => Value::Null,
+        Method::Average => {
+            let count = Value::Int(values.len() as i64);
+            let total = match sum(&values, of, evaluator) {
+                Value::Int(number) => Value::Double(number as f64),
+                other => other,
+            };
+            compute(Arithmetic::DivBy, &total, &count, evaluator)
+        }
+    }
+}
+
+fn distinct(values: &[Value]) -> usize {
+    let mut seen: Vec<&Value> = Vec::new();
+    for value in values {
+        if !seen.iter().any(|known| *known == value || order(known, value) == Ordering::Equal && plain(value)) {
+            seen.push(value);
+        }
+    }
+    seen.len()
+}
+
+/// Values whose order tells whether they are equal.
+fn plain(value: &Value) -> bool {
+    !matches!(value, Value::Record(_) | Value::Collection(_) | Value::Geo(_))
+}
+
+fn sum(values: &[Value], of: &TypedExpr, evaluator: &Evaluator<'_>) -> Value {
+    let zero = match of.ty.and_then(|ty| ty.item().primitive()) {
+        Some(ty) if ty.is_integer() => Value::Int(0),
+        Some(crate::PrimitiveType::Decimal) => Value::Decimal("0".into()),
+        _ => Value::Double(0.0),
+    };
+    values.iter().fold(zero, |total, value| compute(Arithmetic::Add, &total, value, evaluator))
+}
+
+/// Arithmetic of two values, by the one evaluator there is.
+fn compute(op: Arithmetic, left: &Value, right: &Value, evaluator: &Evaluator<'_>) -> Value {
+    let literal = |value: &Value| TypedExpr {
+        node: Node::Literal(value.clone()),
+        ty: value.ty().map(Into::into),
+        nullable: false,
+    };
+    let ty = match (left, right) {
+        (Value::Double(_), _) | (_, Value::Double(_)) => crate::PrimitiveType::Double,
+        (Value::Decimal(_), _) | (_, Value::Decimal(_)) => crate::PrimitiveType::Decimal,
+        _ => crate::PrimitiveType::Int64,
+    };
+    let node = Node::Arithmetic(op, Box::new(literal(left)), Box::new(literal(right)));
+    evaluator.value(&TypedExpr { node, ty: Some(ty.into()), nullable: true }, &mut Slots::of(Value::Null))
+}
+
+fn grouped(
+    keys: &[Key],
+    inner: &[Transformation],
+    made: Option<usize>,
+    rows: Vec<Value>,
+    evaluator: &Evaluator<'_>,
+) -> Vec<Value> {
+    let mut groups: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
+    for row in rows {
+        let mut slots = Slots::of(row.clone());
+        let values: Vec<Value> = keys.iter().map(|key| key_value(key, evaluator, &mut slots)).collect();
+        match groups.iter_mut().find(|(known, _)| *known == values) {
+            Some((_, members)) => members.push(row),
+            None => groups.push((values, vec![row])),
+        }
+    }
+    let mut found = Vec::new();
+    for (values, members) in groups {
+        let Some(made) = made else {
+            found.extend(run(inner, members, evaluator));
+            continue;
+        };
+        if inner.is_empty() {
+            found.push(made_record(made, values));
+            continue;
+        }
+        for row in run(inner, members, evaluator) {
+            let mut all = values.clone();
+            all.extend(row.record().map(|record| record.values.clone()).unwrap_or_default());
+            found.push(made_record(made, all));
+        }
+    }
+    found
+}
+
+fn key_value(key: &Key, evaluator: &Evaluator<'_>, slots: &mut Slots) -> Value {
+    match key {
+        Key::Value(expression) => evaluator.value(expression, slots),
+        Key::Parts(parts, made) => {
+            let values: Vec<Value> = parts.iter().map(|part| key_value(part, evaluator, slots)).collect();
+            // Nothing there: no record of nulls, but null.
+            let nothing = values.iter().all(|value| *value == Value::Null);
+            if nothing { Value::Null } else { made_record(*made, values) }
+        }
+    }
+}
+
+fn best(
+    top: bool,
+    measure: Measure,
+    amount: f64,
+    by: &TypedExpr,
+    rows: Vec<Value>,
+    evaluator: &Evaluator<'_>,
+) -> Vec<Value> {
+    let order = [OrderBy { expression: by.clone(), descending: top }];
+    let rows = sorted(rows, &order, |row| Slots::of(row.clone()), evaluator);
+    if measure == Measure::Count {
+        return rows.into_iter().take(amount as usize).collect();
+    }
+    let value = |row: &Value| match evaluator.value(by, &mut Slots::of(row.clone())) {
+        Value::Int(number) => number as f64,
+        Value::Double(number) => number,
+        Value::Decimal(digits) => digits.parse().unwrap_or(0.0),
+        _ => 0.0,
+    };
+    let total: f64 = rows.iter().map(value).sum();
+    let wanted = if measure == Measure::Sum { amount } else { total * amount / 100.0 };
+    let mut reached = 0.0;
+    rows.into_iter()
+        .take_while(|row| {
+            let more = reached < wanted;
+            reached += value(row);
+            more
+        })
+        .collect()
+}

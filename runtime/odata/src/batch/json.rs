@@ -1,0 +1,140 @@
+//! JSON batches.
+
+use super::{Batch, Part, too_many};
+use crate::Error;
+use crate::handle::Response;
+use crate::limits::BATCH_MAX_REQUESTS;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A request with what JSON says beside it.
+struct Item {
+    part: Part,
+    id: String,
+    group: Option<String>,
+    depends_on: Vec<String>,
+}
+
+/// Runs a batch; gives the media type and the body of the answer.
+pub(super) fn answer(body: &[u8], batch: &mut Batch<'_>) -> Result<(String, Vec<u8>), Error> {
+    let wrong = |message: String| Error::invalid("body", message);
+    let document: Value = serde_json::from_slice(body).map_err(|error| wrong(format!("this is no JSON: {error}")))?;
+    let requests = document.get("requests").and_then(Value::as_array);
+    let requests = requests.ok_or_else(|| wrong("an array `requests` is expected".into()))?;
+    if requests.len() > BATCH_MAX_REQUESTS {
+        return Err(too_many());
+    }
+    let items: Vec<Item> = requests.iter().map(item).collect::<Result<_, _>>()?;
+    check(&items)?;
+    // By id: whether it succeeded. Groups have ids, too.
+    let mut done: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut responses = Vec::new();
+    let mut stopped = false;
+    for item in &items {
+        let missing = item.depends_on.iter().find(|id| done.get(id.as_str()) != Some(&true));
+        let group_failed = item.group.as_deref().is_some_and(|group| done.get(group) == Some(&false));
+        let response = if stopped || missing.is_some() || group_failed {
+            super::failure(&Error::invalid("$batch", "a request before this one, which it depends on, has failed"))
+        } else {
+            batch.run(&item.part)
+        };
+        let fine = response.status < 400;
+        // Only what ran and failed stops the rest; what it was a condition of has failed with it.
+        if !stopped {
+            done.insert(&item.id, fine);
+            if let Some(group) = &item.group {
+                let so_far = done.get(group.as_str()).copied().unwrap_or(true);
+                done.insert(group, so_far && fine);
+            }
+        }
+        let response = if stopped || missing.is_some() || group_failed { with_status(response, 424) } else { response };
+        responses.push(answered(item, &response));
+        if !fine && !batch.go_on {
+            stopped = true;
+        }
+    }
+    let body = json!({ "responses": responses }).to_string().into_bytes();
+    Ok(("application/json;charset=utf-8".into(), body))
+}
+
+fn with_status(response: Response, status: u16) -> Response {
+    Response { status, ..response }
+}
+
+/// Ids are there once, and what is depended on stands before.
+fn check(items: &[Item]) -> Result<(), Error> {
+    let wrong = |message: String| Err(Error::invalid("body", message));
+    for (index, item) in items.iter().enumerate() {
+        let before = &items[..index];
+        if before.iter().any(|other| other.id == item.id) {
+            return wrong(format!("the id `{}` is there twice", item.id));
+        }
+        for id in &item.depends_on {
+            if !before.iter().any(|other| other.id == *id || other.group.as_ref() == Some(id)) {
+                return wrong(format!("`{}` depends on `{id}`, which is not before it", item.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn item(value: &Value) -> Result<Item, Error> {
+    let text = |name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    let needed = |name: &str| {
+        text(name).ok_or_else(|| Error::invalid("body", format!("a request of a batch needs a text `{name}`")))
+    };
+    let headers: Vec<(String, String)> = value
+        .get("headers")
+        .and_then(Value::as_object)
+        .map(|headers| headers.iter().map(|(name, value)| (name.clone(), as_text(value))).collect())
+        .unwrap_or_default();
+    let body = match value.get("body") {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(text)) => text.clone().into_bytes(),
+        Some(other) => other.to_string().into_bytes(),
+    };
+    let list = value.get("dependsOn").and_then(Value::as_array).cloned().unwrap_or_default();
+    let id = needed("id")?;
+    let part = Part {
+        id: Some(id.clone()),
+        method: needed("method")?.to_ascii_uppercase(),
+        url: needed("url")?,
+        headers,
+        body,
+    };
+    Ok(Item { part, id, group: text("atomicityGroup"), depends_on: list.iter().map(as_text).collect() })
+}
+
+fn as_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn answered(item: &Item, response: &Response) -> Value {
+    let mut json = Map::new();
+    json.insert("id".into(), item.id.clone().into());
+    if let Some(group) = &item.group {
+        json.insert("atomicityGroup".into(), group.clone().into());
+    }
+    json.insert("status".into(), response.status.into());
+    let headers = response.headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())));
+    json.insert("headers".into(), Value::Object(headers.collect()));
+    if !response.body.is_empty() {
+        json.insert("body".into(), body(response));
+    }
+    json.into()
+}
+
+/// JSON as it is, text as a text, anything else as base64url.
+fn body(response: &Response) -> Value {
+    use base64::Engine as _;
+    let media_type = response.header("content-type").unwrap_or_default();
+    if media_type.starts_with("application/json")
+        && let Ok(json) = serde_json::from_slice(&response.body)
+    {
+        return json;
+    }
+    match std::str::from_utf8(&response.body) {
+        Ok(text) => text.into(),
+        Err(_) => base64::engine::general_purpose::URL_SAFE.encode(&response.body).into(),
+    }
+}

@@ -1,0 +1,97 @@
+//! What the steps of a path lead to.
+
+use super::Job;
+use crate::eval::{Slots, find};
+use crate::resource::{Root, Step, Target};
+use crate::typed::Types;
+use crate::value::{Record, Value};
+use crate::{Error, resource};
+use std::sync::Arc;
+
+/// What a path leads to.
+pub(super) struct Reached {
+    /// The value.
+    pub(super) value: Value,
+    /// The entity it belongs to, if it is not an entity itself.
+    pub(super) owner: Option<Arc<Record>>,
+    /// The names of the properties behind that entity.
+    pub(super) properties: Vec<String>,
+    /// The property it is, in the record before it.
+    pub(super) last: Option<(Arc<Record>, usize)>,
+    /// Whether it was found by navigation, so that nothing there is no error.
+    pub(super) may_be_nothing: bool,
+}
+
+impl Job<'_> {
+    /// Follows a path.
+    pub(super) fn reach(&self, target: &Target, types: &Types<'_>) -> Result<Reached, Error> {
+        let value = match target.root {
+            Root::Set(place) => self.store.set(place),
+            Root::Singleton(place) => self.store.singleton(place),
+            _ => self.all(),
+        };
+        let mut reached = Reached { value, owner: None, properties: Vec::new(), last: None, may_be_nothing: false };
+        for (index, step) in target.steps.iter().enumerate() {
+            self.step(step, &mut reached, types)?;
+            let is_last = index + 1 == target.steps.len();
+            let tail = target.tail != resource::Tail::None && target.tail != resource::Tail::Value;
+            if reached.value == Value::Null && (!is_last || tail || !reached.may_be_nothing) {
+                return Err(Error::NotFound("there is nothing at this address".into()));
+            }
+        }
+        Ok(reached)
+    }
+
+    /// Every entity of every set.
+    pub(super) fn all(&self) -> Value {
+        let sets = 0..self.service.model().entity_sets().len();
+        Value::Collection(Arc::new(sets.flat_map(|place| self.store.set(place).items().to_vec()).collect()))
+    }
+
+    fn step(&self, step: &Step, reached: &mut Reached, types: &Types<'_>) -> Result<(), Error> {
+        let evaluator = self.evaluator(types);
+        let items = |kept: Vec<Value>| Value::Collection(Arc::new(kept));
+        reached.may_be_nothing = false;
+        reached.value = match step {
+            Step::Key(key) => find(&reached.value, key),
+            Step::Item(position) => {
+                let all = reached.value.items();
+                let index = if *position < 0 { all.len() as i64 + position } else { *position };
+                usize::try_from(index).ok().and_then(|index| all.get(index)).cloned().unwrap_or(Value::Null)
+            }
+            Step::Cast(place) => {
+                let is = |value: &Value| value.record().is_some_and(|record| types.is_a(record.ty, *place));
+                match &reached.value {
+                    Value::Collection(all) => items(all.iter().filter(|value| is(value)).cloned().collect()),
+                    single if is(single) => single.clone(),
+                    _ => Value::Null,
+                }
+            }
+            Step::Filter(condition) => {
+                let holds = |value: &&Value| evaluator.holds(condition, &mut Slots::of((*value).clone()));
+                items(reached.value.items().iter().filter(holds).cloned().collect())
+            }
+            Step::Navigate(position) => {
+                let Some(record) = reached.value.record().cloned() else { return Ok(()) };
+                let found = evaluator.follow(&reached.value, *position);
+                reached.owner = Some(record);
+                reached.properties.clear();
+                reached.may_be_nothing = true;
+                found
+            }
+            Step::Property(position) => {
+                let Some(record) = reached.value.record().cloned() else { return Ok(()) };
+                let structured = types.structured(record.ty);
+                if reached.properties.is_empty() {
+                    reached.owner = Some(record.clone());
+                }
+                reached.properties.push(structured.properties[*position].name.clone());
+                reached.may_be_nothing = true;
+                let found = record.values.get(*position).cloned().unwrap_or(Value::Null);
+                reached.last = Some((record, *position));
+                found
+            }
+        };
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! The type checker: functions, `cast` and `isof`.
+
+use super::check::{Checked, Checker, boolean, hint, literal_of, unsupported, wrong};
+use super::{Function, Mismatch, Node, Parameter, SLOT_THIS, TypedExpr};
+use crate::Value;
+use crate::expr::{Expr, ExprKind, FUNCTIONS};
+use crate::model::{Base, PrimitiveType, Type, nearest};
+
+impl Checker<'_> {
+    pub(super) fn call(&mut self, name: &str, arguments: &[Expr], at: usize) -> Checked {
+        let moment = |ns| Ok(literal_of(Value::DateTimeOffset(ns), Some(PrimitiveType::DateTimeOffset.into())));
+        match name {
+            "now" => return moment(self.context.now_ns),
+            "mindatetime" => return moment(i64::MIN),
+            "maxdatetime" => return moment(i64::MAX),
+            "cast" | "isof" => return self.type_function(name == "cast", arguments, at),
+            _ => {}
+        }
+        let Some(function) = Function::from_name(name) else {
+            return unsupported(name, "this function cannot be evaluated here");
+        };
+        let mut typed = Vec::with_capacity(arguments.len());
+        for (index, (argument, parameter)) in arguments.iter().zip(function.parameters()).enumerate() {
+            let mut found = self.expression(argument)?;
+            if let Parameter::Of(ty) = parameter {
+                self.coerce(&mut found, (*ty).into());
+            }
+            if !accepts(*parameter, &found) {
+                let what = self.describe(&found);
+                let parameter = expected(*parameter);
+                return wrong(argument.at, format!("argument {} of {name} must be {parameter}, not {what}", index + 1));
+            }
+            typed.push(found);
+        }
+        debug_assert_eq!(typed.len(), arguments.len(), "the parser counts arguments; at {at}");
+        self.check_pattern(function, &typed, arguments)?;
+        let ty = match function.result() {
+            Some(ty) => Some(ty.into()),
+            // Of null it is null, of whatever type of number.
+            None if function.parameters()[0] == Parameter::Number => typed[0].ty,
+            None => typed[0].ty.or(Some(PrimitiveType::String.into())),
+        };
+        let partial = matches!(function, Function::GeoDistance | Function::GeoLength | Function::GeoIntersects);
+        let nullable = partial || typed.iter().any(|argument| argument.nullable);
+        Ok(TypedExpr { node: Node::Call(function, typed), ty, nullable })
+    }
+
+    /// A pattern that is none is the client's mistake, not a row's.
+    fn check_pattern(&self, function: Function, typed: &[TypedExpr], arguments: &[Expr]) -> Result<(), Mismatch> {
+        if let (Function::MatchesPattern, Some(Node::Literal(Value::String(pattern)))) =
+            (function, typed.get(1).map(|argument| &argument.node))
+            && let Err(error) = regex_lite::Regex::new(pattern)
+        {
+            return wrong(arguments[1].at, format!("this is no regular expression: {error}"));
+        }
+        Ok(())
+    }
+
+    /// `cast(value,Type)`, `isof(value,Type)`; without a value that of the row at hand.
+    fn type_function(&mut self, cast: bool, arguments: &[Expr], at: usize) -> Checked {
+        let (value, ty) = match arguments {
+            [ty] => (None, ty),
+            [value, ty] => (Some(value), ty),
+            _ => return wrong(at, "a type is expected"),
+        };
+        let name = match &ty.kind {
+            ExprKind::TypeName(name) => name.clone(),
+            // The type's name in quotes, as some clients have it.
+            ExprKind::Literal(crate::literal::Literal::String(name)) => name.clone(),
+            _ => return wrong(ty.at, "a type is expected as the last argument"),
+        };
+        let Some(target) = self.context.types.model().type_of_name(&name) else {
+            return wrong(ty.at, format!("the model has no type `{name}`"));
+        };
+        let operand = match value {
+            Some(value) => self.expression(value)?,
+            None => TypedExpr { node: Node::Variable(SLOT_THIS), ty: self.context.this, nullable: false },
+        };
+        if !cast {
+            return Ok(boolean(Node::IsOf(Box::new(operand), target), false));
+        }
+        let structured = |ty: Type| matches!(ty.base, Base::Structured(_));
+        if operand.ty.is_some_and(|ty| structured(ty) != structured(target)) {
+            return wrong(at, format!("{} cannot be cast to {name}", self.describe(&operand)));
+        }
+        Ok(TypedExpr { node: Node::Cast(Box::new(operand), target), ty: Some(target), nullable: true })
+    }
+
+    /// A function that OData does not have.
+    pub(super) fn unknown_function(&self, name: &str, at: usize) -> Checked {
+        let near = nearest(name, FUNCTIONS.iter().map(|(function, _, _)| *function));
+        wrong(at, format!("there is no function `{name}`{}", hint(near)))
+    }
+}
+
+fn accepts(parameter: Parameter, argument: &TypedExpr) -> bool {
+    let Some(ty) = argument.ty else { return true };
+    let primitive = ty.primitive();
+    let is = |wanted: PrimitiveType| primitive == Some(wanted);
+    match parameter {
+        Parameter::Of(PrimitiveType::Int64) => primitive.is_some_and(PrimitiveType::is_integer),
+        Parameter::Of(wanted) => is(wanted),
+        Parameter::Number => ty.is_numeric(),
+        Parameter::Day => is(PrimitiveType::DateTimeOffset) || is(PrimitiveType::Date),
+        Parameter::Clock => is(PrimitiveType::DateTimeOffset) || is(PrimitiveType::TimeOfDay),
+        Parameter::Shape => primitive.is_some_and(PrimitiveType::is_geo),
+        Parameter::Many => ty.collection,
+        Parameter::TextOrMany => ty.collection || is(PrimitiveType::String),
+    }
+}
+
+fn expected(parameter: Parameter) -> &'static str {
+    match parameter {
+        Parameter::Of(ty) => ty.name(),
+        Parameter::Number => "a number",
+        Parameter::Day => "Edm.DateTimeOffset or Edm.Date",
+        Parameter::Clock => "Edm.DateTimeOffset or Edm.TimeOfDay",
+        Parameter::Shape => "a geography or geometry",
+        Parameter::Many => "a collection",
+        Parameter::TextOrMany => "Edm.String or a collection",
+    }
+}

@@ -1,0 +1,280 @@
+//! The query options, typed: which rows of a resource a client wants, in what order, and what of each.
+//!
+//! The same options stand in a URL and, between parentheses, in `$expand`; a [`View`] is either.
+
+mod expand;
+mod select;
+
+use crate::apply::{self, Stage, Transformation};
+use crate::expr::{self, Expr};
+use crate::limits::{EXPAND_MAX_DEPTH, Limits, TREE_MAX_DEPTH};
+use crate::model::{Base, Type};
+use crate::options::{self, Options};
+use crate::plan::{mismatch, parse_option};
+use crate::search::{self, Wanted};
+use crate::typed::{self, Context, TypedExpr, Types};
+use crate::url::RawOption;
+use crate::{Error, OrderBy};
+use std::collections::BTreeMap;
+
+/// What a client wants of a resource.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View {
+    /// The type of a row, once `$apply` and `$compute` have done their work.
+    pub row: Type,
+    /// What `$apply` makes of the rows.
+    pub apply: Vec<Transformation>,
+    /// What `$compute` adds to each.
+    pub compute: Vec<Stage>,
+    /// Which rows.
+    pub filter: Option<TypedExpr>,
+    /// Which rows, by their texts.
+    pub search: Option<Wanted>,
+    /// Their order.
+    pub orderby: Vec<OrderBy>,
+    /// How many to leave out.
+    pub skip: u64,
+    /// How many to take.
+    pub top: Option<u64>,
+    /// Whether to say how many there are.
+    pub count: bool,
+    /// What of each row.
+    pub shape: Shape,
+}
+
+/// What of a row a client wants.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Shape {
+    /// The properties; none for all.
+    pub select: Option<Select>,
+    /// What navigation leads to, to be written in its place.
+    pub expand: Vec<Expand>,
+}
+
+/// The properties a client wants.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Select {
+    /// Whether all structural properties.
+    pub star: bool,
+    /// Properties by name, each with what of it.
+    pub items: Vec<(String, Shape)>,
+}
+
+impl Select {
+    /// What is wanted of a property; none if it is not wanted.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<&Shape> {
+        self.items.iter().find(|(selected, _)| selected == name).map(|(_, shape)| shape)
+    }
+}
+
+/// What is written of the entities that navigation leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Expanded {
+    /// The entities.
+    Entities,
+    /// Their addresses.
+    References,
+    /// How many there are.
+    Count,
+}
+
+/// A part of the way to a navigation property.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// A complex property.
+    Property(String),
+    /// Only in records of a derived type.
+    Cast(usize),
+}
+
+/// A navigation property to be written in its place.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Expand {
+    /// The way to it within the row.
+    pub way: Vec<Way>,
+    /// Its name.
+    pub name: String,
+    /// What is written.
+    pub what: Expanded,
+    /// Only entities of this derived type.
+    pub cast: Option<usize>,
+    /// Which entities, in what order, and what of each.
+    pub view: View,
+    /// How often the same is done again below; 1 for not at all.
+    pub levels: usize,
+}
+
+/// Types options against the model.
+pub struct Planner<'p, 'm> {
+    /// The types of the request, to which `$compute` and `$apply` add.
+    pub types: &'p mut Types<'m>,
+    /// Parameter aliases.
+    pub aliases: &'p BTreeMap<String, Expr>,
+    /// What `now()` gives.
+    pub now_ns: i64,
+    /// The type of the rows of the resource path, below which others are expanded.
+    pub it: Option<Type>,
+    /// How deep in `$expand`.
+    pub depth: usize,
+}
+
+impl Planner<'_, '_> {
+    pub(crate) fn context(&self, this: Type, through_collections: bool) -> Context<'_> {
+        let (aliases, now_ns) = (self.aliases, self.now_ns);
+        Context { types: self.types, this: Some(this), it: self.it, aliases, now_ns, through_collections }
+    }
+
+    /// Takes the options of a resource: of a collection all, of a single value those that shape it.
+    ///
+    /// # Errors
+    /// Any of the 4xx and 501 of [`Error`], for an option that does not go with the resource, too.
+    pub fn view(&mut self, options: &mut Options, ty: Type) -> Result<View, Error> {
+        let item = ty.item();
+        let mut view = View {
+            row: item,
+            apply: Vec::new(),
+            compute: Vec::new(),
+            filter: None,
+            search: None,
+            orderby: Vec::new(),
+            skip: 0,
+            top: None,
+            count: false,
+            shape: Shape::default(),
+        };
+        if ty.collection
+            && let Some(option) = options.take("apply")
+        {
+            check_nesting(&option, "$apply")?;
+            (view.apply, view.row) = apply::plan(self, &option.value, item)?;
+        }
+        if let Some(option) = options.take("compute") {
+            self.compute(&option, &mut view)?;
+        }
+        if ty.collection {
+            self.rows(options, &mut view)?;
+        }
+        if matches!(item.base, Base::Structured(_)) {
+            self.shape(options, &mut view)?;
+        }
+        Ok(view)
+    }
+
+    fn compute(&mut self, option: &RawOption, view: &mut View) -> Result<(), Error> {
+        let (items, text) = parse_option(option, "$compute", |text| expr::parse_compute(text, Limits::default()))?;
+        for (expression, name) in items {
+            let typed = typed::check(&expression, self.context(view.row, false));
+            let typed = typed.map_err(|found| mismatch("$compute", &text, found))?;
+            let stage = Stage::make(self.types, view.row, &name, typed)?;
+            view.row = stage.row(view.row);
+            view.compute.push(stage);
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, options: &mut Options, view: &mut View) -> Result<(), Error> {
+        if let Some(option) = options.take("filter") {
+            let (parsed, text) = parse_option(&option, "$filter", |text| expr::parse(text, Limits::default()))?;
+            let typed = typed::check_filter(&parsed, self.context(view.row, false));
+            view.filter = Some(typed.map_err(|found| mismatch("$filter", &text, found))?);
+        }
+        if let Some(option) = options.take("search") {
+            view.search = Some(parse_option(&option, "$search", search::parse)?.0);
+        }
+        if let Some(option) = options.take("orderby") {
+            view.orderby = self.order(&option, "$orderby", view.row)?;
+        }
+        if let Some(option) = options.take("skip") {
+            view.skip = options::whole_number(&option, "$skip")?;
+        }
+        if let Some(option) = options.take("top") {
+            view.top = Some(options::whole_number(&option, "$top")?);
+        }
+        if let Some(option) = options.take("count") {
+            view.count = options::boolean(&option, "$count")?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn order(&self, option: &RawOption, target: &str, row: Type) -> Result<Vec<OrderBy>, Error> {
+        let (items, text) = parse_option(option, target, |text| expr::parse_order(text, Limits::default()))?;
+        let mut order = Vec::with_capacity(items.len());
+        for item in items {
+            let typed = typed::check(&item.expression, self.context(row, false));
+            let expression = typed.map_err(|found| mismatch(target, &text, found))?;
+            let orderless = match expression.ty {
+                Some(ty) => {
+                    ty.collection
+                        || ty.structure().is_some()
+                        || ty.primitive().is_some_and(|ty| ty.is_geo() || ty == crate::PrimitiveType::Stream)
+                }
+                None => false,
+            };
+            if orderless {
+                let message = format!("`{}` has no order to sort by", item.expression);
+                return Err(Error::Type { target: target.into(), at: item.expression.at, message });
+            }
+            order.push(OrderBy { expression, descending: item.descending });
+        }
+        Ok(order)
+    }
+
+    fn shape(&mut self, options: &mut Options, view: &mut View) -> Result<(), Error> {
+        let Some(place) = view.row.structure() else { return Ok(()) };
+        if let Some(option) = options.take("select") {
+            check_nesting(&option, "$select")?;
+            view.shape.select = Some(self.select(&option, place)?);
+        }
+        if let Some(option) = options.take("expand") {
+            if self.depth >= EXPAND_MAX_DEPTH {
+                let limit = "expand depth";
+                return Err(Error::Limit { target: "$expand".into(), limit, max: EXPAND_MAX_DEPTH });
+            }
+            check_nesting(&option, "$expand")?;
+            view.shape.expand = self.expand(&option, place)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the options between parentheses, or those of nothing between them.
+    ///
+    /// # Errors
+    /// As [`Planner::view`].
+    pub fn nested(&mut self, text: Option<&str>, ty: Type) -> Result<View, Error> {
+        let mut options = text.map_or_else(|| Ok(Options::default()), Self::nested_options)?;
+        let view = self.view(&mut options, ty)?;
+        options.nothing_left("an expansion")?;
+        Ok(view)
+    }
+
+    /// The options between parentheses, separated by semicolons.
+    fn nested_options(text: &str) -> Result<Options, Error> {
+        let mut raw = Vec::new();
+        for (_, part) in crate::select::split_top(text, ';').into_iter().filter(|(_, part)| !part.is_empty()) {
+            let (name, value) = part.split_once('=').ok_or_else(|| {
+                Error::invalid("$expand", format!("`option=value` is expected between parentheses, not `{part}`"))
+            })?;
+            raw.push(RawOption { name: name.trim().to_owned(), value: value.to_owned(), form_value: None });
+        }
+        if raw.len() > crate::limits::OPTIONS_MAX {
+            let max = crate::limits::OPTIONS_MAX;
+            return Err(Error::Limit { target: "$expand".into(), limit: "query options", max });
+        }
+        let options = Options::sort_all(raw)?;
+        match options.aliases.keys().next() {
+            Some(alias) => {
+                Err(Error::unsupported(format!("{alias} between parentheses"), "give the alias in the query"))
+            }
+            None => Ok(options),
+        }
+    }
+}
+
+/// Parentheses within parentheses are read by functions that call themselves: so many they may be.
+fn check_nesting(option: &RawOption, target: &str) -> Result<(), Error> {
+    if crate::select::nesting(&option.value) <= TREE_MAX_DEPTH {
+        return Ok(());
+    }
+    Err(Error::Limit { target: target.into(), limit: "nesting", max: TREE_MAX_DEPTH })
+}

@@ -1,0 +1,121 @@
+//! What is refused, and how: statuses, places in the text, limits, methods.
+
+use crate::server::{get, send};
+
+#[test]
+fn what_is_wrong_is_refused_with_its_place() {
+    let cases = [
+        ("Products?$filter=Price eq", 400, "$filter", "character 8"),
+        ("Products?$filter=Price gt 'x'", 400, "$filter", "Edm.Double cannot be compared with Edm.String"),
+        ("Products?$filter=Prce gt 1", 400, "$filter", "did you mean `Price`?"),
+        ("Products?$filter=Name", 400, "$filter", "must be Edm.Boolean"),
+        ("Products?$filter=foo(Name)", 400, "$filter", "no function `foo`"),
+        ("Products?$filter=contains(Name)", 400, "$filter", "takes 2 arguments"),
+        ("Products?$filter=length(Price) gt 1", 400, "$filter", "argument 1 of length"),
+        ("Products?$filter=Name has 'x'", 400, "$filter", "looks into an enumeration"),
+        ("Products?$filter=Status eq Shop.ProductStatus'Nope'", 400, "$filter", "no member"),
+        ("Products?$filter=Descriptions/LanguageKey eq 'EN'", 400, "$filter", "use `any`"),
+        ("Products?$filter=Category/any(c:true)", 400, "$filter", "needs a collection"),
+        ("Products?$filter=isof(Shop.Nope)", 400, "$filter", "no type `Shop.Nope`"),
+        ("Products?$filter=Location eq Location", 400, "$filter", "cannot be compared"),
+        ("Products?$filter=ID gt ID", 400, "$filter", "no order"),
+        ("Products?$filter=matchesPattern(Name,'(')", 400, "$filter", "regular expression"),
+        ("Products?$orderby=Location", 400, "$orderby", "no order to sort by"),
+        ("Products?$orderby=Name up", 400, "$orderby", "`up`"),
+        ("Products?$select=Nme", 400, "$select", "did you mean `Name`?"),
+        ("Products?$select=", 400, "$select", "expected"),
+        ("Products?$expand=Name", 400, "$expand", "no navigation property"),
+        ("Products?$expand=Category($top=1)", 400, "$top", "single entity"),
+        ("Products?$expand=Category,Category", 400, "$expand", "twice"),
+        ("Products?$expand=Photo", 501, "streams in $expand", "not supported"),
+        ("Categories?$expand=Products($filter=Price gt @p;@p=1)", 501, "@p between parentheses", "not supported"),
+        ("Products?$top=-1", 400, "$top", "whole number"),
+        ("Products?$top=1&$top=2", 400, "$top", "twice"),
+        ("Products?$skip=x", 400, "$skip", "whole number"),
+        ("Products?$count=yes", 400, "$count", "true or false"),
+        ("Products?$fliter=1", 400, "$fliter", "did you mean `$filter`?"),
+        ("Products?$skiptoken=abc", 400, "$skiptoken", "next link"),
+        ("Products?$index=1", 400, "$index", "does not go with"),
+        ("Products?$filter=%zz", 400, "$filter", "hexadecimal"),
+        ("$metadata?$top=1", 400, "$top", "$metadata"),
+        ("?$top=1", 400, "$top", "service document"),
+        ("Product", 404, "", "did you mean `Products`?"),
+        ("$nope", 404, "", "`$nope`"),
+        ("Categories?$deltatoken=0", 501, "$deltatoken", "not tracked"),
+    ];
+    for (url, status, target, message) in cases {
+        let answer = get(url);
+        let body = answer.json();
+        let found = body["error"]["message"].as_str().unwrap();
+        assert_eq!((answer.status, body["error"]["target"].as_str().unwrap_or("")), (status, target), "{url}: {found}");
+        assert!(found.contains(message), "{url}: {found}");
+        assert!(!body["error"]["code"].as_str().unwrap().is_empty());
+        assert!(
+            answer.header("odata-version").is_some()
+                && answer.header("content-type").unwrap().starts_with("application/json")
+        );
+    }
+}
+
+#[test]
+fn limits_are_named_when_they_are_passed() {
+    let refused = |url: &str, limit: &str| {
+        let answer = get(url);
+        assert!((400..500).contains(&answer.status), "{limit}: {}", answer.status);
+        assert!(answer.text().contains(limit), "{limit}: {}", answer.text());
+    };
+    refused(&format!("Products?$filter={}true{}", "(".repeat(100), ")".repeat(100)), "64 deep");
+    refused(&format!("Products?$filter={}", vec!["true"; 700].join(" or ")), "1000 nodes");
+    refused(&format!("Products?$filter=Name eq '{}'", "a".repeat(9_000)), "8192 bytes");
+    refused(&format!("Products?{}", "x".repeat(17_000)), "url bytes");
+    refused(&format!("Products?{}", vec!["a=b"; 70].join("&")), "query options");
+    refused(&format!("Products{}", "/a".repeat(40)), "path segments");
+    let deep = (0..8).fold(String::new(), |inner, _| match inner.as_str() {
+        "" => "RelatedProducts".to_owned(),
+        inner => format!("RelatedProducts($expand={inner})"),
+    });
+    refused(&format!("Products?$expand={deep}"), "expand depth");
+    refused(&format!("Products?$apply={}", vec!["identity"; 70].join("/")), "transformations");
+    refused(&format!("Products?$apply={}identity{}", "concat(".repeat(500), ",identity)".repeat(500)), "nesting");
+    let aliases: String =
+        (0..20).map(|n| format!("&@a{n}={}@a{}{}", "not (".repeat(30), n + 1, ")".repeat(30))).collect();
+    refused(&format!("Products?$filter=@a0{aliases}&@a20=true"), "128 deep");
+}
+
+#[test]
+fn what_is_as_deep_and_long_as_the_limits_allow_is_answered() {
+    let nested = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    for filter in [
+        nested("(", "true", ")", 60),
+        nested("not (", "true", ")", 30),
+        format!("{} eq 'x'", nested("tolower(", "Name", ")", 60)),
+        vec!["true"; 500].join(" or "),
+        format!("Price{} gt 0", " add 1".repeat(490)),
+        nested("Descriptions/any(d:d/Product/", "Descriptions/any()", ")", 1),
+    ] {
+        let answer = get(&format!("Products?$filter={filter}"));
+        assert_eq!(answer.status, 200, "{}: {}", &filter[..40], answer.text());
+    }
+    // Each level has its own variable.
+    let lambdas = (0..25).rev().fold("true".to_owned(), |inner, level| {
+        let before = if level == 0 { String::new() } else { format!("v{}/Product/", level - 1) };
+        format!("{before}Descriptions/any(v{level}:{inner})")
+    });
+    assert!(matches!(get(&format!("Products?$top=1&$filter={lambdas}")).status, 200 | 400));
+}
+
+#[test]
+fn methods_that_write_are_not_allowed() {
+    for method in ["POST", "PUT", "PATCH", "DELETE"] {
+        for url in ["Products", "Company", "", "$metadata", "Products(00000000-0000-0000-0000-000000000000)"] {
+            let answer = send(method, url, &[("Content-Type", "application/json")], b"{}");
+            assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")), "{method} {url}");
+        }
+    }
+    assert_eq!(send("POST", "Reseed", &[], b"").status, 204);
+    let wrong = get("Reseed");
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
+    assert_eq!(get("$batch").status, 405);
+}
