@@ -24,7 +24,7 @@ use crate::state_schema::LogRecord;
 use crate::stats::Counters;
 use crate::writer::{Command, Sealer, Writer};
 use crate::writer_recovery::Revival;
-use crate::{Catalogue, Durability, FileOps, LogConfig, LogError, WhenFull, clock, verify};
+use crate::{Catalogue, Durability, FileOps, Gap, LogConfig, LogError, WhenFull, clock, verify};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashSet;
@@ -76,15 +76,17 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     if skipped.is_empty() {
         place.skipped = None;
     }
-    state.reserve_to(place.next + SEQ_BLOCK)?;
+    let reserved_to =
+        on_a_full_disk(state.reserve_to(place.next + SEQ_BLOCK))?.map_or(place.next - 1, |()| place.next + SEQ_BLOCK);
     let counters = Counters::default();
     counters.count_gaps(&surveyed.gaps);
     counters.files_damaged.fetch_add(surveyed.damaged + u64::from(rebuilt.is_some()), Ordering::Relaxed);
     let gaps = repair::gaps_of_opening(&skipped, place.next, rebuilt.as_ref(), surveyed.damaged > 0);
-    if !gaps.is_empty() {
-        counters.count_gaps(&gaps);
-        state.note_gaps(gaps)?;
-    }
+    counters.count_gaps(&gaps);
+    let unrecorded = match gaps.is_empty() || on_a_full_disk(state.note_gaps(gaps.clone()))?.is_some() {
+        true => Vec::new(),
+        false => gaps,
+    };
     let shared = Arc::new(Shared {
         files,
         readers: Arc::new(Readers::new(id.clone())),
@@ -109,7 +111,25 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
         _lock: lock,
         config,
     });
-    start(shared, place.next, &found)
+    start(shared, Going { next: place.next, reserved_to, unrecorded }, &found)
+}
+
+/// What `state.db` could not take because the disk is full may wait for the first reading: none is taken before.
+fn on_a_full_disk(written: Result<(), LogError>) -> Result<Option<()>, LogError> {
+    match written {
+        Err(error) if error.is_full() => {
+            tracing::error!(%error, "the disk is full: the log takes no readings until there is room");
+            Ok(None)
+        }
+        written => written.map(Some),
+    }
+}
+
+/// Where the writer goes on, and what it is to write down first.
+struct Going {
+    next: Seq,
+    reserved_to: Seq,
+    unrecorded: Vec<Gap>,
 }
 
 /// Takes the folder's lock.
@@ -225,10 +245,10 @@ fn place_to_go_on(record: &LogRecord, last_stored: Seq, rebuilt: bool) -> Place 
 }
 
 /// Finds the segment to append to and starts the threads.
-fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)]) -> Result<Opened, LogError> {
+fn start(shared: Arc<Shared>, going: Going, found: &[(SegmentFile, FileEntry)]) -> Result<Opened, LogError> {
     let open = match resume(&shared)? {
         Some(open) => Some(open),
-        None => start_segment(&shared, next_seq)
+        None => start_segment(&shared, going.next)
             .inspect(|open| shared.segments.push(Arc::clone(&open.segment)))
             .inspect_err(|error| tracing::error!(%error, "no segment can be started yet: the log takes no readings"))
             .ok(),
@@ -252,11 +272,12 @@ fn start(shared: Arc<Shared>, next_seq: Seq, found: &[(SegmentFile, FileEntry)])
         described_from: 1,
         described_as: shared.catalogue(),
         pace: Pace::new(shared.config.commit_max_ms, shared.config.commit_quiet_max_ms, clock::monotonic()),
-        reserved_to: next_seq + SEQ_BLOCK,
+        reserved_to: going.reserved_to,
+        unrecorded: going.unrecorded,
         shared: Arc::clone(&shared),
         open,
         sealer: Sealer { jobs, ending, thread: sealer_thread, verifier },
-        next_seq,
+        next_seq: going.next,
         space: Space::default(),
         revival: Revival::default(),
     };

@@ -12,7 +12,7 @@ use crate::segment::Knowledge;
 use crate::shared::Shared;
 use crate::space::{COMMIT_BYTES, Space};
 use crate::writer_recovery::Revival;
-use crate::{Catalogue, Committed, LogError, WhenFull, clock};
+use crate::{Catalogue, Committed, Gap, LogError, WhenFull, clock};
 use bulkhead_model::{Reading, Seq, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -70,6 +70,8 @@ pub(crate) struct Writer {
     pub(crate) sealer: Sealer,
     pub(crate) next_seq: Seq,
     pub(crate) reserved_to: Seq,
+    /// Gaps found at opening that a full disk kept from being written down.
+    pub(crate) unrecorded: Vec<Gap>,
     /// By point: the start of the segment it was described in last, as of `described_as`; 0: in none.
     pub(crate) described: Vec<Seq>,
     /// Descriptions in segments below this start do not count: they may be gone.
@@ -243,6 +245,10 @@ impl Writer {
     /// Makes sure that every seq up to the next one is reserved.
     fn reserve(&mut self) -> Result<(), LogError> {
         if self.next_seq > self.reserved_to {
+            if !self.unrecorded.is_empty() {
+                self.shared.state.note_gaps(self.unrecorded.clone())?;
+                self.unrecorded.clear();
+            }
             let to = self.next_seq.saturating_add(SEQ_BLOCK);
             self.shared.state.reserve_to(to)?;
             self.reserved_to = to;
