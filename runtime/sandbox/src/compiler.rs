@@ -6,9 +6,10 @@
 //! code 1; any other end is its limits' doing.
 
 use crate::error::SandboxError;
+use crate::limits::MESSAGE_MAX_BYTES;
 use crate::limits::{ADAPTER_FILE_MAX_BYTES, COMPILE_MAX, COMPILE_MEMORY_MAX_BYTES, MACHINE_CODE_MAX_BYTES};
-use crate::limits::{MESSAGE_MAX_BYTES, cut};
 use crate::sandbox::engine_config;
+use crate::text::tidy;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ struct Ended {
 impl Ended {
     fn judge(self, path: &Path, time_max: Duration) -> Result<Vec<u8>, SandboxError> {
         let Self { status, code, mut message } = self;
-        cut(&mut message, MESSAGE_MAX_BYTES);
+        tidy(&mut message, MESSAGE_MAX_BYTES);
         match status {
             None => Err(not_compiled(path, format!("compiling it took longer than {} s", time_max.as_secs_f32()))),
             Some(status) if status.success() && code.len() as u64 > MACHINE_CODE_MAX_BYTES => {

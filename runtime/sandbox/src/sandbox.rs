@@ -8,6 +8,7 @@ use crate::host::HostState;
 use crate::limits::{EPOCH_TICK, GUEST_STACK_BYTES};
 use crate::precompiled::{Cache, component_hash, load_machine_code};
 use crate::schema::read_adapter_file;
+use crate::waits::limit_waits;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ impl SandboxConfig {
         let mut linker = Linker::new(&engine);
         EveryRole::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(setup)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
+        limit_waits(&mut linker, HostState::waits).map_err(setup)?;
         let cache = self.cache_dir.map(Cache::new);
         let compiler = self.compiler;
         let inner = Inner { engine, linker, cache, compiler, loaded: Mutex::default(), compiling: Mutex::default() };

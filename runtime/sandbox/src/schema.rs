@@ -3,6 +3,7 @@
 use crate::error::SandboxError;
 use crate::limits::ADAPTER_FILE_MAX_BYTES;
 use crate::precompiled::component_hash;
+use std::io::Read;
 use std::path::Path;
 
 /// The custom section of a component that holds the JSON Schema of its settings.
@@ -37,13 +38,26 @@ pub fn adapter_hash(path: &Path) -> Result<String, SandboxError> {
     read_adapter_file(path).map(|bytes| component_hash(&bytes))
 }
 
+/// The bytes of an adapter file, read once: whatever becomes of the file, these are the ones that are hashed and compiled.
 pub(crate) fn read_adapter_file(path: &Path) -> Result<Vec<u8>, SandboxError> {
     let unreadable = |cause| SandboxError::Unreadable { path: path.to_owned(), cause };
-    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
-    if bytes > ADAPTER_FILE_MAX_BYTES {
-        return Err(SandboxError::TooLarge { path: path.to_owned(), bytes, limit: ADAPTER_FILE_MAX_BYTES });
+    let too_large = |bytes| SandboxError::TooLarge { path: path.to_owned(), bytes, limit: ADAPTER_FILE_MAX_BYTES };
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        let cause = std::io::Error::new(std::io::ErrorKind::InvalidInput, "it is no regular file");
+        return Err(unreadable(cause));
     }
-    std::fs::read(path).map_err(unreadable)
+    if metadata.len() > ADAPTER_FILE_MAX_BYTES {
+        return Err(too_large(metadata.len()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default());
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // It may have grown meanwhile.
+    file.take(ADAPTER_FILE_MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    match bytes.len() as u64 > ADAPTER_FILE_MAX_BYTES {
+        true => Err(too_large(bytes.len() as u64)),
+        false => Ok(bytes),
+    }
 }
 
 /// The content of a custom section at the top level of a component: after the 8-byte header, sections of one byte
