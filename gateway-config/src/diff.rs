@@ -22,6 +22,8 @@ pub enum Section {
     Gateway,
     /// `[logging]`
     Logging,
+    /// `[sandbox]`
+    Sandbox,
     /// `[api]`
     Api,
     /// `[log]`
@@ -49,6 +51,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let sections = [
         (Section::Gateway, old.gateway != new.gateway),
         (Section::Logging, old.logging != new.logging),
+        (Section::Sandbox, old.sandbox != new.sandbox),
         (Section::Api, old.api != new.api),
         (Section::Log, old.log != new.log),
         (Section::Health, old.health != new.health),
@@ -77,6 +80,7 @@ impl fmt::Display for Section {
         f.write_str(match self {
             Section::Gateway => "gateway",
             Section::Logging => "logging",
+            Section::Sandbox => "sandbox",
             Section::Api => "api",
             Section::Log => "log",
             Section::Health => "health",

@@ -20,6 +20,7 @@ adapter = "http-json"
 [connections.erp.transports.upstream]
 kind = "http"
 base_url = "{}/api"
+allow_methods = ["POST"]
 
 [connections.erp.settings]
 path = "/readings"

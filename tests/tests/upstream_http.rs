@@ -18,6 +18,7 @@ adapter = "http-json"
 [connections.erp.transports.upstream]
 kind = "http"
 base_url = "{}/api"
+allow_methods = ["GET", "POST", "PUT"]
 {transport}
 
 [connections.erp.settings]
@@ -339,6 +340,7 @@ adapter = "http-json"
 [connections.broken.transports.upstream]
 kind = "http"
 base_url = "{}/api"
+allow_methods = ["GET", "POST", "PUT"]
 
 [connections.broken.settings]
 body = '{{"open": {{{{ readings }}}}'

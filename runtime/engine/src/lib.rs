@@ -31,6 +31,7 @@ mod route;
 pub mod schedule;
 mod status;
 mod stores;
+mod usage;
 
 pub use assembly::{installed_adapters, schemas_in};
 pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups, check_room};
@@ -48,3 +49,4 @@ pub use reload::{Fate, Reloaded, Told, needs_restart};
 pub use status::{
     ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,
 };
+pub use usage::UsageStatus;

@@ -155,7 +155,7 @@ impl Guest {
                 Err(_) => self.took_too_long(self.limits.call_timeout),
             };
             let fault = Fault::new(Remedy::Reject, error.code(), format!("when it was stopped: {error}"));
-            self.capabilities.journal.report(None, &fault);
+            self.capabilities.journal.crashed(&fault);
         }
     }
 

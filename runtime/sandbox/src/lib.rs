@@ -39,6 +39,6 @@ pub use error::{CallError, SandboxError};
 pub use guest::{Guest, GuestCounters, Reply};
 pub use limits::Limits;
 pub use points::{Declared, PointTable};
-pub use sandbox::{Sandbox, SandboxConfig};
+pub use sandbox::{CodeKind, Sandbox, SandboxConfig};
 pub use schema::{adapter_hash, settings_schema, settings_schema_in};
 pub use text::printable;

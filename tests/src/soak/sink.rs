@@ -30,7 +30,7 @@ impl Sink {
     pub(crate) fn connection(&self, transport: &str) -> String {
         format!(
             "[connections.sink]\nadapter = \"http-json\"\n\n[connections.sink.transports.upstream]\nkind = \"http\"\n\
-             base_url = \"{}\"\n{transport}\n\n[connections.sink.settings]\npath = \"/ingest\"\n\
+             base_url = \"{}\"\nallow_methods = [\"POST\"]\n{transport}\n\n[connections.sink.settings]\npath = \"/ingest\"\n\
              body = '''[{{% for reading in readings %}}[{{{{ reading.seq }}}}, {{{{ reading.point }}}}, \
              {{{{ reading.value }}}}, {{{{ reading.good }}}}]{{% if not loop.last %}},{{% endif %}}{{% endfor %}}]'''\n",
             self.upstream.url()

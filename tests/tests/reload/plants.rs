@@ -33,6 +33,7 @@ adapter = "http-json"
 [connections.{name}.transports.upstream]
 kind = "http"
 base_url = "{}"
+allow_methods = ["POST"]
 
 [connections.{name}.settings]
 path = "/ingest"

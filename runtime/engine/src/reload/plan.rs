@@ -112,6 +112,7 @@ pub fn needs_restart(started_with: &Config, now: &Config) -> Vec<&'static str> {
     let differs = [
         ("gateway.data_dir", started_with.gateway.data_dir != now.gateway.data_dir),
         ("logging.format", started_with.logging.format != now.logging.format),
+        ("sandbox.engine", started_with.sandbox.engine != now.sandbox.engine),
         ("api.listen", started_with.api.listen != now.api.listen),
         ("log", started_with.log != now.log),
         ("connections.*.retention_max_age_s", own_retentions(started_with) != own_retentions(now)),
