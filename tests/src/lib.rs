@@ -10,6 +10,7 @@ mod broker_flows;
 mod certificates;
 mod fragile_adapter;
 mod gateway;
+pub mod hostile;
 mod http_client;
 mod lines;
 mod mbpoll;

@@ -8,6 +8,7 @@ mod component;
 mod debian;
 mod demo;
 mod guest_toolchain;
+mod hostile;
 mod process;
 mod python;
 mod repository;
@@ -42,6 +43,8 @@ enum Command {
     Demo(demo::Options),
     /// Builds in release mode and measures.
     Bench(bench::Options),
+    /// Builds in release mode, puts hostile adapters into a gateway and says what became of it.
+    Hostile(hostile::Options),
     /// Builds in release mode, brings faults about and says what they cost; without a name lists them.
     Soak(soak::Options),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Hostile(options) => hostile::run(&options),
         Command::Soak(options) => soak::run(&options),
     };
     match result {

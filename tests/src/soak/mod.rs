@@ -12,7 +12,7 @@ mod faults;
 mod ids;
 mod kill;
 mod line;
-mod memory;
+pub(crate) mod memory;
 mod oracle;
 mod outcome;
 mod producer;
