@@ -148,12 +148,6 @@ pub(super) fn computes_too_long() -> Expect {
     Expect::Ends { code: "deadline", says, within: Duration::from_millis(CALL_MS) }
 }
 
-/// It asks so often, or waits so long, that its whole call is ended.
-pub(super) fn lasts_too_long() -> Expect {
-    let says = "the call lasted more than 2000 ms";
-    Expect::Ends { code: "deadline", says, within: Duration::from_millis(TOTAL_MS) }
-}
-
 /// It is ended by a trap before its deadline.
 pub(super) fn traps(says: &'static str) -> Expect {
     Expect::Ends { code: "trap", says, within: Duration::from_millis(CALL_MS) }

@@ -1,9 +1,7 @@
 //! Storms of host calls, handles, waiting, and re-entrance.
 
 use super::{DECLARE, with_point, with_resource};
-use crate::hostile::case::{
-    Case, Expect, File, Grants, HOST_CALL_MS, TOTAL_MS, computes_too_long, lasts_too_long, traps,
-};
+use crate::hostile::case::{Case, Expect, File, Grants, HOST_CALL_MS, TOTAL_MS, computes_too_long, traps};
 use crate::hostile::guest::Guest;
 use std::time::Duration;
 
@@ -87,7 +85,7 @@ pub(super) fn cases() -> Vec<Case> {
         case("asks WASI for a terabyte of random bytes", random, traps("exceeds limit")),
         case("reads a device that never answers", reading(&super::grants::or_trap(READ)), Expect::Told { code: "timeout" })
             .grants(Grants::SilentModbus),
-        case("reads such a device again and again", reading(&for_ever(READ)), lasts_too_long()).grants(Grants::SilentModbus),
+        case("reads such a device again and again", reading(&for_ever(READ)), storm()).grants(Grants::SilentModbus),
         case(
             "calls the host while it is handed its arguments",
             Guest::polls("").realloc("(call $log (i32.const 1) (i32.const 8) (i32.const 6))"),
