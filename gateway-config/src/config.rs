@@ -25,6 +25,9 @@ pub struct Config {
     /// The journal.
     #[serde(default)]
     pub logging: Logging,
+    /// What runs adapters.
+    #[serde(default)]
+    pub sandbox: SandboxSettings,
     /// The HTTP API.
     #[serde(default)]
     pub api: Api,
@@ -157,6 +160,25 @@ pub enum LogFormat {
     Json,
     /// The systemd journal, with fields.
     Journald,
+}
+
+/// What runs adapters.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SandboxSettings {
+    /// How their code is run. Read at the start only.
+    pub engine: SandboxEngine,
+}
+
+/// How the code of adapters is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxEngine {
+    /// As machine code, made by Cranelift when an adapter is first met.
+    #[default]
+    Native,
+    /// By an interpreter, for processors that Cranelift makes no code for. Slower; adapters are translated all the same.
+    Pulley,
 }
 
 /// The HTTP API.

@@ -123,6 +123,16 @@ pub struct Limits {
     /// Longest time one host call may take, in milliseconds; raised where a transport's own timeout is longer.
     #[schemars(range(min = 10, max = 600_000))]
     pub host_call_timeout_ms: u32,
+    /// Longest time one call of the adapter may take with everything in it, in milliseconds; raised where a single host call
+    /// may take longer.
+    #[schemars(range(min = 10, max = 3_600_000))]
+    pub call_total_timeout_ms: u32,
+    /// Calls of transports, of the durable memory and declarations of points in a second; further ones wait for their turn.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub requests_per_s: u32,
+    /// Durable memory in KiB; 0: none, and an adapter that imports it does not start.
+    #[schemars(range(max = 64))]
+    pub state_max_kb: u32,
     /// Lines of the journal it may write in a second; the rest is counted and dropped.
     #[schemars(range(min = 1, max = 1000))]
     pub log_lines_per_s: u32,
@@ -146,6 +156,9 @@ impl Default for Limits {
             memory_max_mb: 64,
             call_timeout_ms: 2000,
             host_call_timeout_ms: 60_000,
+            call_total_timeout_ms: 180_000,
+            requests_per_s: 10_000,
+            state_max_kb: 64,
             log_lines_per_s: 20,
             frames_per_call_max: 1024,
             command_queue_max: 64,

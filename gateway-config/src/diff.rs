@@ -22,6 +22,8 @@ pub enum Section {
     Gateway,
     /// `[logging]`
     Logging,
+    /// `[sandbox]`
+    Sandbox,
     /// `[api]`
     Api,
     /// `[security]`
@@ -51,6 +53,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
     let sections = [
         (Section::Gateway, old.gateway != new.gateway),
         (Section::Logging, old.logging != new.logging),
+        (Section::Sandbox, old.sandbox != new.sandbox),
         (Section::Api, old.api != new.api),
         (Section::Security, old.security != new.security),
         (Section::Log, old.log != new.log),
@@ -80,6 +83,7 @@ impl fmt::Display for Section {
         f.write_str(match self {
             Section::Gateway => "gateway",
             Section::Logging => "logging",
+            Section::Sandbox => "sandbox",
             Section::Api => "api",
             Section::Security => "security",
             Section::Log => "log",

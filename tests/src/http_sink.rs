@@ -16,6 +16,7 @@ pub fn http_sink(name: &str, base_url: &str, transport: &str) -> String {
 
 /// The same with another template of a reading.
 pub(crate) fn http_sink_of(reading: &str, name: &str, base_url: &str, transport: &str) -> String {
+    let methods = if transport.contains("allow_methods") { "" } else { "allow_methods = [\"POST\"]\n" };
     format!(
         r#"
 [connections.{name}]
@@ -24,7 +25,7 @@ adapter = "http-json"
 [connections.{name}.transports.upstream]
 kind = "http"
 base_url = "{base_url}"
-{transport}
+{methods}{transport}
 
 [connections.{name}.settings]
 path = "/ingest"

@@ -12,6 +12,7 @@ mod dice;
 mod fragile_adapter;
 mod gateway;
 mod gateway_process;
+pub mod hostile;
 mod http_client;
 mod http_sink;
 mod lines;

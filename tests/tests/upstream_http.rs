@@ -297,6 +297,7 @@ adapter = "http-json"
 [connections.broken.transports.upstream]
 kind = "http"
 base_url = "{}/api"
+allow_methods = ["GET", "POST", "PUT"]
 
 [connections.broken.settings]
 body = '{{"open": {{{{ readings }}}}'

@@ -24,6 +24,7 @@ adapter = "odata"
 [connections.erp.transports.upstream]
 kind = "http"
 base_url = "{service}"
+allow_methods = ["GET", "POST", "PATCH", "PUT"]
 timeout_ms = 3000
 
 [connections.erp.settings]

@@ -7,6 +7,7 @@ mod build_adapters;
 mod debian;
 mod demo;
 mod guest_toolchain;
+mod hostile;
 mod process;
 mod python;
 mod repository;
@@ -41,6 +42,8 @@ enum Command {
     Demo(demo::Options),
     /// Builds in release mode and measures.
     Bench(bench::Options),
+    /// Builds in release mode, puts hostile adapters into a gateway and says what became of it.
+    Hostile(hostile::Options),
     /// Builds in release mode, brings faults about and says what they cost; without a name lists them.
     Soak(soak::Options),
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Hostile(options) => hostile::run(&options),
         Command::Soak(options) => soak::run(&options),
     };
     match result {

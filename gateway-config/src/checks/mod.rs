@@ -6,6 +6,7 @@
 mod address;
 mod api;
 mod connections;
+mod http_grants;
 mod lines;
 mod log;
 mod mqtt;

@@ -1,5 +1,6 @@
 //! Routes: the connections and points they name.
 
+use super::http_grants::only_reads;
 use super::{At, connections};
 use crate::glob::{Selector, highest_capture};
 use crate::tree::{Node, Value};
@@ -14,7 +15,7 @@ pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
     for (_, route) in At::root(root).entries_of("routes") {
         let selectors = select(&route, &names, out);
         health(root, &route, out);
-        sink(&route, &names, &off, &selectors, out);
+        sink(root, &route, &names, &off, &selectors, out);
         for rule in route.items_of("rename") {
             rename(&rule, &selectors, out);
         }
@@ -88,7 +89,7 @@ fn near_connection(name: &str, names: &[&str]) -> String {
     })
 }
 
-fn sink(route: &At<'_>, names: &[&str], off: &[&str], selectors: &[Selector], out: &mut Vec<Diagnostic>) {
+fn sink(root: &Node, route: &At<'_>, names: &[&str], off: &[&str], selectors: &[Selector], out: &mut Vec<Diagnostic>) {
     let Some((at, to)) = route.text_of("to") else { return };
     if !names.contains(&to) {
         let message = format!("found {to:?}, expected the name of a connection");
@@ -103,6 +104,13 @@ fn sink(route: &At<'_>, names: &[&str], off: &[&str], selectors: &[Selector], ou
     }
     if off.contains(&to) && route.is_enabled() {
         out.push(at.warning(format!("found {to:?}, a connection that is not enabled: the route waits")));
+    }
+    if only_reads(root, to) {
+        let message = format!("found {to:?}, a connection whose `allow_methods` only read: every delivery is refused");
+        out.push(
+            at.warning(message)
+                .hint(format!("for example `allow_methods = [\"POST\"]` in `connections.{to}.transports`")),
+        );
     }
 }
 

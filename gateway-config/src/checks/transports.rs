@@ -1,7 +1,7 @@
 //! Transports one by one: addresses, URLs, framing, write grants, TLS files.
 
 use super::address::{check_address, check_url};
-use super::{At, mqtt, transports};
+use super::{At, http_grants, mqtt, transports};
 use crate::Diagnostic;
 use crate::tree::{Node, Value};
 use crate::walk::did_you_mean;
@@ -24,6 +24,9 @@ const FRAME_MAX_BYTES: i64 = 262_144;
 /// Longest silence that ends a frame, in milliseconds, as in the WIT.
 const IDLE_GAP_MAX_MS: i64 = 60_000;
 
+/// The tables of a Modbus device.
+const TABLES: [&str; 4] = ["coil", "discrete-input", "input-register", "holding-register"];
+
 /// The tables of a Modbus device that can be written.
 const WRITABLE_TABLES: [&str; 2] = ["coil", "holding-register"];
 
@@ -33,11 +36,11 @@ pub(super) fn check(root: &Node, base_dir: &Path, out: &mut Vec<Diagnostic>) {
         match transport.kind {
             "modbus-tcp" => {
                 check_address(at, "address", Some(MODBUS_PORT), out);
-                write_grants(at, out);
+                grants(at, out);
             }
             "modbus-rtu" => {
                 unit(at, out);
-                write_grants(at, out);
+                grants(at, out);
             }
             "serial" => framing(at, out),
             "tcp" => {
@@ -45,7 +48,10 @@ pub(super) fn check(root: &Node, base_dir: &Path, out: &mut Vec<Diagnostic>) {
                 framing(at, out);
             }
             "mqtt" => mqtt::check(at, out),
-            "http" => http(at, out),
+            "http" => {
+                http(at, out);
+                http_grants::check(at, out);
+            }
             _ => {}
         }
         if let Some(tls) = at.get("tls") {
@@ -69,24 +75,29 @@ fn unit(transport: &At<'_>, out: &mut Vec<Diagnostic>) {
     out.push(at.error(format!("found {unit}, expected {first} to {last} on a serial line")).hint(hint));
 }
 
-fn write_grants(transport: &At<'_>, out: &mut Vec<Diagnostic>) {
-    for grant in transport.items_of("allow_write") {
-        let Some(text) = grant.node.text() else { continue };
-        if let Err(reason) = check_grant(text) {
+fn grants(transport: &At<'_>, out: &mut Vec<Diagnostic>) {
+    for (key, tables) in [("allow_read", &TABLES[..]), ("allow_write", &WRITABLE_TABLES[..])] {
+        for grant in transport.items_of(key) {
+            let Some(text) = grant.node.text() else { continue };
+            let Err(reason) = check_grant(text, tables) else { continue };
             let message = format!("found {text:?}, expected `table:address` or `table:first-last`: {reason}");
             let table = text.split(':').next().unwrap_or(text);
-            let near = if WRITABLE_TABLES.contains(&table) { None } else { did_you_mean(table, &WRITABLE_TABLES) };
+            let near = if tables.contains(&table) { None } else { did_you_mean(table, tables) };
             let hint = near.unwrap_or_else(|| "for example \"holding-register:100-120\"".into());
             out.push(grant.error(message).hint(hint));
         }
     }
 }
 
-/// Why a text is no write grant, such as `coil:3` or `holding-register:100-120`.
-fn check_grant(text: &str) -> Result<(), String> {
+/// Why a text is no grant on one of these tables, such as `coil:3` or `holding-register:100-120`.
+fn check_grant(text: &str, tables: &[&str]) -> Result<(), String> {
     let (table, range) = text.split_once(':').ok_or("there is no `:`")?;
-    if !WRITABLE_TABLES.contains(&table) {
-        return Err("what can be written is `coil` and `holding-register`".into());
+    if !tables.contains(&table) {
+        let quoted: Vec<String> = tables.iter().map(|table| format!("`{table}`")).collect();
+        return Err(match tables == WRITABLE_TABLES {
+            true => "what can be written is `coil` and `holding-register`".into(),
+            false => format!("the tables are {}", quoted.join(", ")),
+        });
     }
     let number = |text: &str| match text.parse::<u16>() {
         Ok(number) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
@@ -194,10 +205,11 @@ mod tests {
     #[test]
     fn grants_name_a_writable_table_and_a_range() {
         for good in ["coil:3", "holding-register:100-120", "coil:0-65535", "coil:7-7"] {
-            assert_eq!(check_grant(good), Ok(()), "{good}");
+            assert_eq!(check_grant(good, &WRITABLE_TABLES), Ok(()), "{good}");
         }
+        assert_eq!(check_grant("input-register:1", &TABLES), Ok(()));
         for bad in ["coil", "coil:", "input-register:1", "coil:9-3", "coil:65536", "coil:+1", "coil:1-", "coil:1-2-3"] {
-            assert!(check_grant(bad).is_err(), "{bad}");
+            assert!(check_grant(bad, &WRITABLE_TABLES).is_err(), "{bad}");
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::path::Name;
 use crate::problem::{Problem, no_such_connection};
 use axum::Json;
 use axum::http::Uri;
-use bulkhead_engine::{ConnectionStatus, Engine, LastFault};
+use bulkhead_engine::{ConnectionStatus, Engine, LastFault, UsageStatus};
 use serde_json::{Value, json};
 
 /// Every connection, by name.
@@ -41,10 +41,30 @@ fn shown(connection: &ConnectionStatus) -> Value {
         "transports": connection.transports,
         "points": connection.points,
         "counters": connection.counters,
+        "usage": shown_usage(&connection.usage),
         "faults": connection.faults,
         "last_fault": connection.last_fault.as_ref().map(shown_fault),
         "dead_letters": connection.dead_letters,
         "dead_letters_dropped": connection.dead_letters_dropped,
+    })
+}
+
+fn shown_usage(usage: &UsageStatus) -> Value {
+    let crash = usage.last_crash.as_ref().map(|crash| {
+        json!({
+            "time": moment::rfc3339(crash.time.0),
+            "code": crash.code,
+            "message": crash.message,
+            "backtrace": crash.backtrace,
+        })
+    });
+    json!({
+        "computed_us": usage.computed_us,
+        "longest_call_us": usage.longest_call_us,
+        "cpu_share": usage.cpu_share,
+        "memory_bytes": usage.memory_bytes,
+        "memory_peak_bytes": usage.memory_peak_bytes,
+        "last_crash": crash,
     })
 }
 

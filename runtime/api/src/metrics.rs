@@ -22,6 +22,7 @@ const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=u
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
+type Seconds = Family<Labels, Counter<f64, AtomicU64>>;
 type Gauges = Family<Labels, Gauge<f64, AtomicU64>>;
 
 /// Answers a scrape.
@@ -69,6 +70,12 @@ fn counters(registry: &mut Registry, name: &str, help: &str) -> Counters {
     family
 }
 
+fn seconds(registry: &mut Registry, name: &str, help: &str) -> Seconds {
+    let family = Seconds::default();
+    registry.register(name, help, family.clone());
+    family
+}
+
 fn gauges(registry: &mut Registry, name: &str, help: &str) -> Gauges {
     let family = Gauges::default();
     registry.register(name, help, family.clone());
@@ -95,6 +102,11 @@ fn put_connections(registry: &mut Registry, connections: &[ConnectionStatus]) {
     let letters = gauges(registry, "connection_dead_letters", "Frames kept as dead letters");
     let dropped = counters(registry, "connection_dead_letters_dropped", "Dead letters dropped for newer ones");
     let faults = counters(registry, "connection_faults", "Faults of the connection, by code");
+    let share = gauges(registry, "connection_cpu_share", "Share of one core that the adapter computed for lately");
+    let longest = gauges(registry, "connection_longest_call_seconds", "The adapter's longest computation in one call");
+    let computed = seconds(registry, "connection_computed_seconds", "Time the adapter has computed");
+    let memory = gauges(registry, "connection_memory_bytes", "Memory of the adapter's instances");
+    let peak = gauges(registry, "connection_memory_peak_bytes", "The most memory they had");
     let up = gauges(registry, "transport_up", "1 while the transport is up");
     let transports = counters(registry, "transport_events", "What the transport has done, by event");
     for connection in connections {
@@ -106,6 +118,12 @@ fn put_connections(registry: &mut Registry, connections: &[ConnectionStatus]) {
         for (event, value) in connection.counters.named() {
             count(&events, with(named(), "event", event), value);
         }
+        let usage = &connection.usage;
+        share.get_or_create(&named()).set(usage.cpu_share);
+        longest.get_or_create(&named()).set(as_f64(usage.longest_call_us) / 1e6);
+        computed.get_or_create(&named()).inc_by(as_f64(usage.computed_us) / 1e6);
+        set(&memory, named(), usage.memory_bytes);
+        set(&peak, named(), usage.memory_peak_bytes);
         for (code, value) in &connection.faults {
             count(&faults, with(named(), "code", code), *value);
         }

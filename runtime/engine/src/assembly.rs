@@ -70,7 +70,7 @@ pub(crate) async fn assemble(name: &str, around: &Surroundings, stores: Stores) 
         catalogue: stores.catalogue,
         journal: stores.journal,
         clock: around.clock.clone(),
-        state: Some(stores.state),
+        state: (connection.limits.state_max_kb > 0).then_some(stores.state),
         modbus: BTreeMap::new(),
         serial: BTreeMap::new(),
         tcp: BTreeMap::new(),
@@ -134,7 +134,8 @@ fn limits(connection: &Connection) -> Limits {
         memory_max_bytes: (given.memory_max_mb as usize) << 20,
         call_timeout: ms(given.call_timeout_ms),
         host_call_timeout,
-        call_total_timeout: Limits::default().call_total_timeout.max(3 * host_call_timeout),
+        call_total_timeout: ms(given.call_total_timeout_ms).max(host_call_timeout + REQUEST_MARGIN),
+        requests_per_s: given.requests_per_s,
         rebuild_first: ms(given.restart_first_ms),
         rebuild_max: ms(given.restart_max_ms),
         ..Limits::default()

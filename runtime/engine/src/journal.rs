@@ -2,6 +2,7 @@
 
 use crate::status::{LastFault, Live, add};
 use bulkhead_sandbox::capability::{Clock, Fault, Journal, Level, Remedy};
+use bulkhead_sandbox::printable;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -140,30 +141,38 @@ impl Journal for ConnectionJournal {
     }
 
     fn report(&self, point: Option<&str>, fault: &Fault) {
-        let message = printable(&fault.message);
+        self.count(point, fault);
+        let second = self.clock.monotonic_ns() / 1_000_000_000;
+        let is_news = self.repeats.lock().is_news(point, fault, second);
+        if is_news && self.may_write() {
+            self.tell(point, fault);
+        }
+    }
+
+    fn crashed(&self, fault: &Fault) {
+        self.count(None, fault);
+        self.tell(None, fault);
+    }
+}
+
+impl ConnectionJournal {
+    fn count(&self, point: Option<&str>, fault: &Fault) {
         self.live.count_fault(LastFault {
             time: self.clock.now().0,
             point: point.map(str::to_owned),
             code: printable(&fault.code),
-            message: message.clone(),
+            message: printable(&fault.message),
         });
-        let second = self.clock.monotonic_ns() / 1_000_000_000;
-        let is_news = self.repeats.lock().is_news(point, fault, second);
-        if !is_news || !self.may_write() {
-            return;
-        }
-        let connection = self.connection.as_str();
-        let (device, code) = (self.device(), fault.code.as_str());
+    }
+
+    fn tell(&self, point: Option<&str>, fault: &Fault) {
+        let (connection, device) = (self.connection.as_str(), self.device());
+        let (code, message) = (printable(&fault.code), printable(&fault.message));
         match fault.remedy {
             Remedy::Reconfigure => tracing::error!(connection, device, point, code, "{message}"),
             _ => tracing::warn!(connection, device, point, code, "{message}"),
         }
     }
-}
-
-/// A text from outside for one line: control characters become spaces, so that nothing can pretend to be a line of ours.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 #[cfg(test)]
@@ -187,10 +196,5 @@ mod tests {
         assert!(!repeats.is_news(None, &fault("a"), REPEAT_S - 1));
         assert!(repeats.is_news(Some("flow"), &fault("a"), 1) && repeats.is_news(None, &fault("b"), 1));
         assert!(repeats.is_news(None, &fault("a"), REPEAT_S));
-    }
-
-    #[test]
-    fn control_characters_cannot_forge_a_line() {
-        assert_eq!(printable("a\nb\x1b[31m"), "a b [31m");
     }
 }

@@ -33,6 +33,7 @@ mod route;
 pub mod schedule;
 mod status;
 mod stores;
+mod usage;
 
 pub use adapter_files::{installed_adapters, schemas_in, trust};
 pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups, check_room};
@@ -51,3 +52,4 @@ pub use reload::{Fate, Reloaded, Told, needs_restart};
 pub use status::{
     ConnectionStatus, CountersSnapshot, LastFault, Phase, RouteStatus, TransportStatus, WebhookReply, WebhookRequest,
 };
+pub use usage::UsageStatus;

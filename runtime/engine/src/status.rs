@@ -1,5 +1,6 @@
 //! What the engine shows of itself: snapshots for the API and the command line, and the live counters behind them.
 
+use crate::usage::{Usage, UsageStatus};
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -67,6 +68,8 @@ pub struct ConnectionStatus {
     pub points: usize,
     /// What it has done.
     pub counters: CountersSnapshot,
+    /// What its adapter uses of the machine.
+    pub usage: UsageStatus,
     /// Faults by code.
     pub faults: BTreeMap<String, u64>,
     /// The newest fault.
@@ -212,6 +215,7 @@ pub(crate) fn add(counter: &AtomicU64, by: u64) {
 pub(crate) struct Live {
     pub(crate) phase: Mutex<Phase>,
     pub(crate) counters: Counters,
+    pub(crate) usage: Usage,
     pub(crate) faults: Mutex<Faults>,
 }
 
@@ -226,7 +230,12 @@ pub(crate) const FAULT_CODES_MAX: usize = 64;
 
 impl Live {
     pub(crate) fn new(phase: Phase) -> Self {
-        Self { phase: Mutex::new(phase), counters: Counters::default(), faults: Mutex::default() }
+        Self {
+            phase: Mutex::new(phase),
+            counters: Counters::default(),
+            usage: Usage::default(),
+            faults: Mutex::default(),
+        }
     }
 
     pub(crate) fn set_phase(&self, phase: Phase) {

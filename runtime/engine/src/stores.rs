@@ -3,7 +3,7 @@
 
 use crate::blocking::off_thread;
 use async_trait::async_trait;
-use bulkhead_log::{Log, LogError};
+use bulkhead_log::{ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Log, LogError};
 use bulkhead_model::{PointId, PointInfo};
 use bulkhead_sandbox::capability::{Catalogue, Fault, Remedy, State};
 use parking_lot::Mutex;
@@ -27,6 +27,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, LogError> 
 fn log_fault(error: &LogError) -> Fault {
     let (remedy, code) = match error {
         LogError::StateFull { .. } => (Remedy::Reject, "state-full"),
+        // The log counts those of earlier adapters of the connection, too.
+        LogError::TooManyPoints { .. } => (Remedy::Reject, "too-many-points"),
         _ => (Remedy::Retry, "log"),
     };
     Fault::new(remedy, code, error.to_string())
@@ -44,6 +46,8 @@ impl Catalogue for LogCatalogue {
 pub(crate) struct LogState {
     pub(crate) log: Log,
     pub(crate) connection: String,
+    /// Most bytes of its keys and values.
+    pub(crate) max_bytes: usize,
 }
 
 #[async_trait]
@@ -55,7 +59,8 @@ impl State for LogState {
 
     async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Fault> {
         let (log, connection) = (self.log.clone(), self.connection.clone());
-        blocking(move || log.state_set(&connection, &key, &value)).await
+        let max_bytes = self.max_bytes;
+        blocking(move || log.state_set_within(&connection, &key, &value, max_bytes)).await
     }
 
     async fn remove(&self, key: String) -> Result<(), Fault> {
@@ -99,7 +104,14 @@ impl State for MemoryState {
     }
 
     async fn set(&self, key: String, value: Vec<u8>) -> Result<(), Fault> {
-        self.values.lock().insert(key, value);
+        let mut values = self.values.lock();
+        let others = values.iter().filter(|(other, _)| **other != key);
+        let bytes = key.len() + value.len() + others.map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        if bytes > ADAPTER_STATE_MAX_BYTES || values.len() >= ADAPTER_STATE_MAX_KEYS && !values.contains_key(&key) {
+            let what = format!("more than {ADAPTER_STATE_MAX_KEYS} keys or {ADAPTER_STATE_MAX_BYTES} bytes");
+            return Err(Fault::new(Remedy::Reject, "state-full", what));
+        }
+        values.insert(key, value);
         Ok(())
     }
 

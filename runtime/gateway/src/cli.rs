@@ -98,7 +98,11 @@ pub(crate) enum Command {
     },
     /// Compile an adapter from stdin to stdout, within limits: what the gateway starts for an adapter it has not met.
     #[command(hide = true)]
-    CompileAdapter,
+    CompileAdapter {
+        /// Code for the interpreter Pulley instead of this processor.
+        #[arg(long)]
+        pulley: bool,
+    },
     /// Print the manual page.
     #[command(after_help = "Example:\n  bulkhead man > /usr/local/share/man/man1/bulkhead.1")]
     Man,

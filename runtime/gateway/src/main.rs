@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man => commands::generate::man_page(),
-        Command::CompileAdapter => bulkhead_sandbox::compile_adapter().map_err(Exit::Failed),
+        Command::CompileAdapter { pulley } => bulkhead_sandbox::compile_adapter(pulley.into()).map_err(Exit::Failed),
         asynchronous => runtime().and_then(|runtime| {
             let outcome = runtime.block_on(run(asynchronous));
             // A name that is still being looked up, or an adapter being compiled, does not hold the end up.
@@ -69,6 +69,6 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Backup(arguments) => commands::backup::backup(&arguments).await,
         Command::Restore(arguments) => commands::restore::restore(&arguments).await,
         Command::SupportBundle(arguments) => commands::support_bundle::support_bundle(&arguments).await,
-        Command::Check(_) | Command::Completions { .. } | Command::Man | Command::CompileAdapter => Ok(()),
+        Command::Check(_) | Command::Completions { .. } | Command::Man | Command::CompileAdapter { .. } => Ok(()),
     }
 }

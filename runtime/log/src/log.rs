@@ -2,7 +2,9 @@
 
 use crate::appender::Place;
 use crate::batch::{rows_after, weight_of};
-use crate::config::{BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES};
+use crate::config::{
+    ADAPTER_STATE_MAX_BYTES, BATCH_MAX_BYTES, COMMAND_MIN_BYTES, POINTS_MAX_PER_CONNECTION, QUEUE_MAX_BYTES,
+};
 use crate::expiry::{Expired, expired_in};
 use crate::query::Query;
 use crate::scan::{RowFilter, Scan};
@@ -363,7 +365,21 @@ impl Log {
     /// # Errors
     /// [`LogError::StateFull`] beyond 256 keys of 1 to 255 bytes or 64 KiB in all; else as [`Log::set_cursor`].
     pub fn state_set(&self, connection: &str, key: &str, value: &[u8]) -> Result<(), LogError> {
-        self.shared.state.adapter_set(connection, key, value)
+        self.state_set_within(connection, key, value, ADAPTER_STATE_MAX_BYTES)
+    }
+
+    /// The same with another bound of all keys and values; never more than 64 KiB.
+    ///
+    /// # Errors
+    /// As [`Log::state_set`].
+    pub fn state_set_within(
+        &self,
+        connection: &str,
+        key: &str,
+        value: &[u8],
+        max_bytes: usize,
+    ) -> Result<(), LogError> {
+        self.shared.state.adapter_set(connection, key, value, max_bytes.min(ADAPTER_STATE_MAX_BYTES))
     }
 
     /// Has an adapter forget a key; nothing happens where there is none. Blocks.

@@ -1,6 +1,6 @@
 //! `state.db`: what the log knows beside its rows. Every write is durable when its function returns.
 
-use crate::config::{ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS};
+use crate::config::{ADAPTER_STATE_KEY_MAX_BYTES, ADAPTER_STATE_MAX_KEYS};
 use crate::group::GroupedDatabase;
 use crate::letters::{self, Listing};
 use crate::mend::{Memory, Mender};
@@ -307,7 +307,13 @@ impl State {
         })
     }
 
-    pub(crate) fn adapter_set(&self, connection: &str, name: &str, value: &[u8]) -> Result<(), LogError> {
+    pub(crate) fn adapter_set(
+        &self,
+        connection: &str,
+        name: &str,
+        value: &[u8],
+        max_bytes: usize,
+    ) -> Result<(), LogError> {
         let _alone = self.adapter_state.lock();
         let (keys, bytes) = self.database.read(|c| {
             c.prepare_cached(
@@ -317,7 +323,7 @@ impl State {
             .query_row((connection, name), |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)))
         })?;
         let (keys, bytes) = (keys as usize, bytes as usize);
-        if let Some(what) = adapter_state_excess(name.len(), keys + 1, bytes + name.len() + value.len()) {
+        if let Some(what) = adapter_state_excess(name.len(), keys + 1, bytes + name.len() + value.len(), max_bytes) {
             return Err(LogError::StateFull { connection: connection.to_owned(), what });
         }
         let (connection, name, value) = (connection.to_owned(), name.to_owned(), value.to_owned());
@@ -342,13 +348,13 @@ const UPSERT_IN_FLIGHT: &str = "INSERT OR REPLACE INTO in_flight(route, revision
 const UPSERT_CURSOR: &str = "INSERT OR REPLACE INTO cursors(name, seq) VALUES (?1, ?2)";
 
 /// Which bound an adapter's memory would go beyond with so many keys and bytes.
-fn adapter_state_excess(key_bytes: usize, keys: usize, bytes: usize) -> Option<String> {
+fn adapter_state_excess(key_bytes: usize, keys: usize, bytes: usize, max_bytes: usize) -> Option<String> {
     if key_bytes == 0 || key_bytes > ADAPTER_STATE_KEY_MAX_BYTES {
         Some(format!("a key has 1 to {ADAPTER_STATE_KEY_MAX_BYTES} bytes, this one {key_bytes}"))
     } else if keys > ADAPTER_STATE_MAX_KEYS {
         Some(format!("it has {ADAPTER_STATE_MAX_KEYS} keys already; remove one first"))
-    } else if bytes > ADAPTER_STATE_MAX_BYTES {
-        Some(format!("keys and values would take {bytes} bytes, {ADAPTER_STATE_MAX_BYTES} are the most"))
+    } else if bytes > max_bytes {
+        Some(format!("keys and values would take {bytes} bytes, {max_bytes} are the most"))
     } else {
         None
     }

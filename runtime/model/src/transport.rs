@@ -95,6 +95,8 @@ pub struct ModbusCommon {
     /// Most bits in one read request.
     #[schemars(range(min = 1, max = 2000))]
     pub max_read_bits: u16,
+    /// What may be read: `input-register:7`, `holding-register:100-120`. Absent: everything.
+    pub allow_read: Option<Vec<String>>,
     /// What may be written: `coil:3`, `holding-register:100-120`. Default: nothing.
     pub allow_write: Vec<String>,
 }
@@ -108,6 +110,7 @@ impl Default for ModbusCommon {
             gap_fill_registers: 8,
             max_read_registers: 125,
             max_read_bits: 2000,
+            allow_read: None,
             allow_write: Vec::new(),
         }
     }
@@ -352,6 +355,16 @@ pub struct Tls {
 pub struct Http {
     /// `https://host:port/path`: every request goes to it or below it, redirects included.
     pub base_url: String,
+    /// Methods it may use. Default: those that only read.
+    #[serde(default = "default_allow_methods")]
+    pub allow_methods: Vec<String>,
+    /// Paths below `base_url` it may use, with what is below them: `/orders`. Default: all.
+    #[serde(default)]
+    pub allow_paths: Vec<String>,
+    /// Addresses that the server's name may lead to beside public ones: `loopback`, `link-local`, `private`, `10.1.0.0/16`. An
+    /// address in `base_url` itself needs none.
+    #[serde(default)]
+    pub allow_networks: Vec<String>,
     /// Credentials; absent: none.
     #[serde(default)]
     pub auth: Option<HttpAuth>,
@@ -436,6 +449,9 @@ pub enum HttpAuth {
     },
 }
 
+fn default_allow_methods() -> Vec<String> {
+    vec!["GET".into(), "HEAD".into()]
+}
 fn default_true() -> bool {
     true
 }

@@ -11,9 +11,17 @@ pub(crate) struct Budget {
     table_elements: usize,
 }
 
+/// Bytes of the host that an element of a table takes.
+const TABLE_ELEMENT_BYTES: usize = 16;
+
 impl Budget {
     pub(crate) fn new(memory_max_bytes: usize) -> Self {
         Self { memory_max_bytes, memory_bytes: 0, table_elements: 0 }
+    }
+
+    /// What it has taken: linear memories and tables. Neither ever shrinks.
+    pub(crate) fn bytes(&self) -> usize {
+        self.memory_bytes + self.table_elements * TABLE_ELEMENT_BYTES
     }
 }
 

@@ -30,6 +30,11 @@ pub trait Journal: Send + Sync {
     fn write(&self, level: Level, message: &str);
     /// Counts a fault, keeps it as the connection's last, and writes it with its point's name.
     fn report(&self, point: Option<&str>, fault: &Fault);
+    /// The same for a crash of the adapter, which comes from the host and no oftener than its instances are built: however much
+    /// the adapter writes, its crash is told.
+    fn crashed(&self, fault: &Fault) {
+        self.report(None, fault);
+    }
 }
 
 /// Time. Policy never asks a clock; whoever does asks this one, so that a test can set it.

@@ -6,9 +6,10 @@
 //! code 1; any other end is its limits' doing.
 
 use crate::error::SandboxError;
+use crate::limits::MESSAGE_MAX_BYTES;
 use crate::limits::{ADAPTER_FILE_MAX_BYTES, COMPILE_MAX, COMPILE_MEMORY_MAX_BYTES, MACHINE_CODE_MAX_BYTES};
-use crate::limits::{MESSAGE_MAX_BYTES, cut};
-use crate::sandbox::engine_config;
+use crate::sandbox::{CodeKind, engine_config};
+use crate::text::tidy;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -85,7 +86,7 @@ struct Ended {
 impl Ended {
     fn judge(self, path: &Path, time_max: Duration) -> Result<Vec<u8>, SandboxError> {
         let Self { status, code, mut message } = self;
-        cut(&mut message, MESSAGE_MAX_BYTES);
+        tidy(&mut message, MESSAGE_MAX_BYTES);
         match status {
             None => Err(not_compiled(path, format!("compiling it took longer than {} s", time_max.as_secs_f32()))),
             Some(status) if status.success() && code.len() as u64 > MACHINE_CODE_MAX_BYTES => {
@@ -147,12 +148,13 @@ fn collect(pipe: Option<impl Read + Send + 'static>, max: u64) -> io::Result<Rec
 ///
 /// # Errors
 /// In words, for stderr: what is wrong with the component, or what the operating system refuses.
-pub fn compile_adapter() -> Result<(), String> {
+pub fn compile_adapter(code: CodeKind) -> Result<(), String> {
     limit_this_process().map_err(|error| format!("the compiler cannot limit itself: {error}"))?;
     let mut bytes = Vec::new();
     let read = io::stdin().take(ADAPTER_FILE_MAX_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|error| format!("the compiler cannot read: {error}"))?;
-    let compile = || Engine::new(&engine_config())?.precompile_component(&bytes);
+    let config = engine_config(code).map_err(|error| error.to_string())?;
+    let compile = || Engine::new(&config)?.precompile_component(&bytes);
     let code = compile().map_err(|error: wasmtime::Error| format!("{error:#}"))?;
     io::stdout().write_all(&code).map_err(|error| format!("the compiler cannot write: {error}"))
 }
@@ -180,7 +182,7 @@ mod tests {
     fn compile(script: &str, time_max: Duration) -> Result<Vec<u8>, String> {
         let arguments = ["-c", script].map(OsString::from).to_vec();
         let compiler = Compiler::Child { program: "/bin/sh".into(), arguments, time_max };
-        let engine = Engine::new(&engine_config()).unwrap();
+        let engine = Engine::new(&engine_config(CodeKind::Native).unwrap()).unwrap();
         // More than a pipe holds: a child that does not read must hold nobody up.
         compiler.compile(&engine, Path::new("press.wasm"), &vec![7; 1 << 20]).map_err(|error| error.to_string())
     }
@@ -210,7 +212,7 @@ mod tests {
     fn a_compiler_that_is_not_there_is_named() {
         let program = PathBuf::from("/nowhere/bulkhead");
         let compiler = Compiler::Child { program, arguments: Vec::new(), time_max: LONG };
-        let engine = Engine::new(&engine_config()).unwrap();
+        let engine = Engine::new(&engine_config(CodeKind::Native).unwrap()).unwrap();
         let error = compiler.compile(&engine, Path::new("press.wasm"), &[]).unwrap_err();
         assert!(error.to_string().contains("its compiler cannot be run"), "{error}");
     }

@@ -1,7 +1,7 @@
 //! Between the values of the WIT package and those of `bulkhead-model`, with the checks that a guest's word needs.
 
 use crate::bindings::bulkhead::adapter::types as wit;
-use crate::limits::{FILE_MAX_BYTES, FILE_NAME_MAX_BYTES};
+use crate::limits::{FILE_MAX_BYTES, FILE_NAME_MAX_BYTES, VALUE_MAX_BYTES};
 use crate::points::{Declared, PointTable};
 use bulkhead_model::{File, Kind, PointInfo, Reading, Status, Timestamp, Value, WriteLimits};
 
@@ -162,12 +162,18 @@ fn check(
     Reading { point: point.id, time, status, value }
 }
 
-/// Whether a value passes the bounds that the WIT gives for files.
+/// Whether a value passes the bounds for files, texts and bytes.
 fn is_too_large(value: &Value) -> bool {
-    let Value::File(file) = value else { return false };
-    file.data.len() > FILE_MAX_BYTES
-        || file.name.len() > FILE_NAME_MAX_BYTES
-        || file.media_type.len() > FILE_NAME_MAX_BYTES
+    match value {
+        Value::File(file) => {
+            file.data.len() > FILE_MAX_BYTES
+                || file.name.len() > FILE_NAME_MAX_BYTES
+                || file.media_type.len() > FILE_NAME_MAX_BYTES
+        }
+        Value::Text(text) | Value::Decimal(text) => text.len() > VALUE_MAX_BYTES,
+        Value::Bytes(bytes) => bytes.len() > VALUE_MAX_BYTES,
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,15 @@ use crate::backoff::{Backoff, random_u32};
 use crate::bindings::bulkhead::adapter::types as wit;
 use crate::capability::{Capabilities, Fault, Remedy};
 use crate::convert::{HostTimes, readings_to_model};
+use crate::crash::{Crash, End, backtrace, crash, describe, end};
 use crate::error::{CallError, SandboxError};
-use crate::instance::{Instance, describe, is_deadline};
-use crate::limits::{CODE_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, cut};
+use crate::host::Paces;
+use crate::instance::Instance;
+use crate::limits::{CODE_MAX_BYTES, Limits, MESSAGE_MAX_BYTES};
 use crate::points::PointTable;
+use crate::text::tidy;
 use bulkhead_model::{Reading, Timestamp, Value};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +29,9 @@ pub struct Guest {
     backoff: Backoff,
     /// On the monotonic clock: no instance is built before.
     resting_until_ns: u64,
+    paces: Arc<Mutex<Paces>>,
     counters: GuestCounters,
+    last_crash: Option<Arc<Crash>>,
 }
 
 /// What a guest has been through since it was made.
@@ -39,6 +45,14 @@ pub struct GuestCounters {
     pub timeouts: u64,
     /// Instances built, the first included.
     pub instances: u64,
+    /// What it has computed, in nanoseconds; waiting for the host is not counted, what the host does on its behalf is.
+    pub computed_ns: u64,
+    /// Its longest computation in one call.
+    pub longest_ns: u64,
+    /// The memory of its instance now: linear memories and tables.
+    pub memory_bytes: u64,
+    /// The most that an instance had.
+    pub memory_peak_bytes: u64,
 }
 
 /// A responder's answer, its readings checked.
@@ -71,6 +85,7 @@ impl Guest {
         adapter.check_grants(&capabilities)?;
         let backoff = Backoff::new(limits.rebuild_first, limits.rebuild_max);
         let counters = GuestCounters::default();
+        let paces = Paces::new(&limits);
         Ok(Self {
             adapter,
             capabilities,
@@ -80,7 +95,9 @@ impl Guest {
             instance: None,
             backoff,
             resting_until_ns: 0,
+            paces,
             counters,
+            last_crash: None,
         })
     }
 
@@ -94,6 +111,12 @@ impl Guest {
     #[must_use]
     pub fn counters(&self) -> GuestCounters {
         self.counters
+    }
+
+    /// Why and where it last trapped or ran out of time.
+    #[must_use]
+    pub fn last_crash(&self) -> Option<Arc<Crash>> {
+        self.last_crash.clone()
     }
 
     /// Builds the instance and calls its `start`, unless that is done.
@@ -112,19 +135,27 @@ impl Guest {
     /// Any [`CallError`].
     pub async fn check(&mut self) -> Result<String, CallError> {
         let mut instance = self.begin().await?;
+        let meter = instance.meter();
         let call = instance.adapter.call_check(&mut instance.store);
-        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
-        self.settle(instance, outcome)
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, meter.count(call)).await;
+        let mut found = self.settle(instance, outcome)?;
+        tidy(&mut found, MESSAGE_MAX_BYTES);
+        Ok(found)
     }
 
     /// Calls `adapter.stop` if there is an instance, and drops it.
     pub async fn stop(&mut self) {
         if let Some(mut instance) = self.instance.take() {
-            instance.begin_call(&self.limits);
-            let call = instance.adapter.call_stop(&mut instance.store);
-            if let Ok(Err(error)) = tokio::time::timeout(self.limits.call_timeout, call).await {
-                self.capabilities.journal.report(None, &Fault::new(Remedy::Reject, "trap", describe(&error)));
-            }
+            instance.begin_call();
+            let meter = instance.meter();
+            let call = meter.count(instance.adapter.call_stop(&mut instance.store));
+            let error = match tokio::time::timeout(self.limits.call_timeout, call).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => self.ended(&error),
+                Err(_) => self.took_too_long(self.limits.call_timeout),
+            };
+            let fault = Fault::new(Remedy::Reject, error.code(), format!("when it was stopped: {error}"));
+            self.capabilities.journal.crashed(&fault);
         }
     }
 
@@ -139,10 +170,11 @@ impl Guest {
     /// Any [`CallError`].
     pub async fn poll(&mut self, group: &str) -> Result<Vec<Reading>, CallError> {
         let mut instance = self.begin().await?;
+        let meter = instance.meter();
         let Some(poller) = instance.poller.clone() else { return self.lacks(instance, Role::Poller) };
         let called = self.capabilities.clock.now();
         let call = poller.call_poll(&mut instance.store, group);
-        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, meter.count(call)).await;
         let time = instance.store.data().first_request.unwrap_or(called);
         let readings = self.settle(instance, outcome)?;
         Ok(self.checked(readings, &self.host_times(time, [])))
@@ -154,10 +186,11 @@ impl Guest {
     /// Any [`CallError`].
     pub async fn receive(&mut self, transport: &str, frames: &[wit::Frame]) -> Result<Vec<Reading>, CallError> {
         let mut instance = self.begin().await?;
+        let meter = instance.meter();
         let Some(listener) = instance.listener.clone() else { return self.lacks(instance, Role::Listener) };
         let time = frames.first().map_or_else(|| self.capabilities.clock.now(), |frame| Timestamp(frame.received));
         let call = listener.call_receive(&mut instance.store, transport, frames);
-        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, meter.count(call)).await;
         let readings = self.settle(instance, outcome)?;
         let received = frames.iter().map(|frame| Timestamp(frame.received));
         Ok(self.checked(readings, &self.host_times(time, received)))
@@ -169,10 +202,11 @@ impl Guest {
     /// Any [`CallError`]; what the adapter says of the command is its fault.
     pub async fn write(&mut self, number: u32, value: Value) -> Result<(), CallError> {
         let mut instance = self.begin().await?;
+        let meter = instance.meter();
         let Some(writer) = instance.writer.clone() else { return self.lacks(instance, Role::Writer) };
         let command = crate::convert::command_to_wit(number, value);
         let call = writer.call_write(&mut instance.store, std::slice::from_ref(&command));
-        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, meter.count(call)).await;
         let results = self.settle(instance, outcome.map(|called| called.map(Ok)))?;
         match results.into_iter().next() {
             Some(result) => result.map_err(|fault| CallError::Fault(bounded(fault))),
@@ -190,9 +224,10 @@ impl Guest {
     /// Any [`CallError`].
     pub async fn deliver(&mut self, batch: &wit::Batch) -> Result<wit::Outcome, CallError> {
         let mut instance = self.begin().await?;
+        let meter = instance.meter();
         let Some(sink) = instance.sink.clone() else { return self.lacks(instance, Role::Sink) };
         let call = sink.call_deliver(&mut instance.store, batch);
-        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, meter.count(call)).await;
         let mut outcome = self.settle(instance, outcome)?;
         let entries = u32::try_from(batch.entries.len()).unwrap_or(u32::MAX);
         outcome.accepted = outcome.accepted.min(entries);
@@ -216,9 +251,10 @@ impl Guest {
     /// Any [`CallError`].
     pub async fn respond(&mut self, request: &wit::Request) -> Result<Reply, CallError> {
         let mut instance = self.begin().await?;
+        let meter = instance.meter();
         let Some(responder) = instance.responder.clone() else { return self.lacks(instance, Role::Responder) };
         let call = responder.call_respond(&mut instance.store, request);
-        let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
+        let outcome = tokio::time::timeout(self.limits.call_total_timeout, meter.count(call)).await;
         let reply = self.settle(instance, outcome)?;
         let readings = self.checked(reply.readings, &self.host_times(Timestamp(request.received), []));
         Ok(Reply { status: reply.status, headers: reply.headers, body: reply.body, readings })
@@ -268,7 +304,7 @@ impl Guest {
     /// An instance, with its budget filled for one role call.
     async fn begin(&mut self) -> Result<Box<Instance>, CallError> {
         let mut instance = self.ready().await?;
-        instance.begin_call(&self.limits);
+        instance.begin_call();
         self.counters.calls += 1;
         Ok(instance)
     }
@@ -283,10 +319,17 @@ impl Guest {
             return Err(CallError::Resting { rebuild_in: Duration::from_nanos(self.resting_until_ns - now) });
         }
         self.counters.instances += 1;
-        let built = Instance::new(&self.adapter, self.capabilities.clone(), self.points.clone(), &self.limits).await;
-        let mut instance = Box::new(built.inspect_err(|_| _ = self.rest_after_failure())?);
-        instance.begin_call(&self.limits);
-        let call = instance.adapter.call_start(&mut instance.store, &self.settings);
+        let (capabilities, points, paces) = (self.capabilities.clone(), self.points.clone(), self.paces.clone());
+        let building = Instance::new(&self.adapter, capabilities, points, &self.limits, paces);
+        let built = tokio::time::timeout(self.limits.call_total_timeout, building).await;
+        let mut instance = Box::new(match built {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => return Err(self.not_built(&error)),
+            Err(_) => return Err(self.took_too_long(self.limits.call_total_timeout)),
+        });
+        instance.begin_call();
+        let meter = instance.meter();
+        let call = meter.count(instance.adapter.call_start(&mut instance.store, &self.settings));
         let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
         // That it starts does not make up for what it did before: only a role call that works ends the growing waits.
         let failures_before = self.backoff.clone();
@@ -306,27 +349,76 @@ impl Guest {
 
     /// Keeps the instance after a call that returned, throws it away after one that did not.
     fn settle<T>(&mut self, instance: Box<Instance>, outcome: Outcome<T>) -> Result<T, CallError> {
+        self.measure(&instance);
         match outcome {
             Ok(Ok(result)) => {
                 self.instance = Some(instance);
                 self.backoff.succeeded();
                 result.map_err(|fault| CallError::Fault(bounded(fault)))
             }
-            Ok(Err(error)) if is_deadline(&error) => {
-                self.counters.timeouts += 1;
-                let what = format!("it computed for more than {} ms", self.limits.call_timeout.as_millis());
-                Err(CallError::TimedOut { what, rebuild_in: self.rest_after_failure() })
-            }
             Ok(Err(error)) => {
-                self.counters.traps += 1;
-                Err(CallError::Trapped { message: describe(&error), rebuild_in: self.rest_after_failure() })
+                drop(instance);
+                Err(self.ended(&error))
             }
             Err(_) => {
-                self.counters.timeouts += 1;
-                let what = format!("the call lasted more than {} ms", self.limits.call_total_timeout.as_millis());
-                Err(CallError::TimedOut { what, rebuild_in: self.rest_after_failure() })
+                drop(instance);
+                Err(self.took_too_long(self.limits.call_total_timeout))
             }
         }
+    }
+
+    /// Adds up what a call has taken.
+    fn measure(&mut self, instance: &Instance) {
+        let state = instance.store.data();
+        let spent_ns = u64::try_from(state.meter.spent().as_nanos()).unwrap_or(u64::MAX);
+        let memory_bytes = state.memory.bytes() as u64;
+        let counters = &mut self.counters;
+        counters.computed_ns = counters.computed_ns.saturating_add(spent_ns);
+        counters.longest_ns = counters.longest_ns.max(spent_ns);
+        counters.memory_bytes = memory_bytes;
+        counters.memory_peak_bytes = counters.memory_peak_bytes.max(memory_bytes);
+    }
+
+    /// A call that ended with a trap, the deadline's included; its instance is gone.
+    fn ended(&mut self, error: &wasmtime::Error) -> CallError {
+        let rebuild_in = self.rest_after_failure();
+        let failed = match end(error, &self.limits) {
+            End::Deadline => {
+                self.counters.timeouts += 1;
+                let what = format!("it computed for more than {} ms", self.limits.call_timeout.as_millis());
+                CallError::TimedOut { what, rebuild_in }
+            }
+            End::Trap(message) => {
+                self.counters.traps += 1;
+                CallError::Trapped { message, rebuild_in }
+            }
+        };
+        self.remember(failed, backtrace(error))
+    }
+
+    /// A call that lasted too long, waiting included.
+    fn took_too_long(&mut self, limit: Duration) -> CallError {
+        self.counters.timeouts += 1;
+        let what = format!("the call lasted more than {} ms", limit.as_millis());
+        let rebuild_in = self.rest_after_failure();
+        self.remember(CallError::TimedOut { what, rebuild_in }, Vec::new())
+    }
+
+    /// An instance that could not be made: what it ran meanwhile is judged as a call, anything else is for good.
+    fn not_built(&mut self, error: &wasmtime::Error) -> CallError {
+        if error.is::<wasmtime::Trap>() {
+            return self.ended(error);
+        }
+        self.rest_after_failure();
+        let failed = CallError::CannotStart(describe(error, &self.limits));
+        self.remember(failed, backtrace(error))
+    }
+
+    fn remember(&mut self, failed: CallError, backtrace: Vec<String>) -> CallError {
+        self.counters.memory_bytes = 0;
+        let crash = crash(self.capabilities.clock.now(), &failed, backtrace);
+        self.last_crash = crash.map(Arc::new).or(self.last_crash.take());
+        failed
     }
 
     fn rest_after_failure(&mut self) -> Duration {
@@ -371,7 +463,7 @@ impl Guest {
 }
 
 fn bounded(mut fault: Fault) -> Fault {
-    cut(&mut fault.message, MESSAGE_MAX_BYTES);
-    cut(&mut fault.code, CODE_MAX_BYTES);
+    tidy(&mut fault.message, MESSAGE_MAX_BYTES);
+    tidy(&mut fault.code, CODE_MAX_BYTES);
     fault
 }

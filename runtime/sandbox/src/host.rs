@@ -5,35 +5,70 @@ use crate::budget::Budget;
 use crate::capability::{Capabilities, Fault, Remedy};
 use crate::convert::point_info_to_model;
 use crate::limits::{
-    CODE_MAX_BYTES, LABEL_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, POINTS_MAX, TIMER_MS, TIMERS_MAX, cut,
+    CODE_MAX_BYTES, HANDLES_MAX, LABEL_MAX_BYTES, Limits, MESSAGE_MAX_BYTES, POINTS_MAX, POINTS_MAX_BYTES,
+    RANDOM_MAX_BYTES, TIMER_MS, TIMERS_MAX,
 };
+use crate::meter::Meter;
+use crate::pace::Pace;
 use crate::points::PointTable;
 use crate::stdio::JournalStream;
+use crate::text::tidy;
+use crate::waits::Waits;
 use bulkhead_model::{PointInfo, Timestamp};
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+/// Changes of the durable memory in a second, and how many may come at once: each is a commit to the disk.
+const STATE_WRITES_PER_S: u32 = 50;
+const STATE_WRITES_SAVED: u32 = 256;
+
 /// What belongs to one guest instance on the host's side.
 pub(crate) struct HostState {
     pub(crate) capabilities: Capabilities,
     pub(crate) points: Arc<PointTable>,
     pub(crate) memory: Budget,
-    /// Epoch ticks the guest may still compute in this call.
-    pub(crate) ticks_left: u64,
+    /// How long the guest has computed in this call.
+    pub(crate) meter: Arc<Meter>,
+    /// The longest it may.
+    pub(crate) compute_max: Duration,
     /// When the first request of this call went to a device.
     pub(crate) first_request: Option<Timestamp>,
     /// Running timers: name and when they end, on the monotonic clock.
     pub(crate) timers: BTreeMap<String, u64>,
     host_call_timeout: Duration,
+    paces: Arc<Mutex<Paces>>,
     wasi: WasiCtx,
     resources: ResourceTable,
 }
 
+/// The turns of one guest; an instance that is built anew goes on with them.
+#[derive(Debug)]
+pub(crate) struct Paces {
+    /// Of everything that reaches a transport or the log.
+    requests: Pace,
+    /// Of changes of the durable memory, each of which is a commit.
+    state_writes: Pace,
+}
+
+impl Paces {
+    pub(crate) fn new(limits: &Limits) -> Arc<Mutex<Self>> {
+        let requests = Pace::new(limits.requests_per_s, limits.requests_per_s);
+        let state_writes = Pace::new(STATE_WRITES_PER_S, STATE_WRITES_SAVED);
+        Arc::new(Mutex::new(Self { requests, state_writes }))
+    }
+}
+
 impl HostState {
-    pub(crate) fn new(capabilities: Capabilities, points: Arc<PointTable>, limits: &Limits) -> Self {
+    pub(crate) fn new(
+        capabilities: Capabilities,
+        points: Arc<PointTable>,
+        limits: &Limits,
+        paces: Arc<Mutex<Paces>>,
+    ) -> Self {
         let memory = Budget::new(limits.memory_max_bytes);
         // No folder, no network, no environment, no arguments; output goes to the journal.
         let wasi = WasiCtxBuilder::new()
@@ -41,24 +76,56 @@ impl HostState {
             .stderr(JournalStream::new(capabilities.journal.clone(), wit::log::Level::Warn))
             .allow_tcp(false)
             .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .max_random_size(RANDOM_MAX_BYTES)
             .build();
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(HANDLES_MAX);
         Self {
             capabilities,
             points,
             memory,
-            ticks_left: 0,
+            meter: Meter::new(),
+            compute_max: limits.call_timeout,
             first_request: None,
             timers: BTreeMap::new(),
             host_call_timeout: limits.host_call_timeout,
+            paces,
             wasi,
-            resources: ResourceTable::new(),
+            resources,
         }
+    }
+
+    /// What limits the waiting of a WASI guest.
+    pub(crate) fn waits(&mut self) -> Waits<'_> {
+        Waits { resources: &mut self.resources, limit: self.host_call_timeout }
+    }
+
+    /// How long until it is this guest's turn to ask for something that costs others.
+    fn turn(&self, of: impl FnOnce(&mut Paces) -> &mut Pace) -> Turn {
+        let now_ns = self.capabilities.clock.monotonic_ns();
+        Turn(of(&mut self.paces.lock()).take(now_ns))
+    }
+
+    fn request_turn(&self) -> Turn {
+        self.turn(|paces| &mut paces.requests)
     }
 
     /// Notes that a request goes to a device now, unless one of this call did before.
     fn note_request(&mut self) {
         if self.first_request.is_none() {
             self.first_request = Some(self.capabilities.clock.now());
+        }
+    }
+}
+
+/// A turn that comes after some time. It borrows nothing of the state, which may not cross an await.
+struct Turn(Duration);
+
+impl Turn {
+    async fn come(self) {
+        if !self.0.is_zero() {
+            tokio::time::sleep(self.0).await;
         }
     }
 }
@@ -97,21 +164,28 @@ fn granted<T: ?Sized>(of: &BTreeMap<String, Arc<T>>, role: &str, capability: &st
 /// A declaration with its texts cut to their bounds.
 fn bounded(mut info: PointInfo) -> PointInfo {
     for text in [&mut info.unit, &mut info.group].into_iter().flatten() {
-        cut(text, LABEL_MAX_BYTES);
+        tidy(text, LABEL_MAX_BYTES);
     }
     if let Some(text) = &mut info.description {
-        cut(text, MESSAGE_MAX_BYTES);
+        tidy(text, MESSAGE_MAX_BYTES);
     }
     info
 }
 
 fn check_declaration(infos: &[PointInfo], table: &PointTable) -> Result<(), Fault> {
     if let Some(bad) = infos.iter().find(|info| !PointInfo::name_is_valid(&info.name)) {
-        let message = format!("the point name {:?} is not 1 to 255 bytes without control characters", bad.name);
+        let mut shown = bad.name.clone();
+        tidy(&mut shown, LABEL_MAX_BYTES);
+        let message = format!("the point name `{shown}` is not 1 to 255 bytes without control characters");
         return Err(Fault::new(Remedy::Reject, "bad-point-name", message));
     }
-    if table.len() + table.count_new(infos) > POINTS_MAX {
-        let message = format!("the connection would have more than {POINTS_MAX} points");
+    let after = table.size_with(infos);
+    if after.points > POINTS_MAX || after.bytes > POINTS_MAX_BYTES {
+        let message = format!(
+            "the connection would have {} points with {} bytes of names and descriptions: at most {POINTS_MAX} and \
+             {POINTS_MAX_BYTES}",
+            after.points, after.bytes
+        );
         return Err(Fault::new(Remedy::Reject, "too-many-points", message));
     }
     Ok(())
@@ -123,6 +197,7 @@ impl wit::points::Host for HostState {
     async fn declare(&mut self, points: Vec<wit::types::PointInfo>) -> Result<Vec<u32>, Fault> {
         let infos: Vec<PointInfo> = points.into_iter().map(|info| bounded(point_info_to_model(info))).collect();
         check_declaration(&infos, &self.points)?;
+        self.request_turn().come().await;
         let catalogue = self.capabilities.catalogue.clone();
         let ids = within(self.host_call_timeout, "declaring points", catalogue.declare(infos.clone())).await?;
         Ok(self.points.add(&ids, infos))
@@ -131,13 +206,13 @@ impl wit::points::Host for HostState {
 
 impl wit::log::Host for HostState {
     async fn write(&mut self, level: wit::log::Level, mut message: String) {
-        cut(&mut message, MESSAGE_MAX_BYTES);
+        tidy(&mut message, MESSAGE_MAX_BYTES);
         self.capabilities.journal.write(level, &message);
     }
 
     async fn report(&mut self, point: Option<u32>, mut fault: Fault) {
-        cut(&mut fault.message, MESSAGE_MAX_BYTES);
-        cut(&mut fault.code, CODE_MAX_BYTES);
+        tidy(&mut fault.message, MESSAGE_MAX_BYTES);
+        tidy(&mut fault.code, CODE_MAX_BYTES);
         let name = point.and_then(|point| self.points.name(point));
         self.capabilities.journal.report(name.as_deref(), &fault);
     }
@@ -172,16 +247,19 @@ fn state_of(capabilities: &Capabilities) -> Result<Arc<dyn crate::capability::St
 impl wit::state::Host for HostState {
     async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Fault> {
         let state = state_of(&self.capabilities)?;
+        self.request_turn().come().await;
         within(self.host_call_timeout, "reading state", state.get(key)).await
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), Fault> {
         let state = state_of(&self.capabilities)?;
+        self.turn(|paces| &mut paces.state_writes).come().await;
         within(self.host_call_timeout, "storing state", state.set(key, value)).await
     }
 
     async fn remove(&mut self, key: String) -> Result<(), Fault> {
         let state = state_of(&self.capabilities)?;
+        self.turn(|paces| &mut paces.state_writes).come().await;
         within(self.host_call_timeout, "removing state", state.remove(key)).await
     }
 }
@@ -189,6 +267,7 @@ impl wit::state::Host for HostState {
 impl wit::modbus::Host for HostState {
     async fn read(&mut self, transport: String, spans: Vec<wit::modbus::Span>) -> Result<wit::modbus::Words, Fault> {
         let modbus = granted(&self.capabilities.modbus, &transport, "Modbus")?;
+        self.request_turn().come().await;
         self.note_request();
         within(self.host_call_timeout, "a Modbus read", modbus.read(spans)).await
     }
@@ -197,6 +276,7 @@ impl wit::modbus::Host for HostState {
         let count = changes.len();
         let outcome = match granted(&self.capabilities.modbus, &transport, "Modbus") {
             Ok(modbus) => {
+                self.request_turn().come().await;
                 within(self.host_call_timeout, "a Modbus write", async move { Ok(modbus.write(changes).await) }).await
             }
             Err(fault) => Err(fault),
@@ -215,12 +295,14 @@ impl wit::serial::Host for HostState {
         line: Option<wit::serial::LineSettings>,
     ) -> Result<Vec<u8>, Fault> {
         let serial = granted(&self.capabilities.serial, &transport, "serial")?;
+        self.request_turn().come().await;
         self.note_request();
         within(self.host_call_timeout, "a serial exchange", serial.exchange(request, framing, timeout_ms, line)).await
     }
 
     async fn send(&mut self, transport: String, data: Vec<u8>) -> Result<(), Fault> {
         let serial = granted(&self.capabilities.serial, &transport, "serial")?;
+        self.request_turn().come().await;
         within(self.host_call_timeout, "sending on a serial line", serial.send(data)).await
     }
 }
@@ -234,12 +316,14 @@ impl wit::tcp::Host for HostState {
         timeout_ms: Option<u32>,
     ) -> Result<Vec<u8>, Fault> {
         let tcp = granted(&self.capabilities.tcp, &transport, "TCP")?;
+        self.request_turn().come().await;
         self.note_request();
         within(self.host_call_timeout, "a TCP exchange", tcp.exchange(request, framing, timeout_ms, None)).await
     }
 
     async fn send(&mut self, transport: String, data: Vec<u8>) -> Result<(), Fault> {
         let tcp = granted(&self.capabilities.tcp, &transport, "TCP")?;
+        self.request_turn().come().await;
         within(self.host_call_timeout, "sending over TCP", tcp.send(data)).await
     }
 }
@@ -247,11 +331,13 @@ impl wit::tcp::Host for HostState {
 impl wit::mqtt::Host for HostState {
     async fn publish(&mut self, transport: String, message: wit::mqtt::Message) -> Result<(), Fault> {
         let mqtt = granted(&self.capabilities.mqtt, &transport, "MQTT")?;
+        self.request_turn().come().await;
         within(self.host_call_timeout, "publishing", mqtt.publish(message)).await
     }
 
     async fn set_will(&mut self, transport: String, message: wit::mqtt::Message) -> Result<(), Fault> {
         let mqtt = granted(&self.capabilities.mqtt, &transport, "MQTT")?;
+        self.request_turn().come().await;
         within(self.host_call_timeout, "setting the last will", mqtt.set_will(message)).await
     }
 }
@@ -259,6 +345,7 @@ impl wit::mqtt::Host for HostState {
 impl wit::http::Host for HostState {
     async fn request(&mut self, transport: String, request: wit::http::Outgoing) -> Result<wit::http::Incoming, Fault> {
         let http = granted(&self.capabilities.http, &transport, "HTTP")?;
+        self.request_turn().come().await;
         self.note_request();
         within(self.host_call_timeout, "an HTTP request", http.request(request)).await
     }

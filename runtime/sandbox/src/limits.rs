@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct Limits {
     /// Linear memory in bytes; growing beyond it fails inside the guest. 1 to 4096 MiB.
     pub memory_max_bytes: usize,
-    /// Longest computation in one call, waiting for the host not counted. Enforced to [`EPOCH_TICK`].
+    /// Longest computation in one call, waiting for the host not counted. Enforced to [`EPOCH_TICK`] and a turn.
     pub call_timeout: Duration,
     /// Longest wait for one host call.
     pub host_call_timeout: Duration,
@@ -15,6 +15,9 @@ pub struct Limits {
     pub call_total_timeout: Duration,
     /// Most bytes that may cross into the host in one call of a host function or one result.
     pub transfer_max_bytes: usize,
+    /// Most calls in a second of what reaches beyond the sandbox: transports, the durable memory, declarations. Those beyond it
+    /// wait for their turn.
+    pub requests_per_s: u32,
     /// First wait before a crashed instance is rebuilt; doubles up to [`Limits::rebuild_max`].
     pub rebuild_first: Duration,
     /// Longest wait before a crashed instance is rebuilt.
@@ -28,13 +31,22 @@ impl Default for Limits {
             call_timeout: Duration::from_secs(2),
             host_call_timeout: Duration::from_secs(60),
             call_total_timeout: Duration::from_secs(180),
-            transfer_max_bytes: 32 << 20,
+            transfer_max_bytes: TRANSFER_MAX_BYTES,
+            requests_per_s: 10_000,
             rebuild_first: Duration::from_millis(500),
             rebuild_max: Duration::from_secs(60),
         }
     }
 }
 
+/// Most bytes that a guest hands over in one call of a host function or as one result: the longest body of an HTTP request
+/// with room for the rest of it, or some 70,000 readings. What is lifted is charged as it lies in the host's memory.
+pub const TRANSFER_MAX_BYTES: usize = 6 << 20;
+/// Most resource handles an instance may hold, its own and those of WASI; each costs the host memory. An interpreter holds a
+/// few dozen.
+pub const HANDLES_MAX: usize = 1000;
+/// Most random bytes that a WASI guest gets in one call; they are made in the host's memory.
+pub const RANDOM_MAX_BYTES: u64 = 64 << 10;
 /// How often a computing guest yields to its neighbours, and how finely its time is measured.
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 /// Most tables, instances and elements a guest may have; an adapter needs a handful.
@@ -61,6 +73,15 @@ pub const LABEL_MAX_BYTES: usize = 64;
 pub const FILE_NAME_MAX_BYTES: usize = 255;
 /// Longest content of a file value.
 pub const FILE_MAX_BYTES: usize = 1 << 20;
+/// Longest text, decimal or bytes as a value; a longer one is recorded as `BadOutOfRange`.
+pub const VALUE_MAX_BYTES: usize = 1 << 20;
+/// Most bytes of names, units, groups and descriptions of a connection's points together: 20,000 points of 200 bytes. They are
+/// held by the sandbox and by the log.
+pub const POINTS_MAX_BYTES: usize = 4 << 20;
+/// Frames of a guest's stack that are kept of its last crash, and the longest name of one.
+pub const BACKTRACE_MAX_FRAMES: usize = 16;
+/// Longest name of a function in a backtrace, in bytes.
+pub const FUNCTION_NAME_MAX_BYTES: usize = 128;
 /// Most points a connection may declare.
 pub const POINTS_MAX: usize = 20_000;
 /// Most timers of a connection that run at a time.
@@ -69,24 +90,3 @@ pub const TIMERS_MAX: usize = 16;
 pub const TIMER_MS: std::ops::RangeInclusive<u32> = 10..=86_400_000;
 /// Native stack of a guest call.
 pub const GUEST_STACK_BYTES: usize = 512 << 10;
-
-/// Cuts a text to at most `max` bytes at a character's end.
-pub(crate) fn cut(text: &mut String, max: usize) {
-    if text.len() > max {
-        let mut end = max;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn cutting_keeps_characters_whole() {
-        let mut text = "aé".to_owned();
-        super::cut(&mut text, 2);
-        assert_eq!(text, "a");
-    }
-}

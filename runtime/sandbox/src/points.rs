@@ -22,9 +22,26 @@ pub struct PointTable {
     inner: RwLock<Inner>,
 }
 
+/// How much a table holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Size {
+    /// Points, those of former kinds included.
+    pub(crate) points: usize,
+    /// Bytes of their texts.
+    pub(crate) bytes: usize,
+}
+
+/// Bytes of a point's name, unit, group and description.
+fn text_bytes(info: &PointInfo) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    info.name.len() + length(&info.unit) + length(&info.group) + length(&info.description)
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     points: Vec<Declared>,
+    /// Of the texts of all points.
+    bytes: usize,
     latest_by_name: HashMap<String, u32>,
     /// Points whose name has since been declared with another kind; few.
     former: HashMap<(String, Kind), u32>,
@@ -49,10 +66,22 @@ impl PointTable {
         self.len() == 0
     }
 
-    /// How many of the given names are new to the table.
-    pub(crate) fn count_new(&self, infos: &[PointInfo]) -> usize {
+    /// What the table would hold after a declaration; of a name that comes twice in it, both count.
+    pub(crate) fn size_with(&self, infos: &[PointInfo]) -> Size {
         let inner = self.inner.read();
-        infos.iter().filter(|info| inner.number(info).is_none()).count()
+        let mut size = Size { points: inner.points.len(), bytes: inner.bytes };
+        for info in infos {
+            match inner.number(info) {
+                Some(known) => {
+                    size.bytes += text_bytes(info).saturating_sub(text_bytes(&inner.points[known as usize].info));
+                }
+                None => {
+                    size.points += 1;
+                    size.bytes += text_bytes(info);
+                }
+            }
+        }
+        size
     }
 
     /// The number inside the guest of the point that was last declared under a name, and the point.
@@ -94,9 +123,11 @@ impl Inner {
 
     fn put(&mut self, id: PointId, info: PointInfo) -> u32 {
         let (name, known) = (info.name.clone(), self.number(&info));
+        self.bytes += text_bytes(&info);
         let declared = Declared { id, info };
         let number = match known {
             Some(number) => {
+                self.bytes -= text_bytes(&self.points[number as usize].info);
                 self.points[number as usize] = declared;
                 number
             }
@@ -130,5 +161,17 @@ mod tests {
         assert_eq!(table.add(&[PointId(7)], vec![PointInfo::new("level", Kind::Real)]), [0], "the former one is known");
         assert_eq!(table.add(&[PointId(9)], vec![PointInfo::new("level", Kind::Text)]), [1]);
         assert_eq!(table.all().len(), 1);
+    }
+
+    #[test]
+    fn the_size_counts_texts_once_and_follows_what_is_declared_anew() {
+        let table = PointTable::default();
+        let described =
+            |text: &str| PointInfo { description: Some(text.into()), ..PointInfo::new("level", Kind::Real) };
+        assert_eq!(table.size_with(&[described("abc")]), Size { points: 1, bytes: 8 });
+        table.add(&[PointId(7)], vec![described("abc")]);
+        assert_eq!(table.size_with(&[described("abcde")]), Size { points: 1, bytes: 10 });
+        table.add(&[PointId(7)], vec![described("a")]);
+        assert_eq!(table.size_with(&[]), Size { points: 1, bytes: 6 });
     }
 }

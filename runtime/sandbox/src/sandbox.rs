@@ -7,6 +7,7 @@ use crate::error::SandboxError;
 use crate::host::HostState;
 use crate::limits::{EPOCH_TICK, GUEST_STACK_BYTES};
 use crate::precompiled::{Cache, load_machine_code};
+use crate::waits::limit_waits;
 use bulkhead_bundle::Trust;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -14,6 +15,23 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine};
+
+/// How the code of adapters is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CodeKind {
+    /// As machine code of this processor.
+    #[default]
+    Native,
+    /// By wasmtime's interpreter Pulley, on any processor.
+    Pulley,
+}
+
+impl From<bool> for CodeKind {
+    /// Pulley where it is true.
+    fn from(is_pulley: bool) -> Self {
+        if is_pulley { CodeKind::Pulley } else { CodeKind::Native }
+    }
+}
 
 /// Settings of the sandbox as a whole.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +42,8 @@ pub struct SandboxConfig {
     pub compiler: Compiler,
     /// Which adapters may be loaded: judged before any byte of them is parsed.
     pub trust: Trust,
+    /// How their code is run.
+    pub code: CodeKind,
 }
 
 impl SandboxConfig {
@@ -33,10 +53,11 @@ impl SandboxConfig {
     /// [`SandboxError::Setup`] where wasmtime does not run on this machine.
     pub fn build(self) -> Result<Sandbox, SandboxError> {
         let setup = |error: wasmtime::Error| SandboxError::Setup(format!("{error:#}"));
-        let engine = Engine::new(&engine_config()).map_err(setup)?;
+        let engine = Engine::new(&engine_config(self.code)?).map_err(setup)?;
         let mut linker = Linker::new(&engine);
         EveryRole::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(setup)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
+        limit_waits(&mut linker, HostState::waits).map_err(setup)?;
         let cache = self.cache_dir.map(Cache::new);
         let compiler = self.compiler;
         let trust = self.trust;
@@ -116,16 +137,27 @@ impl Sandbox {
     }
 }
 
+/// The target whose code Pulley runs on this machine.
+const PULLEY: &str = match (cfg!(target_pointer_width = "64"), cfg!(target_endian = "little")) {
+    (true, true) => "pulley64",
+    (true, false) => "pulley64be",
+    (false, true) => "pulley32",
+    (false, false) => "pulley32be",
+};
+
 /// The settings of every engine: code compiled under others is not taken.
-pub(crate) fn engine_config() -> Config {
+pub(crate) fn engine_config(code: CodeKind) -> Result<Config, SandboxError> {
     let mut config = Config::new();
+    if code == CodeKind::Pulley {
+        config.target(PULLEY).map_err(|error| SandboxError::Setup(format!("{error:#}")))?;
+    }
     config
         .concurrency_support(false)
         .epoch_interruption(true)
         .wasm_component_model(true)
         .max_wasm_stack(GUEST_STACK_BYTES)
         .async_stack_size(2 * GUEST_STACK_BYTES);
-    config
+    Ok(config)
 }
 
 /// Advances the epoch so that computing guests yield. A plain thread: a guest that keeps every async thread busy must not

@@ -5,10 +5,10 @@
 mod support;
 
 use bulkhead_sandbox::capability::Capabilities;
-use bulkhead_sandbox::{CallError, Guest, Limits, SandboxError};
+use bulkhead_sandbox::{CallError, CodeKind, Guest, Limits, SandboxError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use support::{HandClock, Silent, component, guest, nothing_granted, poller, short_limits};
+use support::{HandClock, Silent, component, guest, guest_as, nothing_granted, poller, short_limits};
 
 const SPIN: &str = "(loop $for_ever (br $for_ever))";
 const READ_MODBUS: &str = r#"(import "bulkhead:adapter/modbus@0.1.0" "read" (func $read (param i32 i32 i32 i32 i32)))"#;
@@ -125,6 +125,55 @@ async fn a_wasi_guest_runs_and_finds_nothing() {
                 (if (i32.or (i32.load (i32.const 2052)) (i32.load (i32.const 2068))) (then unreachable))";
     let bytes = component("wasi-poller", wit, &poller(imports, "", "", look));
     running(&bytes, Limits::default()).poll("default").await.unwrap();
+}
+
+#[tokio::test]
+async fn pulley_keeps_what_machine_code_keeps() {
+    let interpreted =
+        |poll: &str| guest_as(CodeKind::Pulley, &made("", "", poll), nothing_granted(), short_limits()).unwrap();
+    let mut good = interpreted("");
+    assert_eq!(good.poll("default").await.unwrap(), []);
+    let started = Instant::now();
+    let outcome = interpreted(SPIN).poll("default").await;
+    assert!(matches!(outcome, Err(CallError::TimedOut { .. })), "{outcome:?}");
+    assert!(started.elapsed() >= Duration::from_millis(100) && started.elapsed() < Duration::from_secs(10));
+    let mut trapping = interpreted("unreachable");
+    let outcome = trapping.poll("default").await;
+    assert!(matches!(outcome, Err(CallError::Trapped { .. })), "{outcome:?}");
+    assert!(trapping.last_crash().is_some_and(|crash| !crash.backtrace.is_empty()));
+}
+
+#[tokio::test]
+async fn what_a_guest_computes_and_holds_is_measured_and_its_last_crash_kept() {
+    let busy = "(local $i i32) (loop $more
+        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 20000000))))";
+    let mut busy = running(&made("", "", busy), Limits::default());
+    busy.poll("default").await.unwrap();
+    let first = busy.counters();
+    assert!(first.computed_ns > 1_000_000 && first.longest_ns <= first.computed_ns, "{first:?}");
+    assert_eq!((first.memory_bytes, first.memory_peak_bytes), (65_536, 65_536));
+    assert!(busy.last_crash().is_none());
+    let mut crashing = running(&made("", "", "unreachable"), short_limits());
+    crashing.poll("default").await.unwrap_err();
+    let crash = crashing.last_crash().unwrap();
+    assert_eq!(crash.code, "trap");
+    assert!(crash.message.contains("unreachable"), "{crash:?}");
+    assert_eq!((crashing.counters().memory_bytes, crashing.counters().memory_peak_bytes), (0, 65_536));
+}
+
+#[tokio::test]
+async fn many_slow_host_calls_are_waiting_and_not_computing() {
+    let mut grants = nothing_granted();
+    grants.modbus.insert(String::new(), Arc::new(Silent));
+    // Thirty calls of 20 ms each: six times as long as it may compute.
+    let read = "(local $i i32) (loop $more
+        (call $read (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1024))
+        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 30))))
+        (i32.store8 (i32.const 1024) (i32.const 0)) (i32.store (i32.const 1028) (i32.const 0)) (i32.store (i32.const 1032) (i32.const 0))";
+    let limits = Limits { host_call_timeout: Duration::from_millis(20), ..short_limits() };
+    let mut guest = guest(&made(READ_MODBUS, "", read), grants, limits).unwrap();
+    guest.poll("default").await.unwrap();
+    assert_eq!(guest.counters().timeouts, 0);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 fn transport(upstream: &Upstream, extra: serde_json::Value) -> serde_json::Value {
-    let mut settings = json!({ "kind": "http", "base_url": format!("{}/odata", upstream.url()), "timeout_ms": 5000 });
+    let mut settings = json!({ "kind": "http", "base_url": format!("{}/odata", upstream.url()), "allow_methods": ["GET", "POST"], "timeout_ms": 5000 });
     settings.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     settings
 }
@@ -248,8 +248,7 @@ async fn https_with_certificates_on_both_sides_and_a_tls_fault_where_they_are_no
         }
     });
     let tls = |ca: &str| json!({ "ca_file": file(ca), "certificate_file": file("client.pem"), "key_file": file("client.key") });
-    let settings =
-        |tls: serde_json::Value| json!({ "kind": "http", "base_url": base_url, "tls": tls, "timeout_ms": 5000 });
+    let settings = |tls: serde_json::Value| json!({ "kind": "http", "base_url": base_url, "allow_networks": ["loopback"], "tls": tls, "timeout_ms": 5000 });
     let (distrustful, http) = start(settings(tls("other.pem")));
     let (code, message) = code(http.request(get("/x")).await);
     assert_eq!(code, "tls", "{message}");

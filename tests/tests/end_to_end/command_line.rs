@@ -266,7 +266,7 @@ async fn sigterm_ends_with_0_among_the_dead() -> Result<()> {
         + &boiler(&good, FLOW).replace("connections.boiler", "connections.pump")
         + &format!(
             "[connections.erp]\nadapter = \"http-json\"\n\n[connections.erp.transports.upstream]\nkind = \"http\"\n\
-             base_url = \"{}\"\n\n[routes.up]\nselect = [\"pump/*\"]\nto = \"erp\"\nbatch_max_age_ms = 50\n\
+             base_url = \"{}\"\nallow_methods = [\"POST\"]\n\n[routes.up]\nselect = [\"pump/*\"]\nto = \"erp\"\nbatch_max_age_ms = 50\n\
              retry_first_ms = 50\n",
             upstream.url()
         );

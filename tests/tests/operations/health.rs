@@ -16,6 +16,7 @@ adapter = "http-json"
 [connections.erp.transports.upstream]
 kind = "http"
 base_url = "{}"
+allow_methods = ["POST"]
 
 [connections.erp.settings]
 path = "/ingest"

@@ -35,6 +35,7 @@ adapter = "http-json"
 [connections.erp.transports.upstream]
 kind = "http"
 base_url = "http://127.0.0.1:1/"
+allow_methods = ["POST"]
 auth = {{ kind = "header", name = "X-Api-Key", value = "planted-header-key" }}
 
 [connections.mes]
@@ -43,6 +44,7 @@ adapter = "http-json"
 [connections.mes.transports.upstream]
 kind = "http"
 base_url = "http://127.0.0.1:1/"
+allow_methods = ["POST"]
 auth = {{ kind = "bearer", token = {{ file = "mes.token" }} }}
 
 [routes.up]

@@ -212,12 +212,16 @@ impl Actor {
     }
 
     /// Counts a failed call and writes it to the journal.
-    pub(super) fn report(&self, point: Option<&str>, error: &CallError) {
-        let fault = match error {
-            CallError::Fault(fault) => fault.clone(),
-            other => Fault::new(Remedy::Retry, other.code(), other.to_string()),
-        };
-        self.journal.report(point, &fault);
+    pub(super) fn report(&mut self, point: Option<&str>, error: &CallError) {
+        self.publish_counters();
+        let told = |other: &CallError| Fault::new(Remedy::Retry, other.code(), other.to_string());
+        match error {
+            CallError::Fault(fault) => self.journal.report(point, fault),
+            CallError::Trapped { .. } | CallError::TimedOut { .. } | CallError::CannotStart(_) => {
+                self.journal.crashed(&told(error));
+            }
+            CallError::Resting { .. } | CallError::NoSuchRole(_) => self.journal.report(point, &told(error)),
+        }
     }
 
     // ---- webhooks
@@ -257,13 +261,15 @@ impl Actor {
     }
 
     /// Adds what the guest has been through since the last time; two actors share the counters of a connection.
-    fn publish_counters(&mut self) {
+    pub(super) fn publish_counters(&mut self) {
         let (now, before) = (self.guest.counters(), std::mem::replace(&mut self.published, self.guest.counters()));
         let counters = &self.live.counters;
         add(&counters.calls, now.calls - before.calls);
         add(&counters.traps, now.traps - before.traps);
         add(&counters.timeouts, now.timeouts - before.timeouts);
         add(&counters.instances, now.instances - before.instances);
+        let now_ns = self.clock.monotonic_ns();
+        self.live.usage.add(&now, &before, self.guest.last_crash(), now_ns);
     }
 }
 

@@ -14,6 +14,9 @@ use tokio::sync::oneshot;
 
 /// Tries of a frame before it is given up.
 const FRAME_TRIES: u32 = 2;
+/// Bytes of frames in one call of the adapter; a single frame may be longer. What it makes of them must fit what may be handed
+/// over in one result: a payload of this length holds at most some 70,000 values.
+const FRAMES_PER_CALL_MAX_BYTES: usize = 512 << 10;
 /// Bytes of a given-up frame that the journal shows.
 const SHOWN_PAYLOAD_BYTES: usize = 64;
 
@@ -54,7 +57,8 @@ impl Actor {
     async fn understand(&mut self, role: &str, frames: &[Frame]) -> Option<Vec<Reading>> {
         let mut readings = Vec::new();
         let mut lost = Vec::new();
-        let mut parts = VecDeque::from([(0, frames.len(), 0)]);
+        let mut parts: VecDeque<(usize, usize, u32)> =
+            portions(frames).into_iter().map(|(start, end)| (start, end, 0)).collect();
         while let Some((start, end, failures)) = parts.pop_front() {
             if !self.ready_to_listen().await {
                 return None;
@@ -198,6 +202,20 @@ impl Actor {
     }
 }
 
+/// Where to cut frames so that no call brings more than [`FRAMES_PER_CALL_MAX_BYTES`] of them, unless one alone does.
+fn portions(frames: &[Frame]) -> Vec<(usize, usize)> {
+    let (mut portions, mut start, mut bytes) = (Vec::new(), 0, 0);
+    for (index, frame) in frames.iter().enumerate() {
+        if index > start && bytes + frame.payload.len() > FRAMES_PER_CALL_MAX_BYTES {
+            portions.push((start, index));
+            (start, bytes) = (index, 0);
+        }
+        bytes += frame.payload.len();
+    }
+    portions.push((start, frames.len()));
+    portions
+}
+
 /// A frame as its dead letter holds it.
 fn lost_frame(role: &str, frame: &Frame) -> LostFrame {
     let kept = frame.payload.len().min(LETTER_PAYLOAD_MAX_BYTES);
@@ -261,6 +279,22 @@ mod tests {
             (cut.transport.as_str(), cut.received, cut.retained, cut.properties.len()),
             ("broker", Timestamp(5), true, 1)
         );
+    }
+
+    #[test]
+    fn many_bytes_of_frames_come_in_several_calls() {
+        let frame = |bytes: usize| Frame {
+            kind: FrameKind::Data,
+            topic: String::new(),
+            payload: vec![0; bytes],
+            received: 0,
+            retained: false,
+            properties: Vec::new(),
+        };
+        let half = FRAMES_PER_CALL_MAX_BYTES / 2;
+        assert_eq!(portions(&[frame(half), frame(half), frame(1)]), [(0, 2), (2, 3)]);
+        assert_eq!(portions(&[frame(3 * half), frame(1)]), [(0, 1), (1, 2)]);
+        assert_eq!(portions(&vec![frame(100); 1024]), [(0, 1024)]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use actor::Actor;
 pub(crate) use actor::{ReplayedFrame, Request};
 use bulkhead_log::{Log, Origin, WhenFull};
 use bulkhead_sandbox::backoff::{Backoff, random_u32};
-use bulkhead_sandbox::capability::{Fault, Journal, Remedy};
+use bulkhead_sandbox::capability::{Clock, Fault, Journal, Remedy};
 use bulkhead_sandbox::{GuestCounters, PointTable, Role};
 use commits::Commits;
 use futures_util::future::join_all;
@@ -46,6 +46,7 @@ pub(crate) struct ConnectionHandle {
     pub(crate) live: Arc<Live>,
     /// Frames that its adapter failed on.
     pub(crate) letters: Arc<LetterCounts>,
+    clock: Arc<dyn Clock>,
     adapter: String,
     enabled: bool,
     /// Set once the parts are there.
@@ -89,6 +90,7 @@ impl ConnectionHandle {
             name: name.to_owned(),
             live: Arc::new(Live::new(phase)),
             letters: Arc::new(LetterCounts::of(log, Origin::Connection(name))),
+            clock: around.clock.clone(),
             adapter: config.adapter.clone(),
             enabled: config.enabled,
             assembled: Mutex::new(None),
@@ -129,6 +131,7 @@ impl ConnectionHandle {
             transports: assembled.iter().flat_map(|parts| parts.links.iter().map(NamedLink::status)).collect(),
             points: assembled.as_ref().map_or(0, |parts| parts.points.len()),
             counters: self.live.counters.snapshot(),
+            usage: self.live.usage.status(self.clock.monotonic_ns()),
             faults: faults.by_code.clone(),
             last_fault: faults.last.clone(),
             dead_letters: letters.kept,
@@ -186,9 +189,10 @@ impl Run {
 
     fn stores(&self, journal: Arc<dyn Journal>) -> Stores {
         let connection = self.handle.name.clone();
+        let max_bytes = self.around.config.connections[&connection].limits.state_max_kb as usize * 1024;
         Stores {
             catalogue: Arc::new(LogCatalogue { log: self.log.clone(), connection: connection.clone() }),
-            state: Arc::new(LogState { log: self.log.clone(), connection }),
+            state: Arc::new(LogState { log: self.log.clone(), connection, max_bytes }),
             journal,
         }
     }

@@ -108,6 +108,7 @@ pub fn needs_restart(started_with: &Config, now: &Config) -> Vec<&'static str> {
     let differs = [
         ("gateway.data_dir", started_with.gateway.data_dir != now.gateway.data_dir),
         ("logging.format", started_with.logging.format != now.logging.format),
+        ("sandbox.engine", started_with.sandbox.engine != now.sandbox.engine),
         ("api.listen", started_with.api.listen != now.api.listen),
         ("security", started_with.security != now.security),
         ("log", started_with.log != now.log),

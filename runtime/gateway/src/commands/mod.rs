@@ -17,11 +17,11 @@ pub(crate) mod write;
 
 use crate::console;
 use crate::exit::Exit;
-use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded};
+use bulkhead_config::{AdapterSchemas, Config, Diagnostics, Loaded, SandboxEngine};
 use bulkhead_engine::Probe;
 use bulkhead_log::{Durability, LogConfig, WhenFull};
 use bulkhead_model::transport::Transport;
-use bulkhead_sandbox::{Compiler, Sandbox, SandboxConfig};
+use bulkhead_sandbox::{CodeKind, Compiler, Sandbox, SandboxConfig};
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,9 +64,12 @@ fn load_adapters_from(path: &Path, adapters: &Path) -> Result<Config, Exit> {
 
 /// The sandbox, with its cache of compiled adapters in the data folder. A child of this program compiles.
 fn sandbox(config: &Config) -> Result<Sandbox, Exit> {
-    let compiler = Compiler::this_program(&["compile-adapter"]);
+    let is_pulley = config.sandbox.engine == SandboxEngine::Pulley;
+    let code = CodeKind::from(is_pulley);
+    let compiler =
+        Compiler::this_program(if is_pulley { &["compile-adapter", "--pulley"] } else { &["compile-adapter"] });
     let trust = bulkhead_engine::trust(config)?;
-    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")), compiler, trust }.build()?)
+    Ok(SandboxConfig { cache_dir: Some(config.data_dir().join("compiled")), compiler, trust, code }.build()?)
 }
 
 /// One connection put up by itself. Compiling its adapter and connecting can take seconds.

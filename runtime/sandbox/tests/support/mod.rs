@@ -5,7 +5,7 @@ use bulkhead_model::{PointId, PointInfo, Timestamp};
 use bulkhead_sandbox::capability::{
     Capabilities, Catalogue, Change, Clock, Fault, Journal, Level, Modbus, Span, Words,
 };
-use bulkhead_sandbox::{Guest, Limits, Sandbox, SandboxConfig, SandboxError};
+use bulkhead_sandbox::{CodeKind, Guest, Limits, Sandbox, SandboxConfig, SandboxError};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,10 +48,20 @@ pub(crate) fn poller(imports: &str, start: &str, check: &str, poll: &str) -> Str
 
 /// A sandbox without a cache and a guest in it, written to a file first, as adapters are.
 pub(crate) fn guest(component: &[u8], grants: Capabilities, limits: Limits) -> Result<Guest, SandboxError> {
+    guest_as(CodeKind::Native, component, grants, limits)
+}
+
+/// The same with its code run in another way.
+pub(crate) fn guest_as(
+    code: CodeKind,
+    component: &[u8],
+    grants: Capabilities,
+    limits: Limits,
+) -> Result<Guest, SandboxError> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("guest.wasm");
     std::fs::write(&file, component).unwrap();
-    let sandbox: Sandbox = SandboxConfig::default().build()?;
+    let sandbox: Sandbox = SandboxConfig { code, ..SandboxConfig::default() }.build()?;
     let adapter = sandbox.load("guest", &file)?;
     Guest::new(adapter, grants, Arc::default(), limits, "{}".into())
 }

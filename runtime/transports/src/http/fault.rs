@@ -1,6 +1,7 @@
 //! What goes wrong with a request, and the fault a guest gets for it. Texts name the server and the cause, never
 //! credentials.
 
+use super::resolve::NotGranted;
 use bulkhead_sandbox::capability::{Fault, Remedy};
 use reqwest::Response;
 use std::error::Error;
@@ -65,7 +66,10 @@ impl RequestError {
 pub(crate) fn of_reqwest(error: reqwest::Error) -> RequestError {
     let error = error.without_url();
     let cause = root_cause(&error);
-    if is_tls(&error) {
+    if let Some(refused) = chain(&error).find_map(|error| error.downcast_ref::<NotGranted>()) {
+        // A name may lead elsewhere tomorrow: that is nothing of the request's.
+        RequestError::Redirected(refused.to_string())
+    } else if is_tls(&error) {
         RequestError::Tls(cause)
     } else if error.is_connect() {
         RequestError::Connect(cause)

@@ -3,6 +3,8 @@
 mod auth;
 mod fault;
 mod headers;
+mod networks;
+mod resolve;
 mod url;
 
 use crate::address::Address;
@@ -16,9 +18,11 @@ use bulkhead_sandbox::backoff::{Backoff, random_u32};
 use bulkhead_sandbox::capability::{Fault, Http, Incoming, Link, LinkState, Outgoing};
 use fault::{RequestError, of_reqwest, read_body};
 use headers::Refused;
+use networks::Networks;
 use parking_lot::Mutex;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, Proxy, Response, StatusCode, Url};
+use resolve::Resolver;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,6 +49,7 @@ struct HttpTransport {
     /// Gone after `stop`, and its idle connections with it.
     client: Mutex<Option<Client>>,
     auth: Auth,
+    methods: Vec<Method>,
     timeout_ms: u32,
     max_redirects: u8,
     max_response_bytes: usize,
@@ -58,9 +63,17 @@ struct HttpTransport {
 pub(crate) fn open(settings: &Settings, context: Context) -> Result<Opened, TransportError> {
     let base = Base::parse(&settings.base_url)
         .map_err(|expected| context.setting_error("base_url", without_user(&settings.base_url), expected))?;
+    let base = base
+        .with_paths(&settings.allow_paths)
+        .map_err(|text| context.setting_error("allow_paths", text, "a path such as `/orders`"))?;
+    let networks = Networks::parse(&settings.allow_networks)
+        .map_err(|text| context.setting_error("allow_networks", text, networks::EXPECTED))?;
+    let resolver = Resolver::new(networks);
+    let methods = methods(&settings.allow_methods)
+        .map_err(|text| context.setting_error("allow_methods", text, "the name of a method such as `POST`"))?;
     let auth = Auth::new(settings.auth.as_ref(), &context)?;
     let connect_timeout = Duration::from_millis(settings.connect_timeout_ms.into());
-    let client = client(settings, connect_timeout, &context)?;
+    let client = client(settings, connect_timeout, &resolver, &context)?;
     // With a proxy only the proxy can be looked at.
     let server = match &settings.proxy {
         None => base.server(),
@@ -70,12 +83,13 @@ pub(crate) fn open(settings: &Settings, context: Context) -> Result<Opened, Tran
     };
     let (host, port) = server.ok_or_else(|| context.setting_error("proxy", "(proxy)", "a URL with host and port"))?;
     let life = Arc::new(Lifecycle::new(&context, format!("http {base}")));
-    let probe = Probe { address: Address { host, port }, connect_timeout, life, wanted: Notify::new() };
+    let probe = Probe { address: Address { host, port }, resolver, connect_timeout, life, wanted: Notify::new() };
     let transport = Arc::new(HttpTransport {
         who: format!("{} (http {base})", context.connection),
         base: Arc::new(base),
         client: Mutex::new(Some(client)),
         auth,
+        methods,
         timeout_ms: settings.timeout_ms,
         max_redirects: settings.max_redirects,
         max_response_bytes: usize::try_from(settings.max_response_bytes).unwrap_or(usize::MAX),
@@ -88,6 +102,15 @@ pub(crate) fn open(settings: &Settings, context: Context) -> Result<Opened, Tran
     Ok(Opened { link: transport.clone(), capability: Capability::Http(transport), frames: None })
 }
 
+/// The granted methods; the error is the text that is none.
+fn methods(names: &[String]) -> Result<Vec<Method>, String> {
+    let one = |name: &String| {
+        let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase()) && name != "CONNECT";
+        Method::from_bytes(name.as_bytes()).ok().filter(|_| is_name).ok_or_else(|| name.clone())
+    };
+    names.iter().map(one).collect()
+}
+
 /// A URL for an error message; what stands before an `@` may be a password.
 fn without_user(url: &str) -> String {
     match (url.find("://"), url.rfind('@')) {
@@ -96,7 +119,12 @@ fn without_user(url: &str) -> String {
     }
 }
 
-fn client(settings: &Settings, connect_timeout: Duration, context: &Context) -> Result<Client, TransportError> {
+fn client(
+    settings: &Settings,
+    connect_timeout: Duration,
+    resolver: &Resolver,
+    context: &Context,
+) -> Result<Client, TransportError> {
     let mut tls = tls::client_config(&settings.tls, context)?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     if settings.tls.server_name.is_some() {
@@ -107,6 +135,7 @@ fn client(settings: &Settings, connect_timeout: Duration, context: &Context) -> 
         .tls_backend_preconfigured(tls)
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        .dns_resolver(resolver.clone())
         .connect_timeout(connect_timeout)
         .tcp_nodelay(true)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
@@ -127,13 +156,14 @@ impl HttpTransport {
     async fn exchange(&self, outgoing: &Outgoing) -> Result<Incoming, RequestError> {
         let client = self.client.lock().clone().ok_or(RequestError::Stopped)?;
         let mut url = self.base.join(&outgoing.path).ok_or_else(|| {
-            RequestError::NotGranted(format!("the path `{}` is not one below the base URL", shortened(&outgoing.path)))
+            let path = shortened(&outgoing.path);
+            RequestError::NotGranted(format!(
+                "the path `{path}` is not one below the base URL, or not in `allow_paths`"
+            ))
         })?;
         let mut method = Method::from_bytes(outgoing.method.as_bytes())
             .map_err(|_| RequestError::BadRequest(format!("`{}` is no HTTP method", shortened(&outgoing.method))))?;
-        if method == Method::CONNECT {
-            return Err(RequestError::NotGranted("the method CONNECT".into()));
-        }
+        self.check_method(&method)?;
         if outgoing.body.len() > BODY_MAX_BYTES {
             let bytes = outgoing.body.len();
             return Err(RequestError::TooLarge(format!("a body of {bytes} bytes: at most {BODY_MAX_BYTES}")));
@@ -152,11 +182,22 @@ impl HttpTransport {
             self.redirects.fetch_add(1, Ordering::Relaxed);
             if response.status() == StatusCode::SEE_OTHER && method != Method::HEAD {
                 method = Method::GET;
+                self.check_method(&method)?;
                 body = Vec::new();
             }
             url = next;
         }
         Err(RequestError::Broken(format!("more than {} redirects", self.max_redirects)))
+    }
+
+    fn check_method(&self, method: &Method) -> Result<(), RequestError> {
+        if self.methods.contains(method) {
+            return Ok(());
+        }
+        let granted: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        let name = shortened(method.as_str());
+        let message = format!("the method {name} is not in `allow_methods`, which has: {}", granted.join(", "));
+        Err(RequestError::NotGranted(message))
     }
 
     /// Sends a request with credentials, and once more with new ones if these are refused and others can be had.
@@ -192,7 +233,7 @@ impl HttpTransport {
         let location = String::from_utf8_lossy(location.as_bytes());
         let next = self.base.redirect(from, &location).ok_or_else(|| {
             RequestError::Redirected(format!(
-                "a redirect to `{}`, which is not below the base URL",
+                "a redirect to `{}`, which is not below the base URL, or not in `allow_paths`",
                 shortened(&location)
             ))
         })?;
@@ -255,6 +296,7 @@ impl Http for HttpTransport {
 /// Looks whether the server is there, by connecting and hanging up: at the start, and while it was not reached.
 struct Probe {
     address: Address,
+    resolver: Resolver,
     connect_timeout: Duration,
     life: Arc<Lifecycle>,
     wanted: Notify,
@@ -294,7 +336,10 @@ impl Probe {
     }
 
     async fn look(&self) -> Result<(), String> {
-        let connect = TcpStream::connect((self.address.host.as_str(), self.address.port));
+        let connect = async {
+            let addresses = self.resolver.addresses(&self.address.host, self.address.port).await?;
+            TcpStream::connect(&addresses[..]).await
+        };
         match tokio::time::timeout(self.connect_timeout, connect).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!("cannot connect to {}: {error}", self.address)),

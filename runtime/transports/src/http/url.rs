@@ -14,6 +14,8 @@ pub(crate) struct Base {
     url: Url,
     /// The path without its last slash; empty for the root.
     prefix: String,
+    /// What below it is granted; none: all of it.
+    paths: Vec<String>,
 }
 
 impl Base {
@@ -34,13 +36,32 @@ impl Base {
         if climbs(&prefix) {
             return Err("a path without `..`");
         }
-        Ok(Self { url, prefix })
+        Ok(Self { url, prefix, paths: Vec::new() })
+    }
+
+    /// The same with these paths below it only; the error is the text that is none.
+    pub(crate) fn with_paths(mut self, paths: &[String]) -> Result<Self, String> {
+        let is_path = |path: &&String| {
+            path.starts_with('/')
+                && !path.contains(['?', '#', '\\'])
+                && !path.contains(char::is_control)
+                && !climbs(path)
+        };
+        for path in paths {
+            let mut url = self.url.clone();
+            url.set_path(path);
+            // As it is written in a request: what must be encoded is.
+            let written = url.path().trim_end_matches('/').to_owned();
+            Some(path).filter(is_path).ok_or_else(|| path.clone())?;
+            self.paths.push(written);
+        }
+        Ok(self)
     }
 
     /// The URL for a path and query below the base. None: it would leave the base, or might on the server.
     pub(crate) fn join(&self, path: &str) -> Option<Url> {
         if path.is_empty() {
-            return Some(self.url.clone());
+            return Some(self.url.clone()).filter(|url| self.holds(url));
         }
         let (only_path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let begins_well = only_path.is_empty() || only_path.starts_with('/') && !only_path.starts_with("//");
@@ -70,7 +91,17 @@ impl Base {
             && url.username().is_empty()
             && url.password().is_none();
         let below = url.path().strip_prefix(self.prefix.as_str());
-        same_server && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) && !climbs(url.path())
+        let is_below = |rest: &str| rest.is_empty() || rest.starts_with('/');
+        same_server && below.is_some_and(|rest| is_below(rest) && self.grants(rest)) && !climbs(url.path())
+    }
+
+    /// Whether a path below the base is granted: it is one of those that are, or goes on below it with `/`, or with the `(` of a key
+    /// of OData.
+    fn grants(&self, rest: &str) -> bool {
+        let is_one = |path: &String| {
+            rest.strip_prefix(path.as_str()).is_some_and(|end| end.is_empty() || end.starts_with(['/', '(']))
+        };
+        self.paths.is_empty() || self.paths.iter().any(is_one)
     }
 
     /// Host and port, to see whether the server is there.
@@ -212,6 +243,37 @@ mod tests {
             ("/odata/v4/..%2f..%2fx", false),
         ] {
             assert_eq!(base.redirect(&from, location).is_some(), inside, "{location}");
+        }
+    }
+
+    #[test]
+    fn only_granted_paths_are_joined_and_followed() {
+        let base = base().with_paths(&["/Orders".into(), "/a b/".into()]).unwrap();
+        for (path, is_granted) in [
+            ("/Orders", true),
+            ("/Orders/1", true),
+            ("/Orders('a%2Fb')?$top=1", true),
+            ("/Orders?x=/Secret", true),
+            ("/a%20b/c", true),
+            ("", false),
+            ("/", false),
+            ("/OrdersSecret", false),
+            ("/Secret", false),
+            ("/orders", false),
+            ("/%4frders", false),
+            ("/Orders%2f..%2fSecret", false),
+            ("/Orders%2fx", false),
+            ("/Orders/../Secret", false),
+        ] {
+            assert_eq!(base.join(path).is_some(), is_granted, "{path}");
+        }
+        let from = base.join("/Orders/1").unwrap();
+        assert!(base.redirect(&from, "2").is_some() && base.redirect(&from, "/odata/v4/Secret").is_none());
+        for text in ["Orders", "/../x", "/a?b", "/a#b", "/a\\b", "/%2e%2e/x"] {
+            assert_eq!(
+                super::Base::parse("http://h/").unwrap().with_paths(&[text.to_owned()]).err().as_deref(),
+                Some(text)
+            );
         }
     }
 

@@ -3,8 +3,9 @@
 //! Spans are sorted by table and address and merged while at most `gap_fill` unused registers lie between them and the
 //! request stays within what one answer carries. A span is never split between two requests, so a value of several
 //! registers is read whole. Gaps are read and thrown away: they may lie outside of what the adapter asked for, never
-//! outside of the range between two spans it did ask for.
+//! outside of the range between two spans it did ask for, and never outside of what may be read.
 
+use super::grant::ReadGrant;
 use bulkhead_sandbox::capability::{Span, Table};
 
 /// Most registers in one read (Modbus Application Protocol V1.1b3 §6.3, §6.4).
@@ -62,6 +63,8 @@ pub(crate) enum Refusal {
     Empty,
     /// It goes beyond address 65535.
     PastEnd,
+    /// It is not, or not as a whole, in what may be read.
+    NotGranted,
     /// It is longer than one request carries: at most this many.
     TooLong(u16),
 }
@@ -77,12 +80,12 @@ pub(crate) struct Plan {
 }
 
 /// Makes the plan for a list of spans.
-pub(crate) fn plan(spans: &[Span], limits: Limits) -> Plan {
+pub(crate) fn plan(spans: &[Span], limits: Limits, grant: &ReadGrant) -> Plan {
     let mut plan = Plan::default();
     let mut order: Vec<u32> = Vec::with_capacity(spans.len());
     for (index, span) in (0u32..).zip(spans) {
         plan.words += usize::from(span.count);
-        match refusal(span, limits) {
+        match refusal(span, limits, grant) {
             Some(refusal) => plan.refused.push((index, refusal)),
             None => order.push(index),
         }
@@ -92,7 +95,7 @@ pub(crate) fn plan(spans: &[Span], limits: Limits) -> Plan {
         (table_number(span.table), span.address, span.count)
     });
     let offsets = offsets(spans);
-    plan.requests = group(spans, &offsets, &order, limits);
+    plan.requests = group(spans, &offsets, &order, limits, grant);
     plan
 }
 
@@ -105,7 +108,8 @@ pub(crate) fn split(request: &Request, spans: &[Span], limits: Limits) -> Option
     let offsets = offsets(spans);
     if request.gaps {
         let without_gaps = Limits { gap_fill: 0, ..limits };
-        return Some(group(spans, &offsets, &request.spans, without_gaps));
+        // Without gaps, what was granted together stays so.
+        return Some(group(spans, &offsets, &request.spans, without_gaps, &ReadGrant::default()));
     }
     let (left, right) = request.spans.split_at(request.spans.len() / 2);
     Some(vec![build(spans, &offsets, left), build(spans, &offsets, right)])
@@ -120,12 +124,13 @@ impl Request {
     }
 }
 
-fn refusal(span: &Span, limits: Limits) -> Option<Refusal> {
+fn refusal(span: &Span, limits: Limits, grant: &ReadGrant) -> Option<Refusal> {
     let max = limits.max(span.table);
     match span.count {
         0 => Some(Refusal::Empty),
         count if count > max => Some(Refusal::TooLong(max)),
         count if u32::from(span.address) + u32::from(count) > 0x1_0000 => Some(Refusal::PastEnd),
+        _ if !grant.allows(span.table, span.address.into(), end(span)) => Some(Refusal::NotGranted),
         _ => None,
     }
 }
@@ -155,7 +160,7 @@ fn end(span: &Span) -> u32 {
 }
 
 /// Cuts sorted spans into runs that each fit one request.
-fn group(spans: &[Span], offsets: &[usize], order: &[u32], limits: Limits) -> Vec<Request> {
+fn group(spans: &[Span], offsets: &[usize], order: &[u32], limits: Limits, grant: &ReadGrant) -> Vec<Request> {
     let mut requests = Vec::new();
     let mut first = 0;
     let mut reach = 0;
@@ -165,7 +170,8 @@ fn group(spans: &[Span], offsets: &[usize], order: &[u32], limits: Limits) -> Ve
             let start = &spans[order[first] as usize];
             let fits = span.table == start.table
                 && u32::from(span.address) <= reach + u32::from(limits.gap_fill)
-                && end(span).max(reach) - u32::from(start.address) <= u32::from(limits.max(span.table));
+                && end(span).max(reach) - u32::from(start.address) <= u32::from(limits.max(span.table))
+                && grant.allows(span.table, start.address.into(), end(span).max(reach));
             if !fits {
                 requests.push(build(spans, offsets, &order[first..position]));
                 first = position;
@@ -219,7 +225,7 @@ mod tests {
     #[test]
     fn a_thousand_neighbours_are_eight_requests_of_one_copy_each() {
         let spans: Vec<Span> = (0..1000).map(|address| holding(address, 1)).collect();
-        let plan = plan(&spans, LIMITS);
+        let plan = plan(&spans, LIMITS, &ReadGrant::default());
         assert_eq!(plan.requests.len(), 8);
         assert!(plan.requests.iter().all(|request| request.copies.len() == 1 && !request.gaps));
     }
@@ -227,20 +233,29 @@ mod tests {
     #[test]
     fn gaps_are_filled_up_to_the_bound_and_values_are_not_split() {
         let spans = [holding(0, 2), holding(10, 2), holding(21, 4), holding(124, 4)];
-        let requests: Vec<_> = plan(&spans, LIMITS)
+        let requests: Vec<_> = plan(&spans, LIMITS, &ReadGrant::default())
             .requests
             .iter()
             .map(|request| (request.address, request.count, request.gaps))
             .collect();
         assert_eq!(requests, [(0, 12, true), (21, 4, false), (124, 4, false)]);
-        let edge = plan(&[holding(0, 124), holding(124, 2)], LIMITS);
+        let edge = plan(&[holding(0, 124), holding(124, 2)], LIMITS, &ReadGrant::default());
         assert_eq!(edge.requests.len(), 2, "the second span would be split");
+    }
+
+    #[test]
+    fn a_gap_that_may_not_be_read_is_not_bridged() {
+        let grant = ReadGrant::parse(Some(&["holding-register:0-4".into(), "holding-register:6-9".into()])).unwrap();
+        let plan = plan(&[holding(0, 2), holding(3, 2), holding(6, 2), holding(4, 2)], LIMITS, &grant);
+        let requests: Vec<_> = plan.requests.iter().map(|request| (request.address, request.count)).collect();
+        assert_eq!(requests, [(0, 5), (6, 2)]);
+        assert_eq!(plan.refused, [(3, Refusal::NotGranted)]);
     }
 
     #[test]
     fn what_no_request_can_carry_is_refused_by_index() {
         let spans = [holding(0, 126), holding(1, 0), holding(65535, 2), holding(65535, 1)];
-        let plan = plan(&spans, LIMITS);
+        let plan = plan(&spans, LIMITS, &ReadGrant::default());
         assert_eq!(plan.refused, [(0, Refusal::TooLong(125)), (1, Refusal::Empty), (2, Refusal::PastEnd)]);
         assert_eq!(plan.requests.len(), 1);
     }
@@ -248,7 +263,7 @@ mod tests {
     #[test]
     fn a_refused_request_is_tried_without_gaps_then_in_halves_then_given_up() {
         let spans = [holding(0, 1), holding(1, 1), holding(5, 1)];
-        let merged = plan(&spans, LIMITS).requests.remove(0);
+        let merged = plan(&spans, LIMITS, &ReadGrant::default()).requests.remove(0);
         let without_gaps = split(&merged, &spans, LIMITS).unwrap();
         assert_eq!(without_gaps.iter().map(|request| request.spans.clone()).collect::<Vec<_>>(), [vec![0, 1], vec![2]]);
         let halves = split(&without_gaps[0], &spans, LIMITS).unwrap();
@@ -294,16 +309,24 @@ mod tests {
         fn reading_merged_is_reading_each_span_alone(
             spans in prop::collection::vec(any_span(), 0..60),
             gap_fill in 0u16..20, max_registers in 1u16..=125, max_bits in 1u16..=2000, depth in 0u8..8,
+            is_limited: bool, granted in prop::collection::vec((0usize..4, 0u16..400, 0u16..200), 0..8),
         ) {
             let limits = Limits { gap_fill, max_registers, max_bits };
-            let plan = plan(&spans, limits);
+            let ranges: Vec<String> = granted.iter().map(|(table, first, count)| {
+                let name = ["coil", "discrete-input", "input-register", "holding-register"][*table];
+                format!("{name}:{first}-{}", first + count)
+            }).collect();
+            let grant = ReadGrant::parse(is_limited.then_some(&ranges[..])).unwrap();
+            let plan = plan(&spans, limits, &grant);
             let mut words = vec![u16::MAX; plan.words];
             let mut served = vec![0; spans.len()];
             let requests: Vec<Request> =
                 plan.requests.iter().flat_map(|request| leaves(request.clone(), &spans, limits, depth)).collect();
             for request in &requests {
                 prop_assert!(request.count >= 1 && request.count <= limits.max(request.table));
-                prop_assert!(u32::from(request.address) + u32::from(request.count) <= 0x1_0000);
+                let request_end = u32::from(request.address) + u32::from(request.count);
+                prop_assert!(request_end <= 0x1_0000);
+                prop_assert!(grant.allows(request.table, request.address.into(), request_end), "a read left its grant");
                 request.scatter(&answer(request), &mut words);
                 for &index in &request.spans {
                     let span = &spans[index as usize];

@@ -78,6 +78,10 @@ fn exception(code: u8) -> (Remedy, &'static str, &'static str) {
 pub(crate) fn span_refused(device: &str, span: &Span, refusal: Refusal) -> Fault {
     let what = describe(span.table, span.address, span.count);
     let why = match refusal {
+        Refusal::NotGranted => {
+            let message = format!("{device}: {what}: outside of the transport's `allow_read`");
+            return Fault::new(Remedy::Reject, "not-granted", message);
+        }
         Refusal::Empty => "it has no registers: expected a count of at least 1".to_owned(),
         Refusal::PastEnd => "it goes beyond address 65535".to_owned(),
         Refusal::TooLong(max) => format!("it is longer than one request may be: at most {max}"),

@@ -1,30 +1,67 @@
-//! Which coils and holding registers a connection may write: the setting `allow_write`. Pure.
+//! Which registers and bits a connection may read and write: the settings `allow_read` and `allow_write`. Pure.
 
 use bulkhead_sandbox::capability::{Change, Table};
 use std::ops::RangeInclusive;
 
+/// Ranges of addresses by table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Ranges(Vec<(Table, RangeInclusive<u16>)>);
+
 /// The ranges that may be written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct WriteGrant(Vec<(Table, RangeInclusive<u16>)>);
+pub(crate) struct WriteGrant(Ranges);
 
-/// What a range must look like.
+/// The ranges that may be read; none given: everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ReadGrant(Option<Ranges>);
+
+/// What a range that may be written must look like.
 pub(crate) const EXPECTED: &str = "`coil:3`, `coil:0-15`, `holding-register:100` or `holding-register:100-120`";
+/// What a range that may be read must look like.
+pub(crate) const EXPECTED_READ: &str =
+    "`coil:3`, `discrete-input:0-15`, `input-register:7` or `holding-register:100-120`";
 
 impl WriteGrant {
     /// Reads the ranges; the error is the text that is none.
     pub(crate) fn parse(ranges: &[String]) -> Result<Self, String> {
-        ranges.iter().map(|text| range(text).ok_or_else(|| text.clone())).collect::<Result<_, _>>().map(Self)
+        Ranges::parse(ranges, &[Table::Coil, Table::HoldingRegister]).map(Self)
     }
 
     /// Whether every word of a change lies in the ranges; several ranges may cover it together.
     pub(crate) fn allows(&self, change: &Change) -> bool {
-        let last = u32::from(change.address) + u32::try_from(change.words.len()).unwrap_or(u32::MAX);
-        let mut next = u32::from(change.address);
-        while next < last {
-            let Some(end) = self.end_of_range_with(change.table, next) else { return false };
-            next = end + 1;
+        let first = u32::from(change.address);
+        self.0.cover(change.table, first, first + u32::try_from(change.words.len()).unwrap_or(u32::MAX - first))
+    }
+}
+
+impl ReadGrant {
+    /// Reads the ranges; the error is the text that is none. An empty list grants nothing.
+    pub(crate) fn parse(ranges: Option<&[String]>) -> Result<Self, String> {
+        const TABLES: [Table; 4] = [Table::Coil, Table::DiscreteInput, Table::InputRegister, Table::HoldingRegister];
+        ranges.map(|ranges| Ranges::parse(ranges, &TABLES)).transpose().map(Self)
+    }
+
+    /// Whether everything from `first` up to, and without, `end` may be read.
+    pub(crate) fn allows(&self, table: Table, first: u32, end: u32) -> bool {
+        self.0.as_ref().is_none_or(|ranges| ranges.cover(table, first, end))
+    }
+}
+
+impl Ranges {
+    fn parse(ranges: &[String], tables: &[Table]) -> Result<Self, String> {
+        let one = |text: &String| range(text).filter(|(table, _)| tables.contains(table)).ok_or_else(|| text.clone());
+        ranges.iter().map(one).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether the ranges hold all of `first` up to, and without, `end`, several of them together if need be. Nothing is in
+    /// no range.
+    fn cover(&self, table: Table, first: u32, end: u32) -> bool {
+        let mut next = first;
+        while next < end {
+            let Some(last) = self.end_of_range_with(table, next) else { return false };
+            next = last + 1;
         }
-        !change.words.is_empty()
+        first < end
     }
 
     /// The furthest end among the ranges that hold an address.
@@ -39,6 +76,8 @@ fn range(text: &str) -> Option<(Table, RangeInclusive<u16>)> {
     let (table, addresses) = text.trim().split_once(':')?;
     let table = match table.trim() {
         "coil" => Table::Coil,
+        "discrete-input" => Table::DiscreteInput,
+        "input-register" => Table::InputRegister,
         "holding-register" => Table::HoldingRegister,
         _ => return None,
     };
@@ -81,5 +120,18 @@ mod tests {
         for text in ["input-register:1", "coil", "coil:", "coil:5-3", "coil:65536", "holding-register:a-b"] {
             assert_eq!(WriteGrant::parse(&[text.to_owned()]), Err(text.to_owned()));
         }
+    }
+
+    #[test]
+    fn without_a_list_everything_may_be_read_and_with_one_only_what_is_in_it() {
+        let everything = ReadGrant::parse(None).unwrap();
+        assert!(everything.allows(Table::InputRegister, 0, 65_536));
+        let nothing = ReadGrant::parse(Some(&[])).unwrap();
+        assert!(!nothing.allows(Table::Coil, 0, 1));
+        let some = ReadGrant::parse(Some(&["input-register:10-19".into(), "discrete-input:3".into()])).unwrap();
+        assert!(some.allows(Table::InputRegister, 10, 20) && some.allows(Table::DiscreteInput, 3, 4));
+        assert!(!some.allows(Table::InputRegister, 9, 11) && !some.allows(Table::InputRegister, 19, 21));
+        assert!(!some.allows(Table::HoldingRegister, 10, 11));
+        assert_eq!(ReadGrant::parse(Some(&["relay:1".into()])), Err("relay:1".into()));
     }
 }

@@ -3,6 +3,7 @@
 //! then, because devices are changed.
 
 use super::coalesce::{Limits, Plan, Request, plan};
+use super::grant::ReadGrant;
 use bulkhead_sandbox::capability::{Fault, Span};
 use std::sync::Arc;
 
@@ -56,11 +57,17 @@ impl Learned {
 /// The plans of one device.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
+    grant: ReadGrant,
     plans: Vec<Learned>,
     uses: u64,
 }
 
 impl Memory {
+    /// Of a device of which this may be read.
+    pub(crate) fn new(grant: ReadGrant) -> Self {
+        Self { grant, ..Self::default() }
+    }
+
     /// Takes the plan for a list of spans out: the remembered one, or a new one. Give it back with [`Memory::put`].
     pub(crate) fn take(&mut self, spans: &[Span], limits: Limits, now_ns: u64) -> Learned {
         self.uses += 1;
@@ -68,9 +75,13 @@ impl Memory {
         let fresh = |learned: &Learned| learned.split_ns.is_none_or(|at| now_ns.saturating_sub(at) < SPLIT_TTL_NS);
         let mut learned = match known.map(|index| self.plans.swap_remove(index)).filter(fresh) {
             Some(learned) => learned,
-            None => {
-                Learned { spans: spans.into(), plan: plan(spans, limits), missing: Vec::new(), split_ns: None, used: 0 }
-            }
+            None => Learned {
+                spans: spans.into(),
+                plan: plan(spans, limits, &self.grant),
+                missing: Vec::new(),
+                split_ns: None,
+                used: 0,
+            },
         };
         learned.ask_again(now_ns);
         learned.used = self.uses;

@@ -16,7 +16,7 @@ use crate::serial_port::LineMode;
 use crate::{Buses, Capability, Context, Opened, TransportError};
 use bulkhead_model::transport::{ModbusCommon, ModbusRtu, ModbusTcp};
 use coalesce::{BITS_MAX, Limits, REGISTERS_MAX};
-use grant::WriteGrant;
+use grant::{ReadGrant, WriteGrant};
 use std::sync::Arc;
 use transport::{ModbusTransport, Policy, Wire};
 
@@ -57,6 +57,8 @@ fn opened(transport: ModbusTransport) -> Opened {
 fn policy(settings: &ModbusCommon, context: &Context, device: String) -> Result<Policy, TransportError> {
     let grant = WriteGrant::parse(&settings.allow_write)
         .map_err(|text| context.setting_error("allow_write", text, grant::EXPECTED))?;
+    let read_grant = ReadGrant::parse(settings.allow_read.as_deref())
+        .map_err(|text| context.setting_error("allow_read", text, grant::EXPECTED_READ))?;
     if !(1..=REGISTERS_MAX).contains(&settings.max_read_registers) {
         let value = settings.max_read_registers.to_string();
         return Err(context.setting_error("max_read_registers", value, "1 to 125"));
@@ -69,5 +71,5 @@ fn policy(settings: &ModbusCommon, context: &Context, device: String) -> Result<
         max_registers: settings.max_read_registers,
         max_bits: settings.max_read_bits,
     };
-    Ok(Policy { limits, grant, device, timeout_ms: settings.timeout_ms })
+    Ok(Policy { limits, grant, read_grant, device, timeout_ms: settings.timeout_ms })
 }

@@ -3,7 +3,7 @@
 
 use super::coalesce::{Limits, Request, split};
 use super::fault::{WireError, describe, reading, span_refused, write_max};
-use super::grant::WriteGrant;
+use super::grant::{ReadGrant, WriteGrant};
 use super::memory::{Learned, Memory};
 use super::rtu::RtuWire;
 use super::tcp::TcpWire;
@@ -27,6 +27,7 @@ const READ_WORDS_MAX: usize = 262_144;
 pub(crate) struct Policy {
     pub(crate) limits: Limits,
     pub(crate) grant: WriteGrant,
+    pub(crate) read_grant: ReadGrant,
     /// `modbus-tcp 10.0.0.1:502 unit 1`.
     pub(crate) device: String,
     pub(crate) timeout_ms: u32,
@@ -81,9 +82,9 @@ impl ModbusTransport {
         Self {
             wire,
             who: format!("{} ({})", context.connection, policy.device),
+            memory: Mutex::new(Memory::new(policy.read_grant.clone())),
             policy,
             clock: context.clock.clone(),
-            memory: Mutex::default(),
             life,
             task: Task::default(),
             counters: Counters::default(),
