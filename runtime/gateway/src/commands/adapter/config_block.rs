@@ -54,6 +54,9 @@ fn transport_lines(kind: &str, roles: &[String]) -> &'static str {
         "mqtt" => {
             "address = \"192.168.1.30:1883\"\nsubscribe = [\"plant/#\"]\n# nothing may be published without it:\n# publish = [\"plant/commands/#\"]\n"
         }
+        "http" if roles.iter().any(|role| role == "sink") => {
+            "# it reaches this address and what lies below, nothing else\nbase_url = \"https://upstream.example/api\"\nallow_methods = [\"POST\"]\n"
+        }
         "http" => {
             "# it reaches this address and what lies below, nothing else\nbase_url = \"https://upstream.example/api\"\n"
         }
