@@ -33,8 +33,8 @@ pub fn encode(compiled: &[u8], schema: Option<&str>, manifest: Option<&Manifest>
 
 fn component_of(module: &[u8]) -> Result<Vec<u8>, AuthorError> {
     let unreadable = |error| refused("the module's own description of its interfaces cannot be read", &error);
-    let mut encoder = ComponentEncoder::default();
-    let encoder = encoder.validate(true).module(module).map_err(unreadable)?;
+    let encoder = ComponentEncoder::default();
+    let mut encoder = encoder.validate(true).module(module).map_err(unreadable)?;
     encoder.encode().map_err(|error| refused("the module does not fit the interfaces it names", &error))
 }
 
