@@ -25,7 +25,7 @@ pub fn fragile_adapter(fragility: Fragility) -> Result<Vec<u8>> {
     let world = resolve.select_world(&[package], Some("listener-world"))?;
     let crash = if fragility == Fragility::Fragile { "unreachable" } else { "" };
     let mut module = wat::parse_str(CORE.replace("{crash}", crash)).map_err(|error| anyhow!("{error}"))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     ComponentEncoder::default().module(&module)?.validate(true).encode()
 }
 

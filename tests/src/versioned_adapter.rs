@@ -27,7 +27,7 @@ pub fn versioned_adapter(version: &str, polled: Polled) -> Result<Vec<u8>> {
     let world = resolve.select_world(&[package], Some("poller-world"))?;
     let crash = if polled == Polled::Crashes { "unreachable" } else { "" };
     let mut module = wat::parse_str(CORE.replace("{crash}", crash)).map_err(|error| anyhow!("{error}"))?;
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     let mut component = ComponentEncoder::default().module(&module)?.validate(true).encode()?;
     append_section(&mut component, MANIFEST_SECTION, &serde_json::to_vec(&manifest(version)?)?);
     Ok(component)

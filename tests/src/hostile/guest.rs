@@ -168,7 +168,7 @@ impl Guest {
         let world = resolve.select_world(&[package], Some(world))?;
         let text = self.module();
         let mut module = wat::parse_str(&text).map_err(|error| anyhow!("{error}\n{text}"))?;
-        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+        embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
         ComponentEncoder::default().module(&module)?.validate(true).encode()
     }
 
