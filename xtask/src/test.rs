@@ -165,7 +165,9 @@ fn run_tests(workspace: &Path, targets: &[&str]) -> Result<()> {
     let targets = if targets.is_empty() { &["--lib", "--bins", "--tests"] } else { targets };
     if has_nextest() {
         cargo.args(["nextest", "run", "--workspace", "--no-fail-fast"]).args(targets);
-        cargo.arg("--config-file").arg(repository::root().join("xtask/nextest.toml"));
+        let is_guests = workspace == repository::guests();
+        let config = if is_guests { "xtask/nextest-guests.toml" } else { "xtask/nextest.toml" };
+        cargo.arg("--config-file").arg(repository::root().join(config));
     } else {
         process::say("    cargo-nextest is not installed: using cargo test");
         cargo.args(["test", "--workspace", "--no-fail-fast"]).args(targets);
