@@ -55,6 +55,9 @@ impl SegmentSet {
                 Some(salvaged) => list[place] = salvaged,
                 None => drop(list.remove(place)),
             }
+        } else if let Some(salvaged) = salvaged {
+            // The old one was dropped meanwhile: nobody would ever drop this one.
+            salvaged.retire();
         }
     }
 

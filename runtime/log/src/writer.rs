@@ -244,11 +244,11 @@ impl Writer {
 
     /// Makes sure that every seq up to the next one is reserved.
     fn reserve(&mut self) -> Result<(), LogError> {
+        if !self.unrecorded.is_empty() {
+            self.shared.state.note_gaps(self.unrecorded.clone())?;
+            self.unrecorded.clear();
+        }
         if self.next_seq > self.reserved_to {
-            if !self.unrecorded.is_empty() {
-                self.shared.state.note_gaps(self.unrecorded.clone())?;
-                self.unrecorded.clear();
-            }
             let to = self.next_seq.saturating_add(SEQ_BLOCK);
             self.shared.state.reserve_to(to)?;
             self.reserved_to = to;
@@ -390,7 +390,7 @@ impl Writer {
 
     /// Moves the WAL into the segment, waits for the sealer, and records that the log was closed in order.
     fn end(self) -> Result<(), LogError> {
-        let Self { shared, open, sealer, next_seq, .. } = self;
+        let Self { shared, open, sealer, next_seq, unrecorded, .. } = self;
         let checkpointed = open.as_ref().map_or(Ok(()), Appending::finish);
         drop(open);
         sealer.ending.store(true, Ordering::Release);
@@ -404,6 +404,10 @@ impl Writer {
             tracing::error!("the sealer's thread panicked");
         }
         checkpointed?;
+        // A log that was closed in order has no gap to tell at its next opening.
+        if !unrecorded.is_empty() {
+            shared.state.note_gaps(unrecorded)?;
+        }
         shared.state.closed_at(next_seq - 1)
     }
 }
