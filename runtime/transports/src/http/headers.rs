@@ -9,6 +9,11 @@ const FIELDS_MAX: usize = 100;
 const REFUSED: [&str; 9] =
     ["authorization", "host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"];
 
+/// Fields by which some servers take another method or another path than the request's own: the grant would hold for what is
+/// not done.
+const OVERRIDES: [&str; 5] =
+    ["x-http-method", "x-http-method-override", "x-method-override", "x-original-url", "x-rewrite-url"];
+
 /// Why a guest's header fields are not sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
@@ -30,7 +35,8 @@ pub(crate) fn filter(fields: &[(String, String)], key: Option<&HeaderName>) -> R
     for (name, value) in fields {
         let invalid = || Refused::Invalid(name.clone());
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid())?;
-        if REFUSED.contains(&name.as_str()) || name.as_str().starts_with("proxy-") || key == Some(&name) {
+        let is_refused = REFUSED.contains(&name.as_str()) || OVERRIDES.contains(&name.as_str());
+        if is_refused || name.as_str().starts_with("proxy-") || key == Some(&name) {
             return Err(Refused::Field(name.to_string()));
         }
         if name != CONTENT_LENGTH {
@@ -59,7 +65,16 @@ mod tests {
     #[test]
     fn fields_of_the_host_are_refused_in_any_case() {
         let key = HeaderName::from_static("x-api-key");
-        for name in ["Authorization", "HOST", "Proxy-Authorization", "Transfer-Encoding", "X-API-Key", "TE"] {
+        for name in [
+            "Authorization",
+            "HOST",
+            "Proxy-Authorization",
+            "Transfer-Encoding",
+            "X-API-Key",
+            "TE",
+            "X-HTTP-Method",
+            "X-Original-URL",
+        ] {
             assert_eq!(filter(&[field(name, "x")], Some(&key)), Err(Refused::Field(name.to_lowercase())));
         }
         assert_eq!(filter(&[field("a b", "x")], None), Err(Refused::Invalid("a b".into())));
