@@ -213,7 +213,7 @@ async fn a_refused_reading_of_a_batch_is_found_and_kept_as_a_dead_letter_and_the
 async fn a_refused_reading_on_its_own_does_not_stop_those_behind_it() -> Result<()> {
     let upstream = upstream(Auth::Open).await?;
     upstream.reject(unlucky);
-    let single = numbers_to(&upstream, "", "").replace(
+    let single = numbers_to(&upstream, "allow_methods = [\"PUT\"]", "").replace(
         "path = \"/ingest\"",
         "path = \"/ingest/{{ reading.connection }}\"\nmode = \"reading\"\nmethod = \"PUT\"",
     );
