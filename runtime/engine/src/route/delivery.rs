@@ -375,12 +375,13 @@ impl Delivery {
         self.in_flight = on_the_way;
         self.unsure = None;
         self.cursor = cursor;
-        self.handle.cursor.store(cursor, Ordering::Relaxed);
-        add(&self.handle.accepted, done as u64 - rejected);
-        add(&self.handle.rejected, rejected);
+        // The cursor is shown last: whoever sees it there sees the dead letters that came with it.
         if rejected > 0 {
             self.handle.letters.look_again().await;
         }
+        add(&self.handle.accepted, done as u64 - rejected);
+        add(&self.handle.rejected, rejected);
+        self.handle.cursor.store(cursor, Ordering::Relaxed);
         self.backoff.succeeded();
         self.handle.set_phase(Phase::Running);
         Ok(())
