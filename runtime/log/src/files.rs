@@ -229,6 +229,15 @@ impl SegmentFile {
         }
     }
 
+    /// The highest seq that its name vouches for.
+    pub(crate) fn known_to(self) -> Seq {
+        match self {
+            Self::Open { start } => start,
+            Self::Sealed { last, .. } => last,
+            Self::Unfinished => 0,
+        }
+    }
+
     /// What a name says. None: it is no segment's.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         let rest = name.strip_prefix("seg-")?;

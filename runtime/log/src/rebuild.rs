@@ -5,10 +5,11 @@
 //! Every step can be the last one before a kill: the new file counts once it is called `state.db.salvaged`, and the next
 //! open then finishes what is left to do.
 
+use crate::config::SEQ_BLOCK;
 use crate::damage::set_aside;
 use crate::files::{FileOps, SegmentFile, io_error, remove_database, with_suffix};
 use crate::sqlite::{open_append, open_sealed, open_state, sqlite_error};
-use crate::state::{State, store_point};
+use crate::state::{State, clamp_seq, store_point};
 use crate::state_schema::{key, read_or_create};
 use crate::state_sum::{Copied, copy_sound, open_damaged};
 use crate::{Catalogue, LogError, Point};
@@ -262,16 +263,24 @@ fn complete_record(
     if let Some(id) = known.log_id.clone().or_else(|| found_id.filter(|_| !was_read)) {
         new.execute(PUT, (key::LOG_ID, id))?;
     }
-    let reserved = number(key::RESERVED_TO)?.unwrap_or(0).max(crate::state::clamp_seq(known.reserved_to));
+    let mut reserved = number(key::RESERVED_TO)?.unwrap_or(0).max(clamp_seq(known.reserved_to));
+    let is_opening = known.log_id.is_none();
+    if is_opening {
+        // What was given, nobody knows for sure. It is written here and now: were it only kept in mind, a second failure
+        // before the next reservation would forget it, and seqs would be given twice.
+        let given = sources.iter().map(|(file, _)| file.known_to()).max().unwrap_or(0);
+        let closed_at = number(key::CLOSED_AT)?.unwrap_or(0);
+        reserved = reserved.max(closed_at).max(clamp_seq(given)).saturating_add(clamp_seq(SEQ_BLOCK));
+    }
     new.execute(PUT, (key::RESERVED_TO, reserved))?;
-    if reserved == 0 || number(key::CLOSED_AT)? == Some(0) {
+    if is_opening || reserved == 0 || number(key::CLOSED_AT)? == Some(0) {
         // That is what the table of a new log says; this one was in use.
         new.execute("DELETE FROM log WHERE key = ?1", [key::CLOSED_AT])?;
     }
     if number(key::DROPPED_TO)?.unwrap_or(0) == 0 {
         let first = sources.iter().filter_map(|(file, _)| file.start()).min().unwrap_or(1);
         let dropped_to = if known.log_id.is_some() { known.dropped_to } else { first.saturating_sub(1) };
-        new.execute(PUT, (key::DROPPED_TO, crate::state::clamp_seq(dropped_to)))?;
+        new.execute(PUT, (key::DROPPED_TO, clamp_seq(dropped_to)))?;
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::{Catalogue, Gap, GapReason, LogError};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use rusqlite::Connection;
 use rusqlite::types::{ToSqlOutput, ValueRef};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Gaps that the salvage of one segment records; with more, neighbours are recorded as one.
@@ -58,11 +59,22 @@ pub(crate) struct Salvaged {
     pub(crate) aside: PathBuf,
 }
 
-/// Salvages a segment. Nobody may have it open.
+/// Salvages a segment. Nobody may have it open. After a failure the damaged file is where it was, and set aside only if it
+/// is no longer there: each try would otherwise set it aside once more, and older files would go for it.
 pub(crate) fn salvage(surgery: &Surgery<'_>, patient: &Patient<'_>) -> Result<Salvaged, LogError> {
+    let aside = set_aside(surgery.files, patient.path)?;
+    let salvaged = replace(surgery, patient, &aside);
+    if salvaged.is_err() && is_same_file(patient.path, &aside) {
+        // Where that fails, too, it counts in the quota and goes as the oldest.
+        let _ = remove_database(surgery.files, &aside);
+    }
+    salvaged
+}
+
+/// Puts what can be read of a segment in its place.
+fn replace(surgery: &Surgery<'_>, patient: &Patient<'_>, aside: &Path) -> Result<Salvaged, LogError> {
     let Surgery { files, log_id, catalogue, state } = *surgery;
     let Patient { path, start, file, last, last_commit } = *patient;
-    let aside = set_aside(files, path)?;
     let clean = path.with_file_name(format!("seg-{start:020}.salvage.tmp"));
     remove_database(files, &clean)?;
     let wrong = sqlite_error("salvage", path);
@@ -77,7 +89,13 @@ pub(crate) fn salvage(surgery: &Surgery<'_>, patient: &Patient<'_>) -> Result<Sa
     if replacement.as_ref().is_none_or(|replacement| replacement.file != file) {
         remove_database(files, path)?;
     }
-    Ok(Salvaged { replacement, last_row: present.last_row, rows: present.rows, gaps, aside })
+    Ok(Salvaged { replacement, last_row: present.last_row, rows: present.rows, gaps, aside: aside.to_owned() })
+}
+
+/// Whether two names are of one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let of = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((of(one), of(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// An empty segment that is not yet part of the log.
