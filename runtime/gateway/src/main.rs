@@ -6,6 +6,7 @@ mod console;
 mod exit;
 mod journal;
 mod notify;
+mod probation;
 mod watchdog;
 
 use clap::Parser;
