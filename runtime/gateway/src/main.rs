@@ -7,6 +7,7 @@ mod exit;
 mod journal;
 mod notify;
 mod probation;
+mod registry;
 mod watchdog;
 
 use clap::Parser;

@@ -5,12 +5,12 @@ use std::path::Path;
 use tokio::io::AsyncBufReadExt;
 
 /// A site that asks for signatures of `acme`, whose key is in it, beside a stranger's.
-struct Strict {
-    site: Site,
+pub(crate) struct Strict {
+    pub(crate) site: Site,
 }
 
 impl Strict {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let site = Site::verbatim("").unwrap();
         for name in ["acme", "stranger"] {
             let made = site.command(["adapter", "key", site.path(name).to_str().unwrap()]).await.unwrap();
@@ -27,7 +27,7 @@ impl Strict {
     }
 
     /// A version of the press in a file of this name, signed with a key or not.
-    async fn press(&self, file: &str, version: &str, key: Option<&str>) -> String {
+    pub(crate) async fn press(&self, file: &str, version: &str, key: Option<&str>) -> String {
         let path = self.site.path(file);
         std::fs::write(&path, versioned_adapter(version, Polled::Well).unwrap()).unwrap();
         if let Some(key) = key {

@@ -49,12 +49,14 @@ pub(super) async fn install(arguments: &InstallArguments) -> Result<(), Exit> {
 }
 
 fn is_set(file: &Path) -> bool {
-    file.extension().is_some_and(|end| end == "tar")
+    let is_elsewhere = file.to_str().is_some_and(|source| source.contains("://"));
+    !is_elsewhere && file.extension().is_some_and(|end| end == "tar")
 }
 
 /// One file, judged under its name here.
 pub(super) async fn judge_file(arguments: &InstallArguments, trust: &Trust) -> Result<Installing, Exit> {
-    let Fetched { name, bytes, signature } = fetch(arguments).await?;
+    let Fetched { name, bytes, signatures } = fetch(arguments).await?;
+    let signature = trust.best_of(&name, &bytes, signatures);
     Ok(Installing::judged(&name, bytes, signature, trust, arguments.allow_rollback)?)
 }
 
