@@ -5,6 +5,8 @@
 //! [`scenario`] runs the folders under `tests/scenarios`. Whatever waits does so for an event, with a bound, and says
 //! what was missing when the bound is reached.
 
+#![forbid(unsafe_code)]
+
 mod api;
 mod broker_flows;
 mod certificates;

@@ -2,6 +2,8 @@
 //! and the rules of the house. One file a command; what several commands need stands beside them, named for what it
 //! holds.
 
+#![forbid(unsafe_code)]
+
 mod audit;
 mod bench;
 mod build_adapters;

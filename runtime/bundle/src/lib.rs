@@ -6,6 +6,8 @@
 //! parses them. [`Installed`] is the folder of adapters with what was accepted before, so that nothing older comes back
 //! unasked. Nothing here runs an adapter, and nothing here knows wasmtime.
 
+#![forbid(unsafe_code)]
+
 mod digest;
 mod durable;
 mod error;

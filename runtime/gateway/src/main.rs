@@ -1,5 +1,7 @@
 //! The binary `bulkhead`: reads the command line, runs what it asks for, and turns the outcome into an exit code.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod commands;
 mod console;
