@@ -11,6 +11,7 @@ mod api;
 mod broker_flows;
 mod certificates;
 mod dice;
+mod draft_adapter;
 mod fragile_adapter;
 mod gateway;
 mod gateway_process;
@@ -39,6 +40,7 @@ pub use api::{Api, Connection, Events, Fault, Point, Reading, Refusal, Route, Tr
 pub use broker_flows::BrokerFlow;
 pub use certificates::Certificates;
 pub use dice::Dice;
+pub use draft_adapter::draft_adapter;
 pub use fragile_adapter::{Fragility, fragile_adapter};
 pub use gateway::Gateway;
 pub use http_client::http_client;
