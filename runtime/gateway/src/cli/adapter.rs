@@ -44,7 +44,7 @@ pub(crate) enum AdapterCommand {
     /// Replace an adapter by another version, on probation: the previous one comes back by itself when a connection that was
     /// well before is not well in time.
     #[command(
-        after_help = "Examples:\n  bulkhead adapter upgrade press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter upgrade press.wasm --probation-s 300\n\nExit code 1 when the previous version is back."
+        after_help = "Examples:\n  bulkhead adapter upgrade press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter upgrade press.wasm --probation-s 300\n  bulkhead adapter upgrade site.tar --name press\n\nExit code 1 when the previous version is back."
     )]
     Upgrade(UpgradeArguments),
     /// Remove an adapter from the gateway's folder. One that a connection uses stays.

@@ -1,7 +1,7 @@
 //! `bulkhead adapter install`, `remove` and `pack`: adapters into the gateway's folder and out of it.
 
 use super::super::{checked, shown_if_wrong};
-use super::source::{Fetched, fetch};
+use super::source::{Fetched, fetch, is_set};
 use super::{name_of, read_text};
 use crate::cli::{InstallArguments, PackArguments, RemoveArguments};
 use crate::console;
@@ -46,11 +46,6 @@ pub(super) async fn install(arguments: &InstallArguments) -> Result<(), Exit> {
         false => judged.iter().for_each(|new| console::say(&format!("installed {}", told_of(new)))),
     }
     Ok(())
-}
-
-fn is_set(file: &Path) -> bool {
-    let is_elsewhere = file.to_str().is_some_and(|source| source.contains("://"));
-    !is_elsewhere && file.extension().is_some_and(|end| end == "tar")
 }
 
 /// One file, judged under its name here.

@@ -5,7 +5,7 @@ use crate::cli::{InstallArguments, RegistryArguments};
 use crate::console;
 use crate::exit::Exit;
 use crate::registry::{self, Access, Credentials, Reference};
-use bulkhead_bundle::{ADAPTER_FILE_MAX_BYTES, read_adapter, signature_file};
+use bulkhead_bundle::{ADAPTER_FILE_MAX_BYTES, OfflineSet, read_adapter, signature_file};
 use reqwest::{Client, StatusCode, Url};
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +35,9 @@ pub(super) async fn fetch(arguments: &InstallArguments) -> Result<Fetched, Exit>
     if shown.starts_with("http://") {
         return Err(Exit::failed(format!("{shown}: adapters are fetched over https:// only")));
     }
-    let (name, bytes, signatures) = if Reference::is_one(&shown) {
+    let (name, bytes, signatures) = if is_set(source) {
+        from_set(source, arguments.name.as_deref())?
+    } else if Reference::is_one(&shown) {
         from_registry(&shown, &arguments.registry, own_signature.is_none()).await?
     } else if shown.starts_with("https://") {
         console::while_waiting("fetching the adapter", from_server(&shown, own_signature.is_none())).await?
@@ -46,6 +48,26 @@ pub(super) async fn fetch(arguments: &InstallArguments) -> Result<Fetched, Exit>
     };
     let name = arguments.name.clone().map_or(name, Ok)?;
     Ok(Fetched { name, bytes, signatures: own_signature.map_or(signatures, |own| vec![own]) })
+}
+
+/// Whether a source is a set, a file that holds several adapters.
+pub(super) fn is_set(source: &Path) -> bool {
+    let is_elsewhere = source.to_str().is_some_and(|source| source.contains("://"));
+    !is_elsewhere && source.extension().is_some_and(|end| end == "tar")
+}
+
+/// One adapter of a set: the one of this name, or the only one.
+fn from_set(file: &Path, name: Option<&str>) -> Result<Came, Exit> {
+    let mut set = OfflineSet::read(file)?;
+    let names: Vec<String> = set.adapters.keys().cloned().collect();
+    let only = Some(&names).filter(|names| names.len() == 1).and_then(|names| names.first());
+    let name = name.or(only.map(String::as_str));
+    let found = name.and_then(|name| set.adapters.remove_entry(name));
+    let (name, (bytes, signature)) = found.ok_or_else(|| {
+        let (file, names) = (file.display(), names.join(", "));
+        Exit::failed(format!("{file} holds {names}: say with --name which one"))
+    })?;
+    Ok((Ok(name), bytes, signature.into_iter().collect()))
 }
 
 /// How the arguments say that a registry is reached.
