@@ -9,6 +9,8 @@
 //! Loading opens no socket and no device: it reads the config, the files its settings name, and what the caller's
 //! [`AdapterSchemas`] reads.
 
+#![forbid(unsafe_code)]
+
 mod adapters;
 mod check;
 mod checks;

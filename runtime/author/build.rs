@@ -31,8 +31,8 @@ fn collect(folder: &Path, into: &str, files: &mut Vec<(String, PathBuf)>) {
     for entry in std::fs::read_dir(folder).expect("a folder of the repository").flatten() {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let into = format!("{into}/{name}");
-        if name == "released" {
-            // Older interfaces, kept to compare with: no project needs them.
+        if name == "released" || name == "next" {
+            // Older interfaces, kept to compare with, and the draft of those to come: no project needs them.
         } else if path.is_dir() {
             collect(&path, &into, files);
         } else {

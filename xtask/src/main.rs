@@ -2,6 +2,9 @@
 //! and the rules of the house. One file a command; what several commands need stands beside them, named for what it
 //! holds.
 
+#![forbid(unsafe_code)]
+
+mod audit;
 mod bench;
 mod build_adapters;
 mod debian;
@@ -11,6 +14,7 @@ mod hostile;
 mod process;
 mod python;
 mod repository;
+mod sbom;
 mod soak;
 #[path = "../../tests/src/soak/faults.rs"]
 mod soak_faults;
@@ -46,6 +50,10 @@ enum Command {
     Hostile(hostile::Options),
     /// Builds in release mode, brings faults about and says what they cost; without a name lists them.
     Soak(soak::Options),
+    /// Writes the bill of materials of the gateway's binary, in CycloneDX's JSON.
+    Sbom(sbom::Options),
+    /// Holds the lock files against a copy of the RustSec advisory database.
+    Audit(audit::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +65,8 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options),
         Command::Hostile(options) => hostile::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Sbom(options) => sbom::run(&options),
+        Command::Audit(options) => audit::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -36,12 +36,14 @@ enum Step {
     Guests,
     /// Examples in the documentation of the host workspace.
     Doctests,
+    /// Adapters of two versions of the interfaces in one gateway.
+    Versions,
     /// Tests of the host workspace.
     Tests,
 }
 
 /// Debian packages that tests need, each with a program that shows it is there.
-const DEBIAN_NEEDS: [(&str, &str); 8] = [
+const DEBIAN_NEEDS: [(&str, &str); 9] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto-clients", "mosquitto_pub"),
     ("socat", "socat"),
@@ -50,6 +52,7 @@ const DEBIAN_NEEDS: [(&str, &str); 8] = [
     ("openssl", "openssl"),
     ("systemd", "systemd-analyze"),
     ("faketime", "faketime"),
+    ("docker-registry", "docker-registry"),
 ];
 
 /// The command.
@@ -85,6 +88,7 @@ impl Step {
             Step::Fuzz => fuzz(),
             Step::Guests => guests(),
             Step::Doctests => doctests(),
+            Step::Versions => versions(),
             Step::Tests => tests(),
         }
     }
@@ -150,6 +154,20 @@ fn guests() -> Result<()> {
 /// nextest does not run examples in documentation: cargo does.
 fn doctests() -> Result<()> {
     process::run(with_test_environment(&mut cargo_of(&repository::root()))?.args(["test", "--workspace", "--doc"]))
+}
+
+/// The sandbox with the draft of the next interfaces, and a gateway built with it; the step after it builds the gateway anew.
+fn versions() -> Result<()> {
+    let root = repository::root();
+    let of = |words: &[&str]| {
+        let mut cargo = cargo_of(&root);
+        cargo.args(words).args(["--features", "wit-next"]);
+        cargo
+    };
+    process::run(&mut of(&["test", "--package", "bulkhead-sandbox", "--lib"]))?;
+    process::run(&mut of(&["build", "--package", "bulkhead"]))?;
+    let mut tests = of(&["test", "--package", "bulkhead-tests", "--test", "two_versions"]);
+    process::run(with_test_environment(&mut tests)?)
 }
 
 /// The gateway's binary is built with the tests, with the same features, so that tests can start it.

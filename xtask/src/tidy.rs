@@ -7,6 +7,7 @@ mod headers;
 mod libraries;
 mod links;
 mod manifest;
+mod unsafe_code;
 mod wit;
 mod wit_release;
 
@@ -78,6 +79,7 @@ fn source_complaints(files: &Files) -> Result<Vec<String>> {
     for path in files.all.iter().filter(|path| headers::is_source(path)) {
         let (shown, text) = (files.shown(path), read(path)?);
         complaints.extend(headers::check_header(&shown, &text));
+        complaints.extend(unsafe_code::check(&shown, &text));
         match headers::check_length(&shown, &text) {
             headers::Length::Fine => {}
             headers::Length::Long(warning) => process::say(&format!("    warning: {warning}")),

@@ -1,6 +1,8 @@
 //! What an adapter's author is given: a project that builds, the SDK inside of it, a compiler for the guest, and the component
 //! with its manifest. Nothing here runs an adapter.
 
+#![forbid(unsafe_code)]
+
 mod component;
 mod error;
 mod new_project;

@@ -1,11 +1,15 @@
 //! The binary `bulkhead`: reads the command line, runs what it asks for, and turns the outcome into an exit code.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod commands;
 mod console;
 mod exit;
 mod journal;
 mod notify;
+mod probation;
+mod registry;
 mod watchdog;
 
 use clap::Parser;

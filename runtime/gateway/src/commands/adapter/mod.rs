@@ -6,6 +6,7 @@ mod install;
 mod keys;
 mod list;
 mod project;
+mod push;
 mod run;
 mod script;
 mod source;
@@ -26,6 +27,7 @@ pub(crate) async fn adapter(command: &AdapterCommand) -> Result<(), Exit> {
         AdapterCommand::Upgrade(arguments) => upgrade::upgrade(arguments).await,
         AdapterCommand::Remove(arguments) => install::remove(arguments),
         AdapterCommand::Pack(arguments) => install::pack(arguments),
+        AdapterCommand::Push(arguments) => push::push(arguments).await,
         AdapterCommand::New(arguments) => project::new(arguments),
         AdapterCommand::Build(arguments) => project::build_command(arguments),
         AdapterCommand::Test(arguments) => test::test(arguments).await,
