@@ -3,7 +3,6 @@ journal what was raised and where."""
 
 import json
 import math
-import traceback
 
 from componentize_py_types import Err, Ok
 from wit_world.imports import log
@@ -108,8 +107,15 @@ def _guarded(method):
 def _as_fault(raised):
     if isinstance(raised, Err):
         return raised
-    frames = traceback.extract_tb(raised.__traceback__)
-    place = f" at {frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}" if frames else ""
     said = f"{type(raised).__name__}: {raised}"
-    log.write(log.Level.ERROR, f"the adapter raised {said}{place}")
+    log.write(log.Level.ERROR, f"the adapter raised {said}{_place(raised.__traceback__)}")
     return fault(Remedy.RETRY, "exception", said)
+
+
+def _place(trace):
+    """Where it was raised. The module `traceback` would look for the source, and there are no files."""
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" at {trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"

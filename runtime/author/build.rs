@@ -30,7 +30,8 @@ fn main() {
     }
     let json = serde_json::to_vec(&files).expect("texts are JSON");
     let out = std::env::var_os("OUT_DIR").expect("cargo sets it");
-    let packed = std::fs::File::create(Path::new(&out).join("assets.deflate")).expect("cargo's folder can be written to");
+    let packed =
+        std::fs::File::create(Path::new(&out).join("assets.deflate")).expect("cargo's folder can be written to");
     let mut packer = DeflateEncoder::new(packed, Compression::best());
     packer.write_all(&json).and_then(|()| packer.finish().map(drop)).expect("cargo's folder can be written to");
 }

@@ -46,6 +46,11 @@ pub(crate) fn build_all(out: &Path) -> Result<()> {
     build(&[], out)
 }
 
+/// Builds one of the examples into a folder: they are no adapters to hand on.
+pub(crate) fn build_example(name: &str, out: &Path) -> Result<()> {
+    build(&[name.to_owned()], out)
+}
+
 fn build(names: &[String], out: &Path) -> Result<()> {
     let guests = chosen(find_guests(&repository::metadata(&repository::guests())?)?, names)?;
     let toolchain = GuestToolchain::find()?;
@@ -82,13 +87,15 @@ fn guest(package: &Value) -> Option<Guest> {
     })
 }
 
-/// Those asked for, or all; a name that is none of them is an error.
+/// Those asked for, or all but the examples; a name that is none of them is an error.
 fn chosen(guests: Vec<Guest>, names: &[String]) -> Result<Vec<Guest>> {
     if let Some(unknown) = names.iter().find(|name| !guests.iter().any(|guest| guest.name == **name)) {
         let known: Vec<&str> = guests.iter().map(|guest| guest.name.as_str()).collect();
         bail!("there is no adapter `{unknown}`; there are: {}", known.join(", "));
     }
-    Ok(guests.into_iter().filter(|guest| names.is_empty() || names.contains(&guest.name)).collect())
+    let is_example = |guest: &Guest| guest.folder.parent().is_some_and(|folder| folder.ends_with("examples"));
+    let is_wanted = |guest: &Guest| if names.is_empty() { !is_example(guest) } else { names.contains(&guest.name) };
+    Ok(guests.into_iter().filter(is_wanted).collect())
 }
 
 /// Compiles one guest. The crate type is given by hand: a library that is also built as `rlib`, which its unit tests
@@ -178,15 +185,18 @@ mod tests {
                     "targets": [{ "name": name.replace('-', "_"), "kind": kinds }] })
         };
         json!({ "packages": [package("serial-text", &["cdylib", "rlib"]), package("sdk", &["lib"]),
-                             package("http-json", &["cdylib"])] })
+                             package("http-json", &["cdylib"]), package("examples/rust", &["cdylib"])] })
     }
 
     #[test]
     fn guests_are_the_packages_with_a_cdylib() {
         let guests = find_guests(&workspace()).unwrap();
         let names: Vec<_> = guests.iter().map(|guest| (guest.name.as_str(), guest.library.as_str())).collect();
-        assert_eq!(names, [("http-json", "http_json"), ("serial-text", "serial_text")]);
-        assert_eq!(guests[1].folder, Path::new("/w/serial-text"));
+        assert_eq!(
+            names,
+            [("examples/rust", "examples/rust"), ("http-json", "http_json"), ("serial-text", "serial_text")]
+        );
+        assert_eq!(guests[2].folder, Path::new("/w/serial-text"));
         assert!(find_guests(&json!({ "packages": [] })).is_err());
     }
 
@@ -196,7 +206,8 @@ mod tests {
         let error = chosen(guests(), &["serial-txt".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("serial-txt") && error.contains("serial-text"), "{error}");
         assert_eq!(chosen(guests(), &["serial-text".to_owned()]).unwrap().len(), 1);
-        assert_eq!(chosen(guests(), &[]).unwrap().len(), 2);
+        assert_eq!(chosen(guests(), &[]).unwrap().len(), 2, "examples are built when they are asked for");
+        assert_eq!(chosen(guests(), &["examples/rust".to_owned()]).unwrap().len(), 1);
     }
 
     #[test]

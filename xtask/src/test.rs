@@ -1,7 +1,7 @@
 //! `test`: installs or checks what the tests need, then runs every check and every test, cheapest first, and stops at
 //! the first that fails. The test runner's own summary comes last.
 
-use crate::{build_adapters, debian, process, python, repository, tidy};
+use crate::{build_adapters, debian, process, python, repository, test_languages, tidy};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::Path;
@@ -36,6 +36,8 @@ enum Step {
     Guests,
     /// Examples in the documentation of the host workspace.
     Doctests,
+    /// The same adapter in four languages, built and tested.
+    Languages,
     /// Tests of the host workspace.
     Tests,
 }
@@ -85,6 +87,7 @@ impl Step {
             Step::Fuzz => fuzz(),
             Step::Guests => guests(),
             Step::Doctests => doctests(),
+            Step::Languages => languages(),
             Step::Tests => tests(),
         }
     }
@@ -152,11 +155,20 @@ fn doctests() -> Result<()> {
     process::run(with_test_environment(&mut cargo_of(&repository::root()))?.args(["test", "--workspace", "--doc"]))
 }
 
+/// With the programs of the tests, which are built here if this step comes first.
+fn languages() -> Result<()> {
+    build_for_tests()?;
+    test_languages::check(&repository::host_target()?.join("debug"))
+}
+
 /// The gateway's binary is built with the tests, with the same features, so that tests can start it.
+fn build_for_tests() -> Result<()> {
+    process::run(cargo_of(&repository::root()).args(["build", "--workspace", "--lib", "--bins", "--tests"]))
+}
+
 fn tests() -> Result<()> {
-    let root = repository::root();
-    process::run(cargo_of(&root).args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
-    run_tests(&root, &["--lib", "--bins", "--tests"])
+    build_for_tests()?;
+    run_tests(&repository::root(), &["--lib", "--bins", "--tests"])
 }
 
 /// All tests of a workspace but its documentation, with nextest where it is installed.

@@ -145,7 +145,9 @@ fn section(name: &str, role: Option<&str>, resolve: &Resolve, world: WorldId) ->
 /// A byte in a text of the assembler inside of a text of C.
 fn escaped(byte: u8) -> String {
     match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'-' | b':' | b'/' | b'@' | b'.' | b' ' | b'#' | b'_' => char::from(byte).to_string(),
+        b'a'..=b'z' | b'A'..=b'Z' | b'-' | b':' | b'/' | b'@' | b'.' | b' ' | b'#' | b'_' => {
+            char::from(byte).to_string()
+        }
         byte => format!("\\\\{byte:03o}"),
     }
 }

@@ -51,8 +51,9 @@ fn javascript(folder: &Path) -> Result<Command, AuthorError> {
 }
 
 fn python(folder: &Path) -> Result<Command, AuthorError> {
-    let program = found(folder, ".venv/bin", "componentize-py")
-        .ok_or_else(|| missing(Language::Python, "componentize-py, which makes components of Python", folder, python_itself()))?;
+    let program = found(folder, ".venv/bin", "componentize-py").ok_or_else(|| {
+        missing(Language::Python, "componentize-py, which makes components of Python", folder, python_itself())
+    })?;
     let mut tool = Command::new(program);
     tool.args(["--quiet", "--wit-path", INTERFACES, "--world", WORLD, "componentize", "--stub-wasi"]);
     tool.args(["--python-path", ".", "--python-path", "bulkhead/python", "--output", BUILT, "adapter"]);
@@ -61,13 +62,15 @@ fn python(folder: &Path) -> Result<Command, AuthorError> {
 
 fn c(folder: &Path, roles: &[String]) -> Result<Command, AuthorError> {
     let zig = on_path("zig").or_else(|| found(folder, ".venv/bin", "python-zig"));
-    let zig = zig.ok_or_else(|| missing(Language::C, "zig, which compiles C for WebAssembly", folder, python_itself()))?;
+    let zig =
+        zig.ok_or_else(|| missing(Language::C, "zig, which compiles C for WebAssembly", folder, python_itself()))?;
     let mut tool = Command::new(zig);
     tool.args(["cc", "-target", "wasm32-wasi", "-mexec-model=reactor", "-Os", "-Wall", "-Wextra", "-Ibulkhead/c"]);
     tool.args(roles.iter().map(|role| format!("-DBULKHEAD_{}", role.to_uppercase())));
     let mut sources = sources(folder, Language::C)?;
     sources.extend(["bulkhead.c", "sdk.c"].map(|name| folder.join("bulkhead/c").join(name)));
-    tool.args(sources).args(["-Wl,--gc-sections", "-o", BUILT]);
+    // The stack lies before the data, so that one that overflows ends the instance; unless asked it gets 16 MiB.
+    tool.args(sources).args(["-Wl,--gc-sections", "-Wl,-z,stack-size=131072", "-o", BUILT]);
     Ok(tool)
 }
 

@@ -256,7 +256,8 @@ mod tests {
                 let at = folder.path().join("x");
                 project("x", roles, language).write(&at).unwrap();
                 let entry = if language == Language::Rust { "src/lib.rs" } else { language.entry() };
-                for file in [entry, "adapter.toml", "README.md", "run.toml", "cases/first.toml", "settings.schema.json"] {
+                for file in [entry, "adapter.toml", "README.md", "run.toml", "cases/first.toml", "settings.schema.json"]
+                {
                     let text = std::fs::read_to_string(at.join(file)).unwrap();
                     assert!(!text.contains("{{"), "{language:?} {file}: {text}");
                 }

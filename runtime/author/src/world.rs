@@ -14,7 +14,9 @@ pub(crate) fn world(roles: &BTreeSet<String>, capabilities: &BTreeSet<String>) -
     let exports = std::iter::once("adapter").chain(roles.iter().map(String::as_str));
     let exports = exports.map(|name| format!("  export {name};\n"));
     let body: String = imports.chain(exports).collect();
-    format!("package bulkhead:adapter@{WIT_VERSION};\n\n/// What this adapter imports and exports.\nworld {WORLD} {{\n{body}}}\n")
+    format!(
+        "package bulkhead:adapter@{WIT_VERSION};\n\n/// What this adapter imports and exports.\nworld {WORLD} {{\n{body}}}\n"
+    )
 }
 
 /// The capabilities of an adapter: those it gives reasons for, and of those that need none the ones its sources name. The
@@ -57,7 +59,9 @@ mod tests {
     #[test]
     fn a_world_has_what_is_named_and_no_more() {
         let text = world(&set(&["poller"]), &set(&["log", "modbus"]));
-        assert!(text.contains("world project {\n  import log;\n  import modbus;\n  export adapter;\n  export poller;\n}"));
+        assert!(
+            text.contains("world project {\n  import log;\n  import modbus;\n  export adapter;\n  export poller;\n}")
+        );
     }
 
     #[test]

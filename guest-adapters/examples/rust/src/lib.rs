@@ -70,9 +70,7 @@ impl Adapter for EnergyMeter {
         let answer = modbus::read(DEVICE, &[span(0, 1), span(120, 8)])?;
         match answer.faults.into_iter().next() {
             Some(refused) => Err(refused.fault),
-            None => {
-                Ok(format!("meter {}, status 0x{:04x}", registers::text(&answer.words[1..]), answer.words[0]))
-            }
+            None => Ok(format!("meter {}, status 0x{:04x}", registers::text(&answer.words[1..]), answer.words[0])),
         }
     }
 }

@@ -143,29 +143,49 @@ pub(crate) fn plans(settings: &Settings) -> Vec<Plan> {
     let (ct, phases) = (settings.ct_ratio, u16::from(settings.phases));
     let default = vec![
         block(0, 1, vec![field("status", Kind::Integer, None, Doubt::Never, |w| Ok(Value::Integer(w[0].into())))]),
-        block(16, phases, of_phases(phases, "voltage", "V", Doubt::Phases, |w, phase| match w[phase] {
-            0xffff => Err(Status::BAD_NO_DATA),
-            tenths => Ok(f64::from(tenths) / 10.0),
-        })),
-        block(32, 2 * phases, of_phases(phases, "current", "A", Doubt::Transformers, move |w, phase| {
-            Ok(f64::from(signed(&w[2 * phase..])?) / 1000.0 * ct)
-        })),
-        block(48, 7, of_phases(phases, "power", "W", Doubt::Transformers, move |w, phase| {
-            Ok(scaled(f64::from(signed(&w[2 * phase..])?), w[6].cast_signed())? * ct)
-        })),
-        block(60, 1, vec![field("frequency", Kind::Real, Some("Hz"), Doubt::Phases, |w| {
-            Ok(Value::Real(f64::from(w[0]) / 100.0))
-        })]),
+        block(
+            16,
+            phases,
+            of_phases(phases, "voltage", "V", Doubt::Phases, |w, phase| match w[phase] {
+                0xffff => Err(Status::BAD_NO_DATA),
+                tenths => Ok(f64::from(tenths) / 10.0),
+            }),
+        ),
+        block(
+            32,
+            2 * phases,
+            of_phases(phases, "current", "A", Doubt::Transformers, move |w, phase| {
+                Ok(f64::from(signed(&w[2 * phase..])?) / 1000.0 * ct)
+            }),
+        ),
+        block(
+            48,
+            7,
+            of_phases(phases, "power", "W", Doubt::Transformers, move |w, phase| {
+                Ok(scaled(f64::from(signed(&w[2 * phase..])?), w[6].cast_signed())? * ct)
+            }),
+        ),
+        block(
+            60,
+            1,
+            vec![field("frequency", Kind::Real, Some("Hz"), Doubt::Phases, |w| {
+                Ok(Value::Real(f64::from(w[0]) / 100.0))
+            })],
+        ),
     ];
     let energy = move |at: usize| move |w: &[u16]| Ok(Value::Real(unsigned(&w[at..at + 4]) as f64 * ct / 1000.0));
     let counted = vec![
-        block(100, 10, vec![
-            field("energy_import", Kind::Real, Some("kWh"), Doubt::Never, energy(0)),
-            field("energy_export", Kind::Real, Some("kWh"), Doubt::Never, energy(4)),
-            field("operating_time", Kind::Duration, None, Doubt::Never, |w| {
-                Ok(Value::Duration(unsigned(&w[8..]).cast_signed() * 1_000_000_000))
-            }),
-        ]),
+        block(
+            100,
+            10,
+            vec![
+                field("energy_import", Kind::Real, Some("kWh"), Doubt::Never, energy(0)),
+                field("energy_export", Kind::Real, Some("kWh"), Doubt::Never, energy(4)),
+                field("operating_time", Kind::Duration, None, Doubt::Never, |w| {
+                    Ok(Value::Duration(unsigned(&w[8..]).cast_signed() * 1_000_000_000))
+                }),
+            ],
+        ),
         block(120, 8, vec![field("serial_number", Kind::Text, None, Doubt::Never, |w| Ok(Value::Text(text(w))))]),
         demand_limit(),
     ];
@@ -179,9 +199,8 @@ pub(crate) fn plans(settings: &Settings) -> Vec<Plan> {
 }
 
 fn demand_limit() -> Block {
-    let mut limit = field("demand_limit", Kind::Real, Some("kW"), Doubt::Never, |w| {
-        Ok(Value::Real(f64::from(w[0]) / 100.0))
-    });
+    let mut limit =
+        field("demand_limit", Kind::Real, Some("kW"), Doubt::Never, |w| Ok(Value::Real(f64::from(w[0]) / 100.0)));
     limit.declared = limit.declared.writable(Some(DEMAND_LIMITS));
     let mut block = block(crate::DEMAND_ADDRESS, 1, vec![limit]);
     block.span.table = Table::HoldingRegister;

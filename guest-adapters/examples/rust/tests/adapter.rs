@@ -14,7 +14,8 @@ fn the_schema_is_the_settings() {
 #[test]
 fn the_other_languages_have_the_same_schema() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let schema = |language: &str| std::fs::read_to_string(folder.join("..").join(language).join("settings.schema.json"));
+    let schema =
+        |language: &str| std::fs::read_to_string(folder.join("..").join(language).join("settings.schema.json"));
     for language in ["js", "python", "c"] {
         assert_eq!(schema(language).unwrap(), schema("rust").unwrap(), "{language}");
     }
