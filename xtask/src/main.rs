@@ -8,6 +8,7 @@ mod debian;
 mod demo;
 mod guest_toolchain;
 mod hostile;
+mod node;
 mod process;
 mod python;
 mod repository;

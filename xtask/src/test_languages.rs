@@ -3,8 +3,8 @@
 //!
 //! The languages' tools come from npm and PyPI, in the versions of the examples' own package files, into `target/languages`.
 
-use crate::{build_adapters, debian, process, python, repository};
-use anyhow::{Context, Result, bail};
+use crate::{build_adapters, node, process, python, repository};
+use anyhow::{Context, Result};
 use clap::Args;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,34 +78,13 @@ pub(crate) fn check(programs: &Path) -> Result<()> {
 
 /// npm's and PyPI's packages, where they are not there in today's versions.
 fn tools(work: &Path) -> Result<()> {
-    if process::find_program("npm").is_none() || process::find_program("node").is_none() {
-        match debian::is_debian() {
-            true => debian::install(&["nodejs", "npm"])?,
-            false => bail!("missing: npm and Node.js 18 or later. Install them with this system's package manager"),
-        }
-    }
-    npm(&work.join("npm"))?;
+    node::ensure_in(&work.join("npm"), &example("js").join("package.json"))?;
     let wanted: Vec<PathBuf> = FOREIGN
         .iter()
         .filter(|language| language.tool == Tool::Pip)
         .map(|language| example(language.folder).join("requirements.txt"))
         .collect();
     python::ensure_in(&work.join("venv"), &wanted, "import componentize_py, ziglang")
-}
-
-fn npm(folder: &Path) -> Result<()> {
-    let wanted = fs::read_to_string(example("js").join("package.json")).context("the example's package.json")?;
-    let stamp = folder.join("installed-package.json");
-    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(());
-    }
-    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-    fs::write(folder.join("package.json"), &wanted)?;
-    let mut npm = Command::new("npm");
-    process::forget_outer_cargo(&mut npm);
-    npm.current_dir(folder).args(["install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]);
-    process::run(&mut npm).context("npm's packages cannot be installed; a network or a mirror is needed")?;
-    fs::write(&stamp, wanted).with_context(|| format!("{} cannot be written", stamp.display()))
 }
 
 fn example(folder: &str) -> PathBuf {
