@@ -11,6 +11,7 @@ mod debian;
 mod demo;
 mod guest_toolchain;
 mod hostile;
+mod node;
 mod process;
 mod python;
 mod repository;
@@ -19,6 +20,7 @@ mod soak;
 #[path = "../../tests/src/soak/faults.rs"]
 mod soak_faults;
 mod test;
+mod test_languages;
 mod tidy;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +44,8 @@ enum Command {
     Ci(test::Options),
     /// Checks the rules of the house: import edges, library ownership, file headers, links, decisions, WIT comments.
     Tidy,
+    /// Builds the same adapter in Rust, JavaScript, Python and C, tests each and says what each costs.
+    TestLanguages(test_languages::Options),
     /// Builds everything and runs the gateway on simulated devices.
     Demo(demo::Options),
     /// Builds in release mode and measures.
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::BuildAdapters(options) => build_adapters::run(&options),
         Command::Test(options) | Command::Ci(options) => test::run(&options),
         Command::Tidy => tidy::run(),
+        Command::TestLanguages(options) => test_languages::run(&options),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Hostile(options) => hostile::run(&options),

@@ -62,7 +62,7 @@ pub(crate) enum AdapterCommand {
     Push(PushArguments),
     /// Make a project for a new adapter: it builds, has tests and a README, and brings the SDK with it.
     #[command(
-        after_help = "Examples:\n  bulkhead adapter new weigher --role poller\n  bulkhead adapter new press --role poller --role writer --into ~/adapters/press"
+        after_help = "Examples:\n  bulkhead adapter new weigher --role poller\n  bulkhead adapter new press --role poller --role writer --into ~/adapters/press\n  bulkhead adapter new meter --role poller --lang python"
     )]
     New(NewArguments),
     /// Build the adapter of a project: dist/NAME.wasm, with its manifest and the schema of its settings.
@@ -100,6 +100,13 @@ pub(crate) enum RoleArgument {
 pub(crate) enum Language {
     /// Rust, with the SDK.
     Rust,
+    /// JavaScript; its component has an interpreter in it.
+    #[value(alias = "javascript")]
+    Js,
+    /// Python; its component has an interpreter in it.
+    Python,
+    /// C.
+    C,
 }
 
 /// Arguments of `adapter new`.
