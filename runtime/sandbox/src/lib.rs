@@ -27,6 +27,7 @@ mod precompiled;
 mod sandbox;
 mod schema;
 mod stdio;
+pub mod tap;
 mod text;
 mod waits;
 

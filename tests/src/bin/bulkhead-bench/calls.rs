@@ -108,6 +108,7 @@ fn guest(place: &Place, adapter: &str, settings: &Value) -> Result<Guest> {
         tcp: BTreeMap::new(),
         mqtt: BTreeMap::new(),
         http: BTreeMap::from([("upstream".to_owned(), instant as Arc<dyn Http>)]),
+        tap: bulkhead_sandbox::tap::Tap::default(),
     };
     let points = Arc::new(PointTable::default());
     Ok(Guest::new(adapter, capabilities, points, Limits::default(), settings.to_string().into())?)

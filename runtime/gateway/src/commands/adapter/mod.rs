@@ -6,11 +6,14 @@ mod install;
 mod keys;
 mod list;
 mod project;
+pub(super) mod record;
 mod run;
 mod script;
 mod source;
 mod test;
 mod upgrade;
+
+pub(super) use script::Recording;
 
 use crate::cli::AdapterCommand;
 use crate::exit::Exit;
