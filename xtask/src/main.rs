@@ -16,6 +16,7 @@ mod soak;
 mod soak_faults;
 mod test;
 mod tidy;
+mod wit_docs;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -38,6 +39,8 @@ enum Command {
     Ci(test::Options),
     /// Checks the rules of the house: import edges, library ownership, file headers, links, decisions, WIT comments.
     Tidy,
+    /// Writes docs/wit.md from wit/ and the SDK's examples.
+    WitDocs,
     /// Builds everything and runs the gateway on simulated devices.
     Demo(demo::Options),
     /// Builds in release mode and measures.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::BuildAdapters(options) => build_adapters::run(&options),
         Command::Test(options) | Command::Ci(options) => test::run(&options),
         Command::Tidy => tidy::run(),
+        Command::WitDocs => wit_docs::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Hostile(options) => hostile::run(&options),

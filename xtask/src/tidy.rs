@@ -10,7 +10,7 @@ mod manifest;
 mod wit;
 mod wit_release;
 
-use crate::{process, repository};
+use crate::{process, repository, wit_docs};
 use anyhow::{Context, Result, bail, ensure};
 use manifest::{Manifest, WorkspaceDependencies};
 use std::fs;
@@ -33,6 +33,7 @@ pub(crate) fn check() -> Result<()> {
     complaints.extend(document_complaints(&root, &files)?);
     complaints.extend(wit::check(&root.join("wit"))?);
     complaints.extend(wit_release::check(&root.join("wit"))?);
+    complaints.extend(wit_docs::check(&root)?);
     for complaint in &complaints {
         process::say(&format!("    {complaint}"));
     }

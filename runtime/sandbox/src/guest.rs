@@ -164,7 +164,7 @@ impl Guest {
                     _ = calling.hear(Ok(()), |()| Brought::Nothing);
                     return;
                 }
-                Ok(Err(error)) => self.ended(&error),
+                Ok(Err(error)) => self.ended(&error, instance.store.data().last_words.clone()),
                 Err(_) => self.took_too_long(self.limits.call_timeout),
             };
             _ = calling.hear(Err::<(), _>(error.clone()), |()| Brought::Nothing);
@@ -422,8 +422,9 @@ impl Guest {
                 result.map_err(|fault| CallError::Fault(bounded(fault)))
             }
             Ok(Err(error)) => {
+                let last_words = instance.store.data().last_words.clone();
                 drop(instance);
-                Err(self.ended(&error))
+                Err(self.ended(&error, last_words))
             }
             Err(_) => {
                 drop(instance);
@@ -445,9 +446,9 @@ impl Guest {
     }
 
     /// A call that ended with a trap, the deadline's included; its instance is gone.
-    fn ended(&mut self, error: &wasmtime::Error) -> CallError {
+    fn ended(&mut self, error: &wasmtime::Error, last_words: Option<String>) -> CallError {
         let rebuild_in = self.rest_after_failure();
-        let failed = match end(error, &self.limits) {
+        let failed = match end(error, last_words, &self.limits) {
             End::Deadline => {
                 self.counters.timeouts += 1;
                 let what = format!("it computed for more than {} ms", self.limits.call_timeout.as_millis());
@@ -472,7 +473,7 @@ impl Guest {
     /// An instance that could not be made: what it ran meanwhile is judged as a call, anything else is for good.
     fn not_built(&mut self, error: &wasmtime::Error) -> CallError {
         if error.is::<wasmtime::Trap>() {
-            return self.ended(error);
+            return self.ended(error, None);
         }
         self.rest_after_failure();
         let failed = CallError::CannotStart(describe(error, &self.limits));

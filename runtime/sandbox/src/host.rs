@@ -36,6 +36,8 @@ pub(crate) struct HostState {
     pub(crate) meter: Arc<Meter>,
     /// The longest it may.
     pub(crate) compute_max: Duration,
+    /// The last line that the guest wrote as an error in this call: where it ends with a trap, this is why.
+    pub(crate) last_words: Option<String>,
     /// When the first request of this call went to a device.
     pub(crate) first_request: Option<Timestamp>,
     /// Running timers: name and when they end, on the monotonic clock.
@@ -88,6 +90,7 @@ impl HostState {
             memory,
             meter: Meter::new(),
             compute_max: limits.call_timeout,
+            last_words: None,
             first_request: None,
             timers: BTreeMap::new(),
             host_call_timeout: limits.host_call_timeout,
@@ -221,6 +224,9 @@ impl wit::log::Host for HostState {
         tidy(&mut message, MESSAGE_MAX_BYTES);
         self.tell(|| Told::Says { level, message: message.clone() });
         self.capabilities.journal.write(level, &message);
+        if level == wit::log::Level::Error {
+            self.last_words = Some(message);
+        }
     }
 
     async fn report(&mut self, point: Option<u32>, mut fault: Fault) {

@@ -5,5 +5,6 @@
 mod authoring;
 mod golden;
 mod inspecting;
+mod mistakes;
 mod signed;
 mod upgrading;
