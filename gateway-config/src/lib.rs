@@ -33,7 +33,7 @@ mod wanted;
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
 pub use config::{
     Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel,
-    Logging, SandboxEngine, SandboxSettings, Security, WhenFull,
+    Logging, SandboxEngine, SandboxSettings, Security, TapSettings, WhenFull,
 };
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

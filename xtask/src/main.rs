@@ -22,6 +22,7 @@ mod soak_faults;
 mod test;
 mod test_languages;
 mod tidy;
+mod wit_docs;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ enum Command {
     Tidy,
     /// Builds the same adapter in Rust, JavaScript, Python and C, tests each and says what each costs.
     TestLanguages(test_languages::Options),
+    /// Writes docs/wit.md from wit/ and the SDK's examples.
+    WitDocs,
     /// Builds everything and runs the gateway on simulated devices.
     Demo(demo::Options),
     /// Builds in release mode and measures.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Command::Test(options) | Command::Ci(options) => test::run(&options),
         Command::Tidy => tidy::run(),
         Command::TestLanguages(options) => test_languages::run(&options),
+        Command::WitDocs => wit_docs::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Hostile(options) => hostile::run(&options),

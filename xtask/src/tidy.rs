@@ -11,7 +11,7 @@ mod unsafe_code;
 mod wit;
 mod wit_release;
 
-use crate::{process, repository};
+use crate::{process, repository, wit_docs};
 use anyhow::{Context, Result, bail, ensure};
 use manifest::{Manifest, WorkspaceDependencies};
 use std::fs;
@@ -34,6 +34,7 @@ pub(crate) fn check() -> Result<()> {
     complaints.extend(document_complaints(&root, &files)?);
     complaints.extend(wit::check(&root.join("wit"))?);
     complaints.extend(wit_release::check(&root.join("wit"))?);
+    complaints.extend(wit_docs::check(&root)?);
     for complaint in &complaints {
         process::say(&format!("    {complaint}"));
     }

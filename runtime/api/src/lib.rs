@@ -59,6 +59,7 @@ mod points;
 mod problem;
 mod routes;
 mod server;
+mod tap;
 mod write;
 
 pub use credential::{Credentials, ServerConfig};

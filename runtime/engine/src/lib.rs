@@ -35,6 +35,7 @@ mod route;
 pub mod schedule;
 mod status;
 mod stores;
+mod taps;
 mod usage;
 
 pub use adapter_files::{installed_adapters, schemas_in, trust};

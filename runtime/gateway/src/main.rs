@@ -67,6 +67,8 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Test(arguments) => commands::test::test(&arguments).await,
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
+        Command::Tap(arguments) => commands::tap::tap(&arguments).await,
+        Command::Connections(arguments) => commands::connections::connections(&arguments).await,
         Command::DeadLetters(command) => commands::dead_letters::dead_letters(&command).await,
         Command::Adapter(command) => commands::adapter::adapter(&command).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,

@@ -76,6 +76,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.meter.reset();
         state.first_request = None;
+        state.last_words = None;
         self.store.set_epoch_deadline(1);
     }
 

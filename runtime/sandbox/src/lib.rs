@@ -30,6 +30,7 @@ mod precompiled;
 mod sandbox;
 mod schema;
 mod stdio;
+pub mod tap;
 mod text;
 mod waits;
 

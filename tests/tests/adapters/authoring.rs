@@ -119,7 +119,10 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
     let panicked = desk.bulkhead("weigher", &["adapter", "test", "--update"]).await;
     assert_eq!(panicked.code, Some(0), "{}", panicked.stderr);
     let came = std::fs::read_to_string(desk.path("weigher/cases/first.expected.json")).unwrap();
-    assert!(came.contains("the adapter panicked at src/lib.rs:") && came.contains("too short"), "{came}");
+    let source = std::fs::read_to_string(desk.path("weigher/src/lib.rs")).unwrap();
+    let line = source.lines().position(|line| line.contains("\"too short\"")).unwrap() + 1;
+    let failed = format!("the adapter crashed: the adapter panicked at src/lib.rs:{line}:9: too short; wasm trap: ");
+    assert!(came.contains(&failed), "{failed}: {came}");
 
     // A role that is promised and not there.
     desk.edit("weigher/src/lib.rs", ", responder);", ");");

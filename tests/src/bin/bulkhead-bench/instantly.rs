@@ -30,6 +30,7 @@ pub(crate) fn guest(place: &Place, path: &Path, code: CodeKind, settings: &Value
         tcp: BTreeMap::new(),
         mqtt: BTreeMap::new(),
         http: BTreeMap::from([("upstream".to_owned(), instant as Arc<dyn Http>)]),
+        tap: bulkhead_sandbox::tap::Tap::default(),
     };
     let points = Arc::new(PointTable::default());
     Ok(Guest::new(adapter, capabilities, points, Limits::default(), settings.to_string().into())?)

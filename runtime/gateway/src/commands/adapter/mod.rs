@@ -7,11 +7,14 @@ mod keys;
 mod list;
 mod project;
 mod push;
+pub(super) mod record;
 mod run;
 mod script;
 mod source;
 mod test;
 mod upgrade;
+
+pub(super) use script::Recording;
 
 use crate::cli::AdapterCommand;
 use crate::exit::Exit;
