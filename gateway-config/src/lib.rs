@@ -25,6 +25,7 @@ mod render;
 mod route;
 mod schema;
 mod settings;
+mod switch;
 mod tree;
 mod uncover;
 mod walk;
@@ -41,6 +42,7 @@ pub use diff::{Change, Edit, Section, diff};
 pub use redacted::{Redacted, redacted};
 pub use route::{Convert, Rename, Route, RouteStart};
 pub use schema::json_schema;
+pub use switch::switched;
 pub use walk::nearest;
 
 use std::path::{Path, PathBuf};

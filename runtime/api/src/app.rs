@@ -3,7 +3,7 @@
 use crate::credential::LiveCredentials;
 use crate::gate::Gate;
 use crate::limits::{STREAMS_MAX, TAPS_MAX};
-use crate::odata::GatewayService;
+use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
 use bulkhead_engine::Engine;
@@ -23,7 +23,7 @@ pub(crate) struct App {
     pub(crate) taps: Arc<Semaphore>,
     /// Event streams and taps end with it.
     pub(crate) shutdown: CancellationToken,
-    pub(crate) odata: Arc<GatewayService>,
+    pub(crate) odata: Face,
     pub(crate) operations: Operations,
 }
 
@@ -38,7 +38,7 @@ impl App {
         shutdown: CancellationToken,
         operations: Operations,
     ) -> Self {
-        let odata = Arc::new(GatewayService::new(engine.clone()));
+        let odata = Face::default();
         let gate = Gate { credentials, listen };
         let streams = Arc::new(Semaphore::new(STREAMS_MAX));
         let taps = Arc::new(Semaphore::new(TAPS_MAX));

@@ -4,6 +4,7 @@ use crate::app::Shared;
 use crate::credential::{Access, LiveCredentials};
 use crate::health::{HEALTH_PATH, READY_PATH};
 use crate::limits::REQUEST_MAX;
+use crate::odata::{Rights, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::problem::Problem;
 use crate::tap;
@@ -27,10 +28,11 @@ pub(crate) struct Gate {
 
 /// Lets a request through to its handler or answers it with the reason why not.
 pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Response {
-    let (parts, body) = request.into_parts();
-    if let Err(problem) = state.gate.check(&parts) {
-        return problem.into_response();
-    }
+    let (mut parts, body) = request.into_parts();
+    match state.gate.check(&parts) {
+        Ok(rights) => parts.extensions.insert(rights),
+        Err(problem) => return problem.into_response(),
+    };
     let path = parts.uri.path().to_owned();
     let answer = next.run(Request::from_parts(parts, body));
     match tokio::time::timeout(REQUEST_MAX, answer).await {
@@ -43,7 +45,7 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
 }
 
 impl Gate {
-    fn check(&self, request: &Parts) -> Result<(), Problem> {
+    fn check(&self, request: &Parts) -> Result<Rights, Problem> {
         let authority = authority(request)?;
         let credentials = self.credentials.now();
         if credentials.is_empty() && !is_own_host(&authority, self.listen) {
@@ -62,10 +64,13 @@ impl Gate {
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", detail));
         }
         if matches!(request.uri.path(), HEALTH_PATH | READY_PATH) {
-            return Ok(());
+            return Ok(Rights::default());
         }
         let given = request.headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-        may(credentials.access(given), writes)
+        let access = credentials.access(given);
+        may(access, writes && !only_carries_requests(&request.method, request.uri.path()))?;
+        let is_operator = access == Access::Granted(ApiRole::Operator);
+        Ok(Rights { write: is_operator, configure: is_operator && !credentials.is_empty() })
     }
 }
 

@@ -177,6 +177,12 @@ impl Log {
         self.shared.committed.subscribe()
     }
 
+    /// The first seq that retention has not deleted; there need be no row of it.
+    #[must_use]
+    pub fn first_available(&self) -> Seq {
+        self.shared.dropped_to() + 1
+    }
+
     /// The committed rows behind `after`, by rising seq, at most `limit`. Near the tail they come from memory; otherwise
     /// it blocks for the disk.
     ///

@@ -9,6 +9,7 @@ mod golden;
 mod harness;
 mod history;
 mod odata;
+mod odata_sets;
 mod operations;
 mod rest;
 mod watching;

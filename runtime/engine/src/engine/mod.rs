@@ -8,6 +8,7 @@ use crate::connection::{ConnectionHandle, Request};
 use crate::disk_writes::{DiskMeter, DiskWrites};
 use crate::error::EngineError;
 use crate::letters::Replaying;
+use crate::probe::{Probe, reason_down};
 use crate::reload::Reloaded;
 use crate::reload::plan::Plan;
 use crate::route::RouteHandle;
@@ -238,6 +239,31 @@ impl Engine {
     pub async fn write(&self, connection: &str, point: &str, command: Command) -> Result<Written, EngineError> {
         let handle = self.find(connection)?;
         command::write(&handle, &self.inner.log, point, command).await
+    }
+
+    /// Whether a connection works: one that is on by what it is doing, because a second user of its devices would take answers
+    /// from the first; one that is off by being put up for its adapter's own check. May take as long as its transports
+    /// take to connect.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchConnection`]. That it does not work is no error: it is what was asked for.
+    pub async fn test(&self, connection: &str) -> Result<Result<String, String>, EngineError> {
+        let handle = self.find(connection)?;
+        let status = handle.status();
+        if status.enabled {
+            return Ok(match (&status.phase, status.transports.iter().find_map(reason_down)) {
+                (Phase::Running, None) => Ok(format!("{connection} is running and its transports are up")),
+                (Phase::Running, Some(down)) => Err(down),
+                (phase, _) => Err(match phase.reason() {
+                    Some(reason) => format!("{connection} is {}: {reason}", phase.name()),
+                    None => format!("{connection} is {}", phase.name()),
+                }),
+            });
+        }
+        match Probe::open(&self.config(), self.inner.sandbox.clone(), connection).await {
+            Ok(probe) => Ok(probe.finding().await),
+            Err(error) => Ok(Err(error.to_string())),
+        }
     }
 
     /// Has a responder answer a webhook request. Its readings are committed before this returns.
