@@ -85,6 +85,16 @@ impl OciRegistry {
         self.certificates.as_ref().map(Certificates::authority)
     }
 
+    /// The tags of a repository, sorted.
+    #[must_use]
+    pub fn tags(&self, repository: &str) -> Vec<String> {
+        let repositories = self.folder.path().join("data/docker/registry/v2/repositories");
+        let tags = std::fs::read_dir(repositories.join(repository).join("_manifests/tags")).into_iter().flatten();
+        let mut tags: Vec<String> = tags.flatten().map(|tag| tag.file_name().to_string_lossy().into_owned()).collect();
+        tags.sort();
+        tags
+    }
+
     /// The file in which it keeps the bytes of a digest.
     #[must_use]
     pub fn file_of(&self, digest: &str) -> PathBuf {

@@ -59,6 +59,7 @@ async fn an_adapter_goes_into_a_registry_and_comes_out_with_its_signature() {
     assert_eq!(config["layerDigests"], json!([manifest["layers"][0]["digest"]]));
     assert!(config["component"]["exports"].to_string().contains("bulkhead:adapter/poller@"), "{config}");
 
+    assert_eq!(registry.tags("acme/press").len(), 2, "the version, and what refers to it");
     let installed = said(&command(&site, None, &["adapter", "install", &tag, "--json"]).await);
     assert_eq!((&installed[0]["name"], &installed[0]["signed_by"]), (&json!("press"), &json!("acme")));
     assert_eq!(std::fs::read(site.site.path("adapters/press.wasm")).unwrap(), std::fs::read(&file).unwrap());
@@ -133,10 +134,13 @@ async fn a_registry_with_a_password_is_asked_with_it_and_says_so_without() {
     }
 }
 
-/// Stands before a registry and takes tokens only, which it gives for a password.
-const TOKENS: &str = r#"import base64, http.client, http.server, json, sys
+/// Stands before a registry and takes tokens only, which it gives for a password. It keeps the account of what refers to what,
+/// which docker-registry does not.
+const TOKENS: &str = r#"import base64, hashlib, http.client, http.server, json, sys
 
 BASIC = 'Basic ' + base64.b64encode(('gateway:' + sys.argv[2]).encode()).decode()
+
+REFERRERS = {}
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
@@ -150,7 +154,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header('Content-Length', str(len(body)) if length is None else length)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != 'HEAD':
+            self.wfile.write(body)
 
     def serve(self):
         sent = self.rfile.read(int(self.headers.get('Content-Length') or 0))
@@ -163,6 +168,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if authorization != 'Bearer t0ken':
             realm = 'http://127.0.0.1:%d/token' % self.server.server_port
             return self.answer(401, [('WWW-Authenticate', 'Bearer realm="%s",service="test"' % realm)], b'{}')
+        if '/referrers/' in self.path:
+            known = REFERRERS.get(self.path.split('/referrers/')[1], [])
+            index = {'schemaVersion': 2, 'mediaType': 'application/vnd.oci.image.index.v1+json', 'manifests': known}
+            return self.answer(200, [], json.dumps(index).encode())
         registry = http.client.HTTPConnection('127.0.0.1', int(sys.argv[1]))
         mine = ('authorization', 'connection', 'content-length', 'transfer-encoding')
         headers = {name: value for name, value in self.headers.items() if name.lower() not in mine}
@@ -170,6 +179,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         response = registry.getresponse()
         body = response.read()
         kept = [(name, value) for name, value in response.getheaders() if name.lower() not in mine]
+        subject = json.loads(sent).get('subject') if self.command == 'PUT' and '/manifests/' in self.path else None
+        if subject:
+            digest = 'sha256:' + hashlib.sha256(sent).hexdigest()
+            one = {'digest': digest, 'size': len(sent), 'mediaType': self.headers['Content-Type']}
+            one['artifactType'] = json.loads(sent)['artifactType']
+            REFERRERS.setdefault(subject['digest'], []).append(one)
+            kept.append(('OCI-Subject', subject['digest']))
         self.answer(response.status, kept, body, response.getheader('Content-Length') if self.command == 'HEAD' else None)
 
     do_GET = do_HEAD = do_POST = do_PUT = serve
@@ -180,7 +196,7 @@ server.serve_forever()
 "#;
 
 #[tokio::test]
-async fn a_registry_that_wants_tokens_gets_one_for_the_password() {
+async fn a_registry_that_wants_tokens_gets_one_for_the_password_and_its_account_of_signatures_is_used() {
     let registry = OciRegistry::start(RegistryAccess::Open).await.unwrap();
     let mut tokens = tokio::process::Command::new(program("python3").unwrap());
     tokens.args(["-c", TOKENS, &registry.port.to_string(), OciRegistry::PASSWORD]).stdout(Stdio::piped());
@@ -196,4 +212,5 @@ async fn a_registry_that_wants_tokens_gets_one_for_the_password() {
     assert_eq!(pushed.code, Some(0), "{}", pushed.stderr);
     let installed = command(&site, None, &[&["adapter", "install", &tag][..], &SIGN_IN].concat()).await;
     assert!(installed.code == Some(0) && installed.stdout.contains("signed by acme"), "{}", installed.stderr);
+    assert_eq!(registry.tags("acme/press"), ["1"], "no tag of signatures where the registry keeps the account");
 }

@@ -37,7 +37,7 @@ pub(crate) struct Component {
     /// The component whose sources it comes with.
     pub(crate) part_of: Option<String>,
     /// As an SPDX expression.
-    licence: Option<String>,
+    pub(crate) licence: Option<String>,
     sha256: Option<String>,
     repository: Option<String>,
 }

@@ -3,6 +3,7 @@
 //! the same bill.
 
 mod bill;
+mod licences;
 
 use crate::{process, repository};
 use anyhow::{Context, Result, ensure};
@@ -36,6 +37,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         std::fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     }
     let bill = of(&target)?;
+    let refused = not_allowed(&bill)?;
+    ensure!(refused.is_empty(), "licences that deny.toml does not allow: {}", refused.join(", "));
     let text = serde_json::to_string_pretty(&bill.to_json())? + "\n";
     std::fs::write(&file, text).with_context(|| format!("{} cannot be written", file.display()))?;
     let linked = bill.components.iter().filter(|one| one.scope == Scope::Linked).count();
@@ -77,6 +80,14 @@ pub(crate) fn of(target: &str) -> Result<Bill> {
     let shipped = components.remove(shipped.with_context(|| format!("there is no package {SHIPPED}"))?);
     components.sort_by(|a, b| a.reference.cmp(&b.reference));
     Ok(Bill { target: target.to_owned(), made: moment_of_commit()?, shipped, components, edges })
+}
+
+/// The components whose licence `deny.toml` does not allow.
+fn not_allowed(bill: &Bill) -> Result<Vec<String>> {
+    let allowed = licences::allowed(&std::fs::read_to_string(repository::root().join("deny.toml"))?)?;
+    let is_refused = |one: &&Component| !licences::is_satisfied(one.licence.as_deref().unwrap_or_default(), &allowed);
+    let shown = |one: &Component| format!("{} ({})", one.reference, one.licence.as_deref().unwrap_or("none"));
+    Ok(bill.components.iter().chain([&bill.shipped]).filter(is_refused).map(shown).collect())
 }
 
 /// Name and version of each package in cargo's tree: only what the shipped package's own features bring.

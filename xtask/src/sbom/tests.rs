@@ -10,6 +10,10 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 #[test]
 fn the_bill_names_what_is_linked_with_licence_hash_and_what_needs_it() {
     let bill = of(TARGET).unwrap();
+    assert_eq!(not_allowed(&bill).unwrap(), Vec::<String>::new());
+    let mut strange = bill.clone();
+    strange.components[0].licence = Some("GPL-3.0-only".into());
+    assert_eq!(not_allowed(&strange).unwrap().len(), 1);
     let json = bill.to_json();
     let components = json["components"].as_array().unwrap();
     let find = |name: &str| components.iter().find(|one| one["name"] == name);

@@ -37,6 +37,7 @@ fn parameters(text: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();
     while let Some((key, after)) = rest.split_once('=') {
+        let after = after.trim_start();
         let (value, after) = match after.strip_prefix('"') {
             Some(quoted) => unquoted(quoted),
             None => {

@@ -113,7 +113,8 @@ impl Registry {
     /// What refers to a manifest, by the registry's own account or, where it keeps none, by that of its clients.
     pub(crate) async fn referrers(&self, of: &Digest) -> Result<Index, Exit> {
         let url = self.url(&["referrers", of.as_str()])?;
-        if let Some(bytes) = self.document(url, INDEX).await?
+        // Registries that do not know the request refuse it with one status or another.
+        if let Ok(Some(bytes)) = self.document(url, INDEX).await
             && let Ok(index) = serde_json::from_slice(&bytes)
         {
             return Ok(index);
