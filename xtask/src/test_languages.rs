@@ -93,7 +93,7 @@ fn example(folder: &str) -> PathBuf {
 
 fn rust() -> Result<PathBuf> {
     let out = repository::target().join("languages/rust");
-    build_adapters::build_example(EXAMPLE, &out)?;
+    build_adapters::build_one(EXAMPLE, &out)?;
     Ok(out.join(EXAMPLE).with_extension("wasm"))
 }
 
