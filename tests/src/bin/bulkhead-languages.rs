@@ -98,9 +98,11 @@ async fn measure(language: &str, path: &Path) -> Result<Cost> {
     let sandbox = sandbox(&cache)?;
     let (mut guest, points) = guest(&sandbox, path)?;
     check(&guest.poll("default").await?)?;
-    let poll = best(async |guest: &mut Guest| Ok(drop(guest.poll("default").await?)), &mut guest).await?;
+    let polled = async |guest: &mut Guest| Ok(guest.poll("default").await.map(drop)?);
+    let poll = best(polled, &mut guest).await?;
     let (limit, _) = points.find("demand_limit").context("it has no point demand_limit")?;
-    let write = best(async |guest: &mut Guest| Ok(guest.write(limit, Value::Real(87.5)).await?), &mut guest).await?;
+    let written = async |guest: &mut Guest| Ok(guest.write(limit, Value::Real(87.5)).await?);
+    let write = best(written, &mut guest).await?;
     let memory_bytes = guest.counters().memory_peak_bytes;
     Ok(Cost { language: language.to_owned(), component_bytes, compiling, start, poll, write, memory_bytes })
 }
@@ -143,6 +145,7 @@ fn guest(sandbox: &Sandbox, path: &Path) -> Result<(Guest, Arc<PointTable>)> {
         tcp: BTreeMap::new(),
         mqtt: BTreeMap::new(),
         http: BTreeMap::new(),
+        tap: bulkhead_sandbox::tap::Tap::default(),
     };
     let points = Arc::new(PointTable::default());
     let limits = Limits { requests_per_s: u32::MAX, ..Limits::default() };
