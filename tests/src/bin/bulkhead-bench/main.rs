@@ -6,6 +6,7 @@
 
 mod ages;
 mod calls;
+mod crowd;
 mod figure;
 mod footprint;
 mod gateway_process;
@@ -13,6 +14,7 @@ mod hand_log;
 mod hand_modbus;
 mod hand_mqtt;
 mod in_process;
+mod instantly;
 mod log;
 mod modbus;
 mod mosquitto;
@@ -20,6 +22,7 @@ mod mqtt;
 mod place;
 mod rounds;
 mod steady;
+mod tax;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -55,6 +58,8 @@ const MEASUREMENTS: &[Measurement] = &[
     ("age-100k", ages::measure),
     ("footprint", footprint::measure),
     ("calls", calls::measure),
+    ("tax", tax::measure),
+    ("crowd", crowd::measure),
     ("log-append-1", |place| log::measure(place, "append-1")),
     ("log-append-100", |place| log::measure(place, "append-100")),
     ("log-append-10000", |place| log::measure(place, "append-10000")),
