@@ -2,7 +2,9 @@
 
 use crate::plants::{Tap, scale_at, weighing};
 use anyhow::{Result, ensure};
-use bulkhead_tests::{Gateway, SerialPair, Site, http_client, until};
+use bulkhead_tests::{Gateway, SerialPair, Site, gateway_binary, http_client, until, within};
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 async fn line_with_scale() -> Result<SerialPair> {
     let line = SerialPair::start().await?;
@@ -33,6 +35,20 @@ async fn ctrl_c_the_time_that_was_asked_for_and_a_gone_gateway_end_a_tap_each_wi
     ensure!(left.notes.last().contains("the gateway"), "{}", left.notes.last());
     let nobody = site.command(["tap", "scale"]).await?.expect_code(1)?;
     ensure!(nobody.stderr.contains("start it first") || nobody.stderr.contains("did not answer"), "{nobody}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tap_ends_with_the_program_that_reads_it() -> Result<()> {
+    let line = line_with_scale().await?;
+    let gateway = Gateway::start(&weighing(&line, "READ", 50)).await?;
+    let mut command = tokio::process::Command::new(gateway_binary()?);
+    command.args(["tap", "scale"]).env("BULKHEAD_CONFIG", gateway.site().path("running.toml"));
+    let mut tap = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
+    let mut lines = BufReader::new(tap.stdout.take().expect("asked for")).lines();
+    ensure!(within("its first line", lines.next_line()).await??.is_some());
+    drop(lines);
+    ensure!(within("the end of the tap", tap.wait()).await??.code() == Some(0));
     Ok(())
 }
 

@@ -58,11 +58,12 @@ pub(crate) async fn tap(state: Shared, Name(name): Name, uri: Uri) -> Result<Res
         let detail = format!("{TAPS_MAX} taps are open, which is the most; try again later");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(None)
     })?;
+    // Taken before the secrets are: if it is another by then, they are looked up again.
+    let config = state.engine.config();
     let cover = Cover::of(&state).await.ok_or_else(|| Problem::from(EngineError::Stopping))?;
     let listening = state.engine.tap(&name, asked.kinds).map_err(Problem::from)?;
     let until = asked.for_s.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let app = Arc::clone(&state.0);
-    let config = app.engine.config();
     let stream = Told { app, name, listening, cover, config, asked, until, stage: Stage::Beginning, _place: place };
     let mut response = Response::new(Body::from_stream(stream.into_stream()));
     let headers = response.headers_mut();

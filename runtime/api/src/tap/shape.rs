@@ -33,7 +33,27 @@ pub(crate) fn event(event: &TapEvent, cover: &Cover, payload_max_bytes: usize) -
         }
     };
     let head = json!({ "kind": kind, "time": moment::rfc3339(event.time.0), "guest": event.guest });
-    with(head, members)
+    with(head, covered(members, cover))
+}
+
+/// Members whose texts are the gateway's own words, by which programs tell lines apart.
+const OWN_WORDS: [&str; 9] =
+    ["call", "interface", "function", "transport", "kind", "level", "remedy", "status", "time"];
+
+/// JSON with every text covered that an adapter, a device or the config can have given: names of points, routes and keys, too.
+fn covered(json: Json, cover: &Cover) -> Json {
+    match json {
+        Json::String(text) => cover.text(&text).into(),
+        Json::Array(items) => items.into_iter().map(|item| covered(item, cover)).collect(),
+        Json::Object(members) => {
+            let shown = members.into_iter().map(|(name, value)| match OWN_WORDS.contains(&name.as_str()) {
+                true => (name, value),
+                false => (name, covered(value, cover)),
+            });
+            Json::Object(shown.collect())
+        }
+        other => other,
+    }
 }
 
 fn with(members: Json, more: Json) -> Json {
@@ -363,6 +383,16 @@ mod tests {
         assert_eq!(told["request"]["headers"], json!([["cookie", "***"], ["accept", "text/plain"]]));
         assert_eq!((&told["request"]["body"], &told["answer"]["body"]), (&json!("***"), &json!("*** ok")));
         assert_eq!(told["answer"]["headers"], json!([["set-cookie", "***"]]));
+    }
+
+    #[test]
+    fn names_that_an_adapter_gives_are_covered_as_well() {
+        let told = shown(Told::Reports {
+            point: Some("of hunter22".into()),
+            fault: Fault::new(Remedy::Retry, "hunter22", "no answer to hunter22"),
+        });
+        assert!(!told.to_string().contains("hunter22"), "{told}");
+        assert_eq!((&told["kind"], &told["fault"]["remedy"]), (&json!("fault"), &json!("retry")));
     }
 
     #[test]

@@ -78,7 +78,11 @@ async fn look_on(config: &Config, arguments: &TapArguments, mut recording: Optio
             return Err(Exit::failed("the gateway has stopped"));
         };
         if wanted.takes(&line) {
-            console::say(&if arguments.json { line.to_string() } else { told::told(&line) });
+            let shown = if arguments.json { line.to_string() } else { told::told(&line) };
+            // A recording goes on without a reader.
+            if !console::is_heard(&shown) && recording.is_none() {
+                return Ok(());
+            }
         }
         if line["kind"] == "end" {
             return if arguments.for_s.is_some() { Ok(()) } else { Err(ended(&line)) };
