@@ -17,6 +17,7 @@ mod log;
 mod modbus;
 mod mosquitto;
 mod mqtt;
+mod odata;
 mod place;
 mod rounds;
 mod steady;
@@ -55,6 +56,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("age-100k", ages::measure),
     ("footprint", footprint::measure),
     ("calls", calls::measure),
+    ("odata", odata::measure),
     ("log-append-1", |place| log::measure(place, "append-1")),
     ("log-append-100", |place| log::measure(place, "append-100")),
     ("log-append-10000", |place| log::measure(place, "append-10000")),
