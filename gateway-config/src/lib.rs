@@ -45,6 +45,7 @@ pub use switch::switched;
 pub use walk::nearest;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A config that is good to run, with what is doubtful about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -58,7 +59,7 @@ pub struct Loaded {
 impl Loaded {
     /// The text with its secrets covered by `*`, byte for byte as long as the text.
     #[must_use]
-    pub fn shown(&self) -> &str {
+    pub fn shown(&self) -> &Arc<str> {
         &self.warnings.source
     }
 

@@ -115,7 +115,7 @@ impl LiveConfig {
         });
         let shown = Current {
             tag: tag(&engine, number),
-            shown: loaded.shown().into(),
+            shown: loaded.shown().clone(),
             needs_restart: Vec::new(),
             refused: None,
         };
@@ -360,7 +360,7 @@ impl LiveConfig {
         let tag = tag(&self.engine, running.number);
         *self.shown.write() = Current {
             tag: tag.clone(),
-            shown: running.loaded.shown().into(),
+            shown: running.loaded.shown().clone(),
             needs_restart: needs_restart(&self.started_with, &config),
             refused: None,
         };

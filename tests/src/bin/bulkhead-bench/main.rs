@@ -6,6 +6,7 @@
 
 mod ages;
 mod calls;
+mod crowd;
 mod figure;
 mod footprint;
 mod gateway_process;
@@ -13,6 +14,7 @@ mod hand_log;
 mod hand_modbus;
 mod hand_mqtt;
 mod in_process;
+mod instantly;
 mod log;
 mod modbus;
 mod mosquitto;
@@ -21,6 +23,7 @@ mod odata;
 mod place;
 mod rounds;
 mod steady;
+mod tax;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -57,6 +60,8 @@ const MEASUREMENTS: &[Measurement] = &[
     ("footprint", footprint::measure),
     ("calls", calls::measure),
     ("odata", odata::measure),
+    ("tax", tax::measure),
+    ("crowd", crowd::measure),
     ("log-append-1", |place| log::measure(place, "append-1")),
     ("log-append-100", |place| log::measure(place, "append-100")),
     ("log-append-10000", |place| log::measure(place, "append-10000")),
