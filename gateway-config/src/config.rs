@@ -194,11 +194,27 @@ pub struct Api {
     /// Who may use it, by name. None: everybody who reaches it may read and write.
     #[schemars(extend("propertyNames" = crate::schema::name()))]
     pub credentials: BTreeMap<String, Credential>,
+    /// Addresses of proxies, or networks of them such as `10.1.0.0/16`, whose `Forwarded` and `X-Forwarded-*` are believed: links
+    /// in answers then lead where the client came from. Nobody else's are.
+    #[schemars(inner(length(min = 1, max = 64)))]
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for Api {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8470)), credentials: BTreeMap::new() }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8470)),
+            credentials: BTreeMap::new(),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Api {
+    /// Whether an address is one of the trusted proxies.
+    #[must_use]
+    pub fn trusts(&self, address: std::net::IpAddr) -> bool {
+        crate::proxies::names(&self.trusted_proxies, address)
     }
 }
 

@@ -19,6 +19,7 @@ mod connection;
 mod diagnostic;
 mod diff;
 pub mod glob;
+mod proxies;
 mod redact;
 mod redacted;
 mod render;

@@ -65,8 +65,8 @@ mod tests {
         assert_eq!(switched(off, "a", true), Some(off.replace("enabled = false", "enabled = true")));
         assert_eq!(switched(text, "b", false), Some(text.replace("enabled = true", "enabled = false")));
         assert_eq!(
-            switched("[connections.\"a b\"]", "a b", true).as_deref(),
-            Some("[connections.\"a b\"]\nenabled = true\n")
+            switched("[connections.\"a-b\"]", "a-b", true).as_deref(),
+            Some("[connections.\"a-b\"]\nenabled = true\n")
         );
     }
 

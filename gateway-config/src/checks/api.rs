@@ -9,6 +9,11 @@ use std::net::SocketAddr;
 pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
     let Some(api) = At::root(root).get("api") else { return };
     listen(&api, out);
+    for at in api.items_of("trusted_proxies") {
+        let Some(text) = at.node.text().filter(|text| !crate::proxies::is_network(text)) else { continue };
+        let message = format!("found {text:?}, expected an address or a network such as \"10.1.0.0/16\"");
+        out.push(at.error(message));
+    }
     let mut users: HashMap<&str, String> = HashMap::new();
     for (_, credential) in api.entries_of("credentials") {
         if let Some((at, username)) = credential.text_of("username") {

@@ -36,6 +36,10 @@ pub(crate) const ODATA_PAGE_ROWS: usize = 1_000;
 pub(crate) const ODATA_PAGE_MAX_ROWS: usize = 1_000_000;
 /// Gaps and dead letters that OData shows: gaps the oldest, dead letters the newest.
 pub(crate) const ODATA_LISTED_MAX: usize = 10_000;
+/// Points of a connection that its wide set shows: those declared first.
+pub(crate) const ODATA_WIDE_POINTS_MAX: usize = 1_000;
+/// Readings that are folded into rows of a wide set at a time.
+pub(crate) const ODATA_WIDE_READINGS: usize = 50_000;
 /// OData requests answered at the same time; further ones wait.
 pub(crate) const ODATA_AT_ONCE_MAX: usize = 16;
 /// Longest such wait.

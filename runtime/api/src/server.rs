@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::credential::{FollowCredentials, LiveCredentials, ServerConfig};
 use crate::error::ApiError;
 use crate::limits::{CLIENTS_MAX, DRAIN_MAX, HEAD_MAX, HEAD_MAX_BYTES, HEADERS_MAX, TURN};
+use crate::odata::PeerAddress;
 use crate::operations::{Operations, Turns};
 use crate::paths::router;
 use axum::Router;
@@ -145,6 +146,10 @@ async fn serve(stream: TcpStream, router: Router, shutdown: CancellationToken) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!("a client's socket refuses TCP_NODELAY: {error}");
     }
+    let router = match stream.peer_addr() {
+        Ok(address) => router.layer(axum::Extension(PeerAddress(address))),
+        Err(_) => router,
+    };
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)

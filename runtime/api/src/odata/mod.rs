@@ -7,14 +7,17 @@ mod actions;
 mod aggregate;
 mod changes;
 mod compress;
+mod forwarded;
 mod lists;
 mod model;
+mod names;
 mod outlet;
 mod points_filter;
 mod readings;
 mod row;
 mod service;
 mod statement;
+mod wide;
 
 pub(crate) use service::Face;
 
@@ -25,13 +28,15 @@ use crate::problem::{Problem, task_failed};
 use crate::write::read_body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use bulkhead_engine::SystemClock;
 use bulkhead_odata::limits::BODY_MAX_BYTES;
 use bulkhead_sandbox::capability::Clock;
+use forwarded::Origin;
 use outlet::Exit;
 use service::GatewayService;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -47,6 +52,10 @@ pub(crate) struct Rights {
     pub(crate) configure: bool,
 }
 
+/// The other end of a request's connection; the server puts it into the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
 /// Places for requests at the same time.
 pub(crate) fn places() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(ODATA_AT_ONCE_MAX))
@@ -61,7 +70,7 @@ pub(crate) fn only_carries_requests(method: &Method, path: &str) -> bool {
 /// Answers a request below the service root.
 pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let root_url = format!("{}://{}{ROOT}/", scheme(&parts), authority(&parts)?);
+    let root_url = root_url(&state, &parts)?;
     let body = read_body(body, BODY_MAX_BYTES).await?;
     let place = tokio::time::timeout(ODATA_WAIT, Arc::clone(&state.odata.places).acquire_owned()).await;
     let Ok(Ok(place)) = place else {
@@ -104,8 +113,11 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
     }
 }
 
-/// How the client reached us: a TLS-terminating proxy in front says so. It only shapes the links in the client's own answer.
-fn scheme(request: &Parts) -> &'static str {
-    let forwarded = request.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
-    if forwarded.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) { "https" } else { "http" }
+/// The service root as the client reaches it: through a proxy if the other end of its connection is a trusted one.
+fn root_url(state: &Shared, request: &Parts) -> Result<String, Problem> {
+    let direct = Origin::direct(false, authority(request)?);
+    let peer = request.extensions.get::<PeerAddress>();
+    let is_trusted = peer.is_some_and(|peer| state.engine.config().api.trusts(peer.0.ip()));
+    let Origin { scheme, authority, prefix } = if is_trusted { direct.forwarded(&request.headers) } else { direct };
+    Ok(format!("{scheme}://{authority}{prefix}{ROOT}/"))
 }

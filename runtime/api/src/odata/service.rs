@@ -3,14 +3,16 @@
 
 use super::model::{CONNECTIONS, DEAD_LETTERS, FAULTS, GAPS, LATEST_READINGS, POINTS, READINGS, ROUTES, model, parts};
 use super::readings::{self, Table};
+use super::wide::{self, WideSet};
 use super::{Rights, actions, aggregate, lists};
 use crate::app::App;
 use crate::limits::{
     ODATA_LISTED_MAX, ODATA_PAGE_MAX_ROWS, ODATA_PAGE_ROWS, ODATA_QUERY_MAX, PAGE_MAX_BYTES, PAGE_MAX_ROWS,
 };
 use crate::problem::chain;
+use bulkhead_config::Config;
 use bulkhead_engine::Engine;
-use bulkhead_log::{LetterItem, LogError, Query as Sql};
+use bulkhead_log::{Catalogue, LetterItem, LogError, Query as Sql};
 use bulkhead_model::PointId;
 use bulkhead_odata::eval::Graph;
 use bulkhead_odata::memory::{entity_beyond, follow};
@@ -24,60 +26,84 @@ use tokio::sync::Semaphore;
 /// What all OData requests share.
 pub(crate) struct Face {
     pub(super) places: Arc<Semaphore>,
-    model: Mutex<Option<Arc<Model>>>,
+    shown: Mutex<Option<Shown>>,
+}
+
+/// A model, and what it was made from.
+struct Shown {
+    config: Arc<Config>,
+    catalogue: Arc<Catalogue>,
+    model: Arc<Model>,
+    wide: Arc<Vec<WideSet>>,
 }
 
 impl Default for Face {
     fn default() -> Self {
-        Self { places: super::places(), model: Mutex::new(None) }
+        Self { places: super::places(), shown: Mutex::new(None) }
     }
 }
 
 impl Face {
-    /// The model as it is now.
-    fn model(&self) -> Result<Arc<Model>, Error> {
-        let mut cached = self.model.lock();
-        if let Some(model) = &*cached {
-            return Ok(Arc::clone(model));
+    /// The model as the config and the points are now, with the wide sets in it.
+    fn model(&self, engine: &Engine) -> Result<(Arc<Model>, Arc<Vec<WideSet>>), Error> {
+        let (config, catalogue) = (engine.config(), engine.log().catalogue());
+        let mut shown = self.shown.lock();
+        let same = |shown: &&Shown| Arc::ptr_eq(&shown.config, &config) && Arc::ptr_eq(&shown.catalogue, &catalogue);
+        if let Some(shown) = shown.as_ref().filter(same) {
+            return Ok((Arc::clone(&shown.model), Arc::clone(&shown.wide)));
         }
-        let made = model(parts()).map_err(|error| Error::Internal(format!("the model: {error}")))?;
-        Ok(Arc::clone(cached.insert(Arc::new(made))))
+        let mut parts = parts();
+        let wide = Arc::new(wide::add_to(&mut parts, engine));
+        let made = model(parts).map_err(|error| Error::Internal(format!("the model: {error}")))?;
+        let model = Arc::new(made);
+        *shown = Some(Shown { config, catalogue, model: Arc::clone(&model), wide: Arc::clone(&wide) });
+        Ok((model, wide))
     }
+}
+
+/// Where rows are in the log.
+enum Source<'s> {
+    Table(Table),
+    Wide(&'s WideSet),
 }
 
 /// The gateway as an OData service, for one request. Its calls block.
 pub(crate) struct GatewayService {
     pub(super) app: Arc<App>,
     pub(super) model: Arc<Model>,
+    wide: Arc<Vec<WideSet>>,
     pub(super) rights: Rights,
     /// Rows in memory, by set, once they were asked for.
     rows: Vec<OnceLock<Value>>,
     /// The points that the filter of this request lets through, so that its pages need not look for them again.
     pub(super) points: Mutex<Option<readings::PointsOfFilter>>,
+    /// What the last page of a wide set carries into the next.
+    pub(super) carried: Mutex<Option<wide::Carried>>,
 }
 
 impl GatewayService {
     pub(crate) fn new(app: Arc<App>, rights: Rights) -> Result<Self, Error> {
-        let model = app.odata.model()?;
+        let (model, wide) = app.odata.model(&app.engine)?;
         let rows = model.entity_sets().iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { app, model, rights, rows, points: Mutex::new(None) })
+        Ok(Self { app, model, wide, rights, rows, points: Mutex::new(None), carried: Mutex::new(None) })
     }
 
     pub(super) fn engine(&self) -> &Engine {
         &self.app.engine
     }
 
-    fn table(&self, set: &str) -> Option<Table> {
+    /// Where the rows of a set are in the log, if they are.
+    fn source(&self, set: &str) -> Option<Source<'_>> {
         match set {
-            READINGS => Some(Table::Readings),
-            LATEST_READINGS => Some(Table::Latest),
-            _ => None,
+            READINGS => Some(Source::Table(Table::Readings)),
+            LATEST_READINGS => Some(Source::Table(Table::Latest)),
+            name => self.wide.iter().find(|wide| wide.name == name).map(Source::Wide),
         }
     }
 
-    fn table_of(&self, query: &Query<'_>) -> Result<Table, Error> {
+    fn source_of(&self, query: &Query<'_>) -> Result<Source<'_>, Error> {
         let name = &query.set.name;
-        self.table(name).ok_or_else(|| Error::Internal(format!("the set {name} has no table")))
+        self.source(name).ok_or_else(|| Error::Internal(format!("the set {name} is not in the log")))
     }
 
     pub(super) fn sql(&self) -> Result<Sql, Error> {
@@ -210,21 +236,27 @@ impl Service for GatewayService {
     }
 
     fn is_queried(&self, set: usize) -> bool {
-        self.table(&self.model.entity_sets()[set].name).is_some()
+        self.source(&self.model.entity_sets()[set].name).is_some()
     }
 
     /// The log, the last number given and the first that is still there.
     fn state(&self, set: usize) -> Option<String> {
-        self.table(&self.model.entity_sets()[set].name)?;
+        self.source(&self.model.entity_sets()[set].name)?;
         Some(super::changes::state(self.engine().log()))
     }
 
     fn read(&self, query: &Query<'_>) -> Result<Page, Error> {
-        readings::read(self, self.table_of(query)?, query)
+        match self.source_of(query)? {
+            Source::Table(table) => readings::read(self, table, query),
+            Source::Wide(set) => wide::read(self, set, query),
+        }
     }
 
     fn count(&self, query: &Query<'_>) -> Result<u64, Error> {
-        readings::count(self, self.table_of(query)?, query)
+        match self.source_of(query)? {
+            Source::Table(table) => readings::count(self, table, query),
+            Source::Wide(set) => wide::count(self, set, query),
+        }
     }
 
     fn aggregate(
@@ -233,7 +265,11 @@ impl Service for GatewayService {
         grouping: &Grouping<'_>,
         groups_max: usize,
     ) -> Result<Option<Vec<Row>>, Error> {
-        aggregate::groups(self, self.table_of(query)?, query, grouping, groups_max)
+        match self.source_of(query)? {
+            Source::Table(table) => aggregate::groups(self, table, query, grouping, groups_max),
+            // A row is made of many readings: this is done with the rows.
+            Source::Wide(_) => Ok(None),
+        }
     }
 
     fn invoke(&self, invocation: &Invocation<'_>) -> Result<Value, Error> {

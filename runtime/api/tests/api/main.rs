@@ -10,6 +10,7 @@ mod harness;
 mod history;
 mod odata;
 mod odata_sets;
+mod odata_wide;
 mod operations;
 mod rest;
 mod watching;

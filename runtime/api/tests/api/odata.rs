@@ -231,8 +231,8 @@ async fn what_cannot_be_answered_is_refused_by_name() {
         assert!(error.to_string().contains(named), "{query}: {error}");
     }
     assert_eq!(answer(gateway.post("/odata/v4/Readings", "{}")).await.0, StatusCode::METHOD_NOT_ALLOWED);
-    let https =
+    let plain =
         gateway.get("/odata/v4/").header("x-forwarded-proto", "https").send().await.unwrap().text().await.unwrap();
-    assert!(https.contains(&format!("https://{}/odata/v4/$metadata", gateway.address)), "{https}");
+    assert!(plain.contains(&format!("http://{}/odata/v4/$metadata", gateway.address)), "not a trusted proxy: {plain}");
     gateway.stop().await;
 }

@@ -3,6 +3,7 @@
 
 mod context;
 mod crossjoin;
+mod flat;
 mod operation;
 mod page;
 mod queried;

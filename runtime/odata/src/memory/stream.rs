@@ -2,6 +2,7 @@
 
 use super::Job;
 use super::context;
+use super::flat::Flat;
 use super::queried::{Queried, check_reach, chunk_rows, record, type_of, with_view};
 use super::reach::Reached;
 use super::table::Table;
@@ -218,6 +219,12 @@ impl<'a> Job<'a> {
         };
         let mut body = Body { out: Vec::new(), outlet, head, begun: false };
         let filter = self.later_filter(queried, query, place);
+        let flat = match &form {
+            Form::Json(writer, _) | Form::Ndjson(writer) if filter.is_none() && target.tail == Tail::None => {
+                Flat::of(query, view, writer, types)
+            }
+            _ => None,
+        };
         let ty = type_of(query, self.service);
         let chunk = chunk_rows(query);
         let mut left = view.top.map_or(rows_max, |top| rows_max.min(usize::try_from(top).unwrap_or(usize::MAX)));
@@ -229,6 +236,19 @@ impl<'a> Job<'a> {
                 self.begin(&form, target, queried, view, &page, place, types, &mut body.out);
             }
             for row in page.rows {
+                if let Some(flat) = &flat {
+                    if given > 0 && !matches!(form, Form::Ndjson(_)) {
+                        body.out.push(b',');
+                    }
+                    flat.write(&row, &mut body.out);
+                    if matches!(form, Form::Ndjson(_)) {
+                        body.out.push(b'\n');
+                    }
+                    given += 1;
+                    left -= 1;
+                    body.pour()?;
+                    continue;
+                }
                 let row = self.computed(record(query, ty, queried.set, row), view, types);
                 let kept = filter
                     .as_ref()

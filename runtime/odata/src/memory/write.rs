@@ -155,7 +155,9 @@ impl<'a> Writer<'a> {
             object.text(&self.style.control("id"), &url);
             object.text(&self.style.control("readLink"), &url);
         }
-        if let Some(etag) = etag(structured, record).filter(|_| !structured.etag_in_header) {
+        if !structured.etag_in_header
+            && let Some(etag) = etag(structured, record)
+        {
             object.text(&self.style.control("etag"), &etag);
         }
         if structured.has_stream && record.home != Home::None {

@@ -19,6 +19,7 @@ mod log;
 mod modbus;
 mod mosquitto;
 mod mqtt;
+mod odata;
 mod place;
 mod rounds;
 mod steady;
@@ -58,6 +59,7 @@ const MEASUREMENTS: &[Measurement] = &[
     ("age-100k", ages::measure),
     ("footprint", footprint::measure),
     ("calls", calls::measure),
+    ("odata", odata::measure),
     ("tax", tax::measure),
     ("crowd", crowd::measure),
     ("log-append-1", |place| log::measure(place, "append-1")),
