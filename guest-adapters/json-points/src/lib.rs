@@ -14,6 +14,7 @@ mod origins;
 mod path;
 mod plan;
 mod problem;
+mod quick;
 mod reader;
 mod scalar;
 mod settings;

@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) points: Vec<PlannedPoint>,
     /// What is wanted of the payload as a whole.
     pub(crate) root: Node,
+    /// Whether [`crate::quick`] can walk it.
+    pub(crate) is_plain: bool,
     pub(crate) each: Option<Each>,
     pub(crate) time: Option<PayloadTime>,
     /// How the times of the payload and its elements are written.
@@ -76,6 +78,7 @@ impl Plan {
         let mut plan = Plan {
             points,
             root: Node::default(),
+            is_plain: false,
             each: None,
             time: None,
             time_format,
@@ -96,6 +99,7 @@ impl Plan {
             plan.root.add(&path, Goal::Time);
             plan.time = Some(PayloadTime { path: path.to_string() });
         }
+        plan.is_plain = plan.root.is_plain();
         if mistakes.is_empty() { Ok(plan) } else { Err(mistakes) }
     }
 

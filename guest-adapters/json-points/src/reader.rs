@@ -4,7 +4,7 @@ use crate::plan::{Each, Plan, PlannedPoint};
 use crate::scalar::{Conversion, expected};
 use crate::settings::Mapping;
 use crate::tree::{self, Goal, Receive};
-use crate::{Encoding, Problem, Scalar, leaves};
+use crate::{Encoding, Problem, Scalar, leaves, quick};
 use bulkhead_sdk::{Kind, NewPoint, Status, Value};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -110,7 +110,14 @@ impl Reader {
         let plan = &self.plan;
         self.turn = next_turn(self.turn, &mut self.seen);
         let mut taken = Taken::new(plan, &mut self.found, &mut self.seen, self.turn);
-        tree::walk(json, &plan.root, &mut taken).map_err(|error| Problem::not_json(&error))?;
+        let is_quick =
+            plan.is_plain && std::str::from_utf8(json).is_ok_and(|text| quick::walk(text, &plan.root, &mut taken));
+        if !is_quick {
+            self.found.clear();
+            self.turn = next_turn(self.turn, &mut self.seen);
+            taken = Taken::new(plan, &mut self.found, &mut self.seen, self.turn);
+            tree::walk(json, &plan.root, &mut taken).map_err(|error| Problem::not_json(&error))?;
+        }
         let (time, array) = (taken.time, taken.array);
         match &plan.each {
             Some(each) => self.read_elements(array.ok_or_else(|| Problem::missing(&each.path, "an array"))?)?,

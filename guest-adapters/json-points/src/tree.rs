@@ -78,13 +78,42 @@ impl Node {
         &mut self.items[index].1
     }
 
+    /// Whether nothing in it needs a value's text, and no place both is wanted and has wanted places in it.
+    pub(crate) fn is_plain(&self) -> bool {
+        let is_plain = match self.goals.as_slice() {
+            [] => true,
+            [goal] => !goal.needs_text() && !self.has_children(),
+            _ => false,
+        };
+        let below = self.fields.iter().map(|(_, node)| node).chain(self.items.iter().map(|(_, node)| node));
+        is_plain && below.into_iter().all(Node::is_plain)
+    }
+
+    /// What is wanted here, in a plain tree.
+    #[inline]
+    pub(crate) fn only_goal(&self) -> Option<Goal> {
+        self.goals.first().copied()
+    }
+
+    /// The place of a field, by what [`Node::find`] gave.
+    #[inline]
+    pub(crate) fn field_at(&self, index: usize) -> &Node {
+        &self.fields[index].1
+    }
+
+    /// The place of an element of an array.
+    #[inline]
+    pub(crate) fn item_at(&self, index: usize) -> Option<&Node> {
+        self.items.iter().find(|(item, _)| *item == index).map(|(_, node)| node)
+    }
+
     fn has_children(&self) -> bool {
         !self.fields.is_empty() || !self.items.is_empty()
     }
 
     /// The index of a name; `next` is tried first, because payloads repeat their order.
     #[inline]
-    fn find(&self, name: &str, next: usize) -> Option<usize> {
+    pub(crate) fn find(&self, name: &str, next: usize) -> Option<usize> {
         match self.fields.get(next) {
             Some((known, _)) if known == name => Some(next),
             _ => self.look_up(name),
@@ -292,8 +321,8 @@ impl<'de, R: Receive<'de>> Visitor<'de> for Inside<'_, '_, R> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         for index in 0.. {
-            let more = match self.node.items.iter().find(|(item, _)| *item == index) {
-                Some((_, node)) => items.next_element_seed(Place { node, to: self.to })?.is_some(),
+            let more = match self.node.item_at(index) {
+                Some(node) => items.next_element_seed(Place { node, to: self.to })?.is_some(),
                 None => items.next_element::<IgnoredAny>()?.is_some(),
             };
             if !more {
@@ -308,7 +337,7 @@ impl<'de, R: Receive<'de>> Visitor<'de> for Inside<'_, '_, R> {
         while let Some(known) = fields.next_key_seed(Name { node: self.node, next })? {
             match known {
                 Some(index) => {
-                    fields.next_value_seed(Place { node: &self.node.fields[index].1, to: self.to })?;
+                    fields.next_value_seed(Place { node: self.node.field_at(index), to: self.to })?;
                     next = index + 1;
                 }
                 None => {
