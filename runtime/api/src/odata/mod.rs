@@ -98,7 +98,10 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
             now_ns: SystemClock::default().now().0,
         };
         let response = match GatewayService::new(app, rights) {
-            Ok(service) => bulkhead_odata::handle_streaming(&request, &service, &exit),
+            Ok(service) => {
+                let response = bulkhead_odata::handle_streaming(&request, &service, &exit);
+                service.failure().map_or(response, |error| bulkhead_odata::handle::refusal(&request, &error))
+            }
             Err(error) => bulkhead_odata::handle::refusal(&request, &error),
         };
         exit.end(response);
