@@ -9,6 +9,8 @@
 //! Loading opens no socket and no device: it reads the config, the files its settings name, and what the caller's
 //! [`AdapterSchemas`] reads.
 
+#![forbid(unsafe_code)]
+
 mod adapters;
 mod check;
 mod checks;
@@ -33,7 +35,7 @@ mod wanted;
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
 pub use config::{
     Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel,
-    Logging, SandboxEngine, SandboxSettings, Security, WhenFull,
+    Logging, SandboxEngine, SandboxSettings, Security, TapSettings, WhenFull,
 };
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -2,7 +2,7 @@
 
 use crate::credential::LiveCredentials;
 use crate::gate::Gate;
-use crate::limits::STREAMS_MAX;
+use crate::limits::{STREAMS_MAX, TAPS_MAX};
 use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
@@ -19,7 +19,9 @@ pub(crate) struct App {
     pub(crate) gate: Gate,
     /// One permit an event stream.
     pub(crate) streams: Arc<Semaphore>,
-    /// Event streams end with it.
+    /// One permit a tap.
+    pub(crate) taps: Arc<Semaphore>,
+    /// Event streams and taps end with it.
     pub(crate) shutdown: CancellationToken,
     pub(crate) odata: Face,
     pub(crate) operations: Operations,
@@ -38,7 +40,9 @@ impl App {
     ) -> Self {
         let odata = Face::default();
         let gate = Gate { credentials, listen };
-        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata, operations }
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let taps = Arc::new(Semaphore::new(TAPS_MAX));
+        Self { engine, gate, streams, taps, shutdown, odata, operations }
     }
 
     /// Does what may wait for the disk, off the async threads.

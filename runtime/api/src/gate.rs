@@ -7,6 +7,7 @@ use crate::limits::REQUEST_MAX;
 use crate::odata::{Rights, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::problem::Problem;
+use crate::tap;
 use axum::extract::Request;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -54,7 +55,8 @@ impl Gate {
             );
             return Err(Problem::new(StatusCode::FORBIDDEN, "foreign-host", detail));
         }
-        let writes = changes_something(&request.method, request.uri.path());
+        let path = request.uri.path();
+        let writes = changes_something(&request.method, path) || tap::is_tap(path);
         if let Some(origin) = header_text(&request.headers, &header::ORIGIN).filter(|_| writes)
             && !is_same_origin(&origin, &authority)
         {
@@ -78,7 +80,7 @@ fn may(access: Access, writes: bool) -> Result<(), Problem> {
         Access::Granted(ApiRole::Operator) => Ok(()),
         Access::Granted(ApiRole::Reader) if !writes => Ok(()),
         Access::Granted(ApiRole::Reader) => {
-            let detail = "this credential has the role reader; writing and webhooks need the role operator";
+            let detail = "this credential has the role reader; writing, webhooks and taps need the role operator";
             Err(Problem::new(StatusCode::FORBIDDEN, "reader", detail))
         }
         Access::Missing => {

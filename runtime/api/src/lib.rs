@@ -24,6 +24,8 @@
 //! is wiring. Every answer to a request that cannot be served is a problem (RFC 9457), those of OData excepted, which are
 //! as its standard wants them.
 
+#![forbid(unsafe_code)]
+
 mod app;
 mod backup;
 mod config;
@@ -57,6 +59,7 @@ mod points;
 mod problem;
 mod routes;
 mod server;
+mod tap;
 mod write;
 
 pub use credential::{Credentials, ServerConfig};

@@ -54,6 +54,16 @@ pub(crate) const COMPRESS_MIN_BYTES: usize = 512;
 pub(crate) const ODATA_QUERY_MAX: Duration = Duration::from_secs(10);
 /// Event streams open at the same time.
 pub(crate) const STREAMS_MAX: usize = 32;
+/// Taps open at the same time, of all connections. Each holds a queue of at most 2 MiB.
+pub(crate) const TAPS_MAX: usize = 4;
+/// Longest time of a tap that asks for an end.
+pub(crate) const TAP_MAX_S: u64 = 86_400;
+/// Bytes of a payload that a tap shows; of a longer one it shows the beginning.
+pub(crate) const TAP_PAYLOAD_MAX_BYTES: usize = 4 * 1024;
+/// The same for a tap that records.
+pub(crate) const TAP_WHOLE_MAX_BYTES: usize = 1024 * 1024;
+/// How often a tap looks whether its connection is still there, and whether the config has other secrets.
+pub(crate) const TAP_LOOK: Duration = Duration::from_secs(1);
 /// Patterns of one event stream.
 pub(crate) const STREAM_SELECTORS_MAX: usize = 16;
 /// An event stream says something at least this often: it shows that it lives and moves the client's `Last-Event-ID`.

@@ -65,7 +65,8 @@ impl Probe {
             state: Arc::new(MemoryState::default()),
             journal: Arc::new(ConnectionJournal::new(connection, live.clone(), clock.clone(), lines_per_s)),
         };
-        let around = Surroundings { config: config.clone(), sandbox, buses: Arc::new(Buses::default()), clock };
+        let (buses, taps) = (Arc::new(Buses::default()), Arc::default());
+        let around = Surroundings { config: config.clone(), sandbox, buses, clock, taps };
         let parts = assemble(connection, &around, stores).await?;
         let mut guest = parts.guest(connection)?;
         let failed = |cause| EngineError::Call { connection: connection.to_owned(), cause };

@@ -46,6 +46,8 @@
 //! # Ok::<(), bulkhead_odata::ModelError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod apply;
 pub mod batch;
 pub mod csdl;

@@ -13,10 +13,12 @@ use crate::reload::Reloaded;
 use crate::reload::plan::Plan;
 use crate::route::RouteHandle;
 use crate::status::{ConnectionStatus, Phase, RouteStatus, WebhookReply, WebhookRequest};
+use crate::taps::Taps;
 use bulkhead_config::Config;
 use bulkhead_log::Log;
 use bulkhead_model::Timestamp;
 use bulkhead_sandbox::capability::Clock;
+use bulkhead_sandbox::tap::{Kinds, Listening};
 use bulkhead_sandbox::{Role, Sandbox};
 use bulkhead_transports::Buses;
 use futures_util::future::join_all;
@@ -64,6 +66,7 @@ struct Inner {
     retention_changed: Arc<Notify>,
     upkeep: Work,
     replaying: Replaying,
+    taps: Arc<Taps>,
 }
 
 /// Everything that runs, and the config it comes from.
@@ -126,6 +129,7 @@ impl Engine {
             retention_changed: Arc::default(),
             upkeep: Work::default(),
             replaying: Replaying::default(),
+            taps: Arc::default(),
         });
         let everything = Plan::of(&nothing(&config), &config, &BTreeMap::new());
         inner.begin(&everything, &config);
@@ -278,6 +282,14 @@ impl Engine {
             });
         };
         command::ask(connection, second, |reply| Request::Respond(request, reply)).await
+    }
+
+    /// Looks on at a connection from now on, its reloads included.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchConnection`].
+    pub fn tap(&self, connection: &str, kinds: Kinds) -> Result<Listening, EngineError> {
+        self.find(connection).map(|_| self.inner.taps.of(connection).listen(kinds))
     }
 
     /// Stops everything within three times [`STAGE_STOP_MAX`]: first the sources, so that what they have brought is in the log, then

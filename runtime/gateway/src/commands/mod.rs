@@ -5,6 +5,7 @@ pub(crate) mod backup;
 pub(crate) mod check;
 mod client;
 pub(crate) mod config;
+pub(crate) mod connections;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod generate;
@@ -12,6 +13,7 @@ pub(crate) mod poll;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod support_bundle;
+pub(crate) mod tap;
 pub(crate) mod test;
 pub(crate) mod write;
 

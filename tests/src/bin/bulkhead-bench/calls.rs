@@ -2,9 +2,10 @@
 
 use crate::figure::Figure;
 use crate::hand_modbus::now_ns;
-use crate::instantly::guest;
+use crate::instantly::{guest, guest_seen};
 use crate::place::{Place, subject};
 use anyhow::{Result, anyhow, ensure};
+use bulkhead_sandbox::tap::{Kinds, Tap};
 use bulkhead_sandbox::{CodeKind, Guest, wit};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -24,6 +25,17 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Figure>> {
         let topics = json!({ "topics": [{ "filter": "#", "points": [{ "path": "value" }] }] });
         let mut listener = adapter(place, "mqtt-json", &topics)?;
         let empty = time!(listener.receive("broker", &[]));
+        let tap = Tap::default();
+        let seen = place.adapters.join("mqtt-json.wasm");
+        let mut seen = guest_seen(place, &seen, CodeKind::Native, &topics, tap.clone())?;
+        let mut looking_on = tap.listen(Kinds::ALL);
+        let reader = tokio::spawn(async move {
+            loop {
+                _ = looking_on.next().await;
+            }
+        });
+        let empty_seen = time!(seen.receive("broker", &[]));
+        reader.abort();
         let one = time_of_polls(place, 1).await?;
         let many = time_of_polls(place, READINGS).await?;
         let one_in = time_of_deliveries(place, 1).await?;
@@ -31,6 +43,7 @@ pub(crate) fn measure(place: &Place) -> Result<Vec<Figure>> {
         let each = |one: f64, many: f64| (many - one) / f64::from(READINGS - 1);
         Ok(vec![
             Figure::of("calls-empty", empty, "ns").at_most(EMPTY_MAX_NS),
+            Figure::of("calls-empty-while-tapped", empty_seen, "ns"),
             Figure::of("calls-reading-out", each(one, many), "ns/reading"),
             Figure::of("calls-reading-in", each(one_in, many_in), "ns/reading"),
         ])

@@ -8,6 +8,7 @@ use bulkhead_model::{PointId, PointInfo};
 use bulkhead_sandbox::capability::{
     Capabilities, Catalogue, Change, Fault, Http, Incoming, Journal, Level, Modbus, Outgoing, Remedy, Span, Words,
 };
+use bulkhead_sandbox::tap::Tap;
 use bulkhead_sandbox::{CodeKind, Guest, Limits, PointTable, SandboxConfig};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -17,6 +18,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// An adapter in a sandbox with such a host.
 pub(crate) fn guest(place: &Place, path: &Path, code: CodeKind, settings: &Value) -> Result<Guest> {
+    guest_seen(place, path, code, settings, Tap::default())
+}
+
+/// The same with somebody who may look on.
+pub(crate) fn guest_seen(place: &Place, path: &Path, code: CodeKind, settings: &Value, tap: Tap) -> Result<Guest> {
     let sandbox = SandboxConfig { cache_dir: Some(place.cache()), code, ..SandboxConfig::default() }.build()?;
     let adapter = sandbox.load("measured", path).with_context(|| format!("{} does not load", path.display()))?;
     let instant = Arc::new(Instantly::default());
@@ -30,6 +36,7 @@ pub(crate) fn guest(place: &Place, path: &Path, code: CodeKind, settings: &Value
         tcp: BTreeMap::new(),
         mqtt: BTreeMap::new(),
         http: BTreeMap::from([("upstream".to_owned(), instant as Arc<dyn Http>)]),
+        tap,
     };
     let points = Arc::new(PointTable::default());
     Ok(Guest::new(adapter, capabilities, points, Limits::default(), settings.to_string().into())?)
