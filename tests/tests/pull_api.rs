@@ -183,10 +183,16 @@ async fn odata_filters_orders_counts_and_pages_real_readings() -> Result<()> {
     assert_eq!((&points["value"][0]["Connection"], &points["value"][0]["Kind"]), (&json!("source"), &json!("integer")));
     let connections = gateway.api.json("/odata/v4/Connections").await?;
     assert_eq!(
-        (&connections["value"][0]["State"], &connections["value"][0]["Readings"]),
+        (&connections["value"][0]["State"], &connections["value"][0]["ReadingCount"]),
         (&json!("running"), &json!(250))
     );
-    for (query, code) in [("$filter=Nmae%20eq%20'n'", 400), ("$top=-1", 400), ("$filter=(", 400), ("$expand=x", 501)] {
+    for (query, code) in [
+        ("$filter=Nmae%20eq%20'n'", 400),
+        ("$top=-1", 400),
+        ("$filter=(", 400),
+        ("$expand=x", 400),
+        ("$orderby=Value", 501),
+    ] {
         let (status, body) = gateway.api.get(&format!("/odata/v4/Readings?{query}")).await?;
         let error: Value = serde_json::from_str(&body).with_context(|| body.clone())?;
         ensure!(status == code && error["error"]["message"].is_string(), "{query}: {status} {body}");

@@ -30,7 +30,7 @@ pub const ENTITIES_MAX: usize = 100_000;
 /// Rows asked of a service at a time where they come in the order of the key: what of a long answer is in memory.
 pub const CHUNK_ROWS: usize = 2_000;
 /// Rows asked of a service at a time in any other order, which may have to be made anew each time.
-pub const SORTED_CHUNK_ROWS: usize = 20_000;
+pub const SORTED_CHUNK_ROWS: usize = 10_000;
 /// Bytes of an answer that are gathered before they are given to the host.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 /// Rows of a collection that `$expand` reads from a service, for each row; behind them stands a link to the rest.

@@ -12,7 +12,9 @@ use bulkhead_odata::model::{EnumType, Parts, Type};
 use bulkhead_odata::plan::{Circumstances, Plan, plan};
 use bulkhead_odata::sql::{SqlTranslator, SqlValue};
 use bulkhead_odata::typed::Types;
-use bulkhead_odata::{EntitySet, EntityType, Home, Model, PrimitiveType as T, Property, Query, Record, Value};
+use bulkhead_odata::{
+    EntitySet, EntityType, Home, Model, Operation, PrimitiveType as T, Property, Query, Record, Value,
+};
 use proptest::prelude::*;
 use rusqlite::types::Value as Cell;
 use rusqlite::{Connection, params_from_iter};
@@ -44,6 +46,7 @@ fn model() -> Model {
         enum_types: vec![flags],
         types: vec![row],
         entity_sets: vec![EntitySet::new("Rows", "Row")],
+        operations: vec![Operation::time_bucket("Bucket")],
         ..Parts::default()
     })
     .unwrap()
@@ -125,6 +128,11 @@ fn expression(kind: &'static str) -> BoxedStrategy<String> {
             2 => atom("moment"),
             1 => pair("length", "(M add $a)"),
             1 => pair("length", "(M sub $b)"),
+            1 => leaf(&[
+                "N.Bucket(Time=M,Width=duration'PT1H')",
+                "N.Bucket(Time=M,Width=L)",
+                "N.Bucket(Time=M,Width=duration'PT0S')",
+            ]),
         ]
         .boxed(),
         "length" => prop_oneof![2 => atom("length"), 1 => pair("length", "($a add $b)"), 1 => leaf(&["(M sub 1970-01-02T00:00:00Z)", "(-L)"])].boxed(),

@@ -5,6 +5,7 @@ mod api;
 mod edits;
 mod file;
 mod memory;
+mod odata;
 mod plants;
 mod routes;
 mod serial;

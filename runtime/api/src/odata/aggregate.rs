@@ -116,7 +116,9 @@ fn statement(
     let mut texts = conditions.write(&mut statement)?;
     texts.extend(conditions.points.as_ref().map(|points| of_points("r.point", points)));
     let of_point = |key: &TypedExpr| is_of_points(&condition_of(key), query.entity_type, types);
-    let by_point = grouping.keys.iter().any(|key| of_point(key));
+    // The number itself is there without the points.
+    let number = query.entity_type.position("PointId").map(bulkhead_odata::Node::Property);
+    let by_point = grouping.keys.iter().any(|key| of_point(key) && Some(&key.node) != number.as_ref());
     let divisible = grouping.values.iter().all(|(method, _)| *method != Method::CountDistinct);
     let by_number = by_point && divisible;
     let mut parts = Parts::default();

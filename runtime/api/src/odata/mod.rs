@@ -64,7 +64,8 @@ pub(crate) fn places() -> Arc<Semaphore> {
 /// Whether a request reads whatever its method: what its body asks for is decided when it is read.
 pub(crate) fn only_carries_requests(method: &Method, path: &str) -> bool {
     let below = path.strip_prefix(ROOT).map(|rest| rest.trim_end_matches('/'));
-    method == Method::POST && below.is_some_and(|rest| rest.ends_with("/$batch") || rest.ends_with("/$query"))
+    let ends = |rest: &str| ["/$batch", "/%24batch", "/$query", "/%24query"].iter().any(|end| rest.ends_with(end));
+    method == Method::POST && below.is_some_and(ends)
 }
 
 /// Answers a request below the service root.
@@ -97,7 +98,10 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
             now_ns: SystemClock::default().now().0,
         };
         let response = match GatewayService::new(app, rights) {
-            Ok(service) => bulkhead_odata::handle_streaming(&request, &service, &exit),
+            Ok(service) => {
+                let response = bulkhead_odata::handle_streaming(&request, &service, &exit);
+                service.failure().map_or(response, |error| bulkhead_odata::handle::refusal(&request, &error))
+            }
             Err(error) => bulkhead_odata::handle::refusal(&request, &error),
         };
         exit.end(response);

@@ -77,6 +77,8 @@ pub(crate) struct GatewayService {
     rows: Vec<OnceLock<Value>>,
     /// The points that the filter of this request lets through, so that its pages need not look for them again.
     pub(super) points: Mutex<Option<readings::PointsOfFilter>>,
+    /// What a lookup met that has no way to say so; the answer is then none.
+    failure: Mutex<Option<Error>>,
     /// What the last page of a wide set carries into the next.
     pub(super) carried: Mutex<Option<wide::Carried>>,
 }
@@ -85,7 +87,25 @@ impl GatewayService {
     pub(crate) fn new(app: Arc<App>, rights: Rights) -> Result<Self, Error> {
         let (model, wide) = app.odata.model(&app.engine)?;
         let rows = model.entity_sets().iter().map(|_| OnceLock::new()).collect();
-        Ok(Self { app, model, wide, rights, rows, points: Mutex::new(None), carried: Mutex::new(None) })
+        Ok(Self {
+            app,
+            model,
+            wide,
+            rights,
+            rows,
+            points: Mutex::new(None),
+            failure: Mutex::new(None),
+            carried: Mutex::new(None),
+        })
+    }
+
+    fn fail(&self, error: Error) {
+        self.failure.lock().get_or_insert(error);
+    }
+
+    /// What a lookup met while the request was answered: the answer is wrong then.
+    pub(crate) fn failure(&self) -> Option<Error> {
+        self.failure.lock().take()
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -147,7 +167,7 @@ impl GatewayService {
         let found = &self.model.entity_sets()[set];
         let Some(ty) = self.model.type_place(&found.entity_type) else { return Value::Null };
         let rows = self.listed(&found.name).unwrap_or_else(|error| {
-            tracing::error!("OData: {} could not be read: {}", found.name, chain(&error));
+            self.fail(explain(error));
             Vec::new()
         });
         let record = |values| Value::Record(Arc::new(Record { ty, home: Home::Set(set), values }));
@@ -171,7 +191,7 @@ impl Graph for GatewayService {
             Ok(Some(entity)) => return entity,
             Ok(None) => {}
             Err(error) => {
-                tracing::error!("OData: an entity could not be looked up: {error}");
+                self.fail(error);
                 return Value::Null;
             }
         }

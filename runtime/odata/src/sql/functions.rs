@@ -45,6 +45,7 @@ impl Writer<'_, '_> {
             Function::Time => ns_of_day(a),
             Function::TotalOffsetMinutes => format!("({a} * 0)"),
             // A remainder has the sign of its dividend here: moments before 1970 need the floor. By a width of 0: NULL.
+            Function::Bucket if is_usual_width(&arguments[1]) => format!("({a} - ({a} % {b} + {b}) % {b})"),
             Function::Bucket => {
                 format!("(CASE WHEN {b} > 0 THEN {a} - {a} % {b} - ({a} % {b} < 0) * {b} END)")
             }
@@ -92,6 +93,11 @@ impl Writer<'_, '_> {
             Arithmetic::Mod => format!("({a} - {b} * CAST(CAST({a} AS REAL) / {b} AS INTEGER))"),
         })
     }
+}
+
+/// A width that is known, positive and so short that two of them are a whole number of 64 bits.
+fn is_usual_width(width: &TypedExpr) -> bool {
+    matches!(width.node, crate::Node::Literal(crate::Value::Duration(ns)) if ns > 0 && ns <= i64::MAX / 2)
 }
 
 const NS_PER_DAY: i64 = 86_400_000_000_000;
