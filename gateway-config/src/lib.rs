@@ -10,6 +10,7 @@
 //! [`AdapterSchemas`] reads.
 
 mod adapters;
+mod api;
 mod check;
 mod checks;
 mod config;
@@ -29,9 +30,13 @@ mod walk;
 mod wanted;
 
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
+pub use api::{
+    Api, ApiLimits, ApiRole, ApiTls, ClientCertificate, Credential, Jwt, SignatureAlgorithm, SignatureEncoding,
+    Webhook, WebhookSignature,
+};
 pub use config::{
-    Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel,
-    Logging, SandboxEngine, SandboxSettings, Security, WhenFull,
+    ACCOUNTS_FILE, Config, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel, Logging,
+    SandboxEngine, SandboxSettings, Security, WhenFull,
 };
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

@@ -1,14 +1,14 @@
 //! What all requests share.
 
-use crate::credential::LiveCredentials;
-use crate::gate::Gate;
-use crate::limits::STREAMS_MAX;
+use crate::access::door::Door;
+use crate::audit::{AuditLog, Recorder};
+use crate::idempotency::Remembered;
+use crate::limits::{REQUESTS_MAX, STREAMS_MAX};
 use crate::odata::GatewayService;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,13 @@ use tokio_util::sync::CancellationToken;
 /// What all requests share.
 pub(crate) struct App {
     pub(crate) engine: Engine,
-    pub(crate) gate: Gate,
+    pub(crate) door: Door,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) audit_log: AuditLog,
+    /// Keys of writes and webhooks, with their answers.
+    pub(crate) remembered: Remembered,
+    /// One permit a request that is worked on.
+    pub(crate) requests: Arc<Semaphore>,
     /// One permit an event stream.
     pub(crate) streams: Arc<Semaphore>,
     /// Event streams end with it.
@@ -31,14 +37,25 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        credentials: LiveCredentials,
-        listen: SocketAddr,
+        door: Door,
+        (recorder, audit_log): (Arc<Recorder>, AuditLog),
         shutdown: CancellationToken,
         operations: Operations,
     ) -> Self {
         let odata = Arc::new(GatewayService::new(engine.clone()));
-        let gate = Gate { credentials, listen };
-        Self { engine, gate, streams: Arc::new(Semaphore::new(STREAMS_MAX)), shutdown, odata, operations }
+        let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
+        Self {
+            engine,
+            door,
+            recorder,
+            audit_log,
+            remembered: Remembered::default(),
+            requests,
+            streams,
+            shutdown,
+            odata,
+            operations,
+        }
     }
 
     /// Does what may wait for the disk, off the async threads.

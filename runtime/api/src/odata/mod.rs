@@ -15,6 +15,7 @@ pub(crate) use service::GatewayService;
 
 use crate::app::Shared;
 use crate::gate::authority;
+use crate::peer::Peer;
 use crate::problem::{Problem, task_failed};
 use axum::body::Body;
 use axum::extract::Request;
@@ -52,6 +53,9 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
 
 /// How the client reached us: a TLS-terminating proxy in front says so. It only shapes the links in the client's own answer.
 fn scheme(request: &Parts) -> &'static str {
+    if request.extensions.get::<Peer>().is_some_and(|peer| peer.channel.tls) {
+        return "https";
+    }
     let forwarded = request.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
     if forwarded.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) { "https" } else { "http" }
 }

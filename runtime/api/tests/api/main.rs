@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod accounts;
 mod dead_letters;
 mod events;
 mod golden;
@@ -10,5 +11,9 @@ mod harness;
 mod history;
 mod odata;
 mod operations;
+mod requests;
 mod rest;
+mod roles;
+mod sessions;
+mod tls;
 mod watching;
