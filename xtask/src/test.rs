@@ -41,7 +41,7 @@ enum Step {
 }
 
 /// Debian packages that tests need, each with a program that shows it is there.
-const DEBIAN_NEEDS: [(&str, &str); 8] = [
+const DEBIAN_NEEDS: [(&str, &str); 9] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto-clients", "mosquitto_pub"),
     ("socat", "socat"),
@@ -50,6 +50,7 @@ const DEBIAN_NEEDS: [(&str, &str); 8] = [
     ("openssl", "openssl"),
     ("systemd", "systemd-analyze"),
     ("faketime", "faketime"),
+    ("slowhttptest", "slowhttptest"),
 ];
 
 /// The command.
