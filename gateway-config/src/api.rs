@@ -28,6 +28,10 @@ pub struct Api {
     /// Origins whose pages may use the API from a browser, such as `https://dashboard.example`. None: those of the gateway.
     #[schemars(inner(length(max = 255), regex(pattern = r"^https?://[^/?#\s]+$")))]
     pub cors_origins: BTreeSet<String>,
+    /// Addresses of proxies, or networks of them such as `10.1.0.0/16`, whose `Forwarded` and `X-Forwarded-*` are believed: links
+    /// in answers then lead where the client came from. Nobody else's are.
+    #[schemars(inner(length(min = 1, max = 64)))]
+    pub trusted_proxies: Vec<String>,
     /// What one client may use up.
     pub limits: ApiLimits,
 }
@@ -41,12 +45,19 @@ impl Default for Api {
             certificates: BTreeMap::new(),
             jwt: None,
             cors_origins: BTreeSet::new(),
+            trusted_proxies: Vec::new(),
             limits: ApiLimits::default(),
         }
     }
 }
 
 impl Api {
+    /// Whether an address is one of the trusted proxies.
+    #[must_use]
+    pub fn trusts(&self, address: std::net::IpAddr) -> bool {
+        crate::proxies::names(&self.trusted_proxies, address)
+    }
+
     /// Whether the config itself names anybody who may use it.
     #[must_use]
     pub fn names_somebody(&self) -> bool {

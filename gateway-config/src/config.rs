@@ -41,6 +41,9 @@ pub struct Config {
     /// The gateway's own health as points.
     #[serde(default)]
     pub health: Health,
+    /// What somebody who looks on at a connection does not see.
+    #[serde(default)]
+    pub tap: TapSettings,
     /// Connections by name.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]
@@ -284,6 +287,18 @@ impl Default for Health {
     fn default() -> Self {
         Self { interval_s: 60 }
     }
+}
+
+/// What `bulkhead tap` covers beside the config's secrets and the header fields that carry credentials.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TapSettings {
+    /// Texts that are covered wherever they stand in what is shown, payloads included.
+    #[schemars(length(max = 100), inner(length(min = 4, max = 200)))]
+    pub redact: Vec<String>,
+    /// Header fields whose values are covered; upper and lower case are the same.
+    #[schemars(length(max = 100), inner(length(min = 1, max = 200)))]
+    pub redact_headers: Vec<String>,
 }
 
 /// What happens to readings for which the log has no room.

@@ -39,6 +39,10 @@ pub struct Connection {
     #[serde(default)]
     #[schemars(range(min = 60, max = 3_153_600_000_u64))]
     pub retention_max_age_s: Option<u64>,
+    /// Whether OData has a set of its name with a row for each time at which it acquired something, and its points beside
+    /// each other.
+    #[serde(default)]
+    pub wide_set: bool,
     /// Poll groups by name, each with an interval of its own.
     #[serde(default)]
     #[schemars(extend("propertyNames" = crate::schema::name()))]

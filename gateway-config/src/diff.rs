@@ -32,6 +32,8 @@ pub enum Section {
     Log,
     /// `[health]`
     Health,
+    /// `[tap]`
+    Tap,
 }
 
 /// How a named part differs.
@@ -58,6 +60,7 @@ pub fn diff(old: &Config, new: &Config) -> Vec<Change> {
         (Section::Security, old.security != new.security),
         (Section::Log, old.log != new.log),
         (Section::Health, old.health != new.health),
+        (Section::Tap, old.tap != new.tap),
     ];
     let sections = sections.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| Change::Section(section));
     let connections = edits(&old.connections, &new.connections);
@@ -88,6 +91,7 @@ impl fmt::Display for Section {
             Section::Security => "security",
             Section::Log => "log",
             Section::Health => "health",
+            Section::Tap => "tap",
         })
     }
 }

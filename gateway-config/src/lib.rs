@@ -9,6 +9,8 @@
 //! Loading opens no socket and no device: it reads the config, the files its settings name, and what the caller's
 //! [`AdapterSchemas`] reads.
 
+#![forbid(unsafe_code)]
+
 mod adapters;
 mod api;
 mod check;
@@ -18,12 +20,14 @@ mod connection;
 mod diagnostic;
 mod diff;
 pub mod glob;
+mod proxies;
 mod redact;
 mod redacted;
 mod render;
 mod route;
 mod schema;
 mod settings;
+mod switch;
 mod tree;
 mod uncover;
 mod walk;
@@ -36,7 +40,7 @@ pub use api::{
 };
 pub use config::{
     ACCOUNTS_FILE, Config, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel, Logging,
-    SandboxEngine, SandboxSettings, Security, WhenFull,
+    SandboxEngine, SandboxSettings, Security, TapSettings, WhenFull,
 };
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -44,9 +48,11 @@ pub use diff::{Change, Edit, Section, diff};
 pub use redacted::{Redacted, redacted};
 pub use route::{Convert, Rename, Route, RouteStart};
 pub use schema::json_schema;
+pub use switch::switched;
 pub use walk::nearest;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A config that is good to run, with what is doubtful about it.
 #[derive(Clone, PartialEq, Debug)]
@@ -60,7 +66,7 @@ pub struct Loaded {
 impl Loaded {
     /// The text with its secrets covered by `*`, byte for byte as long as the text.
     #[must_use]
-    pub fn shown(&self) -> &str {
+    pub fn shown(&self) -> &Arc<str> {
         &self.warnings.source
     }
 

@@ -43,6 +43,42 @@ impl Redacted {
         }
         redact::cover_keys(&covered)
     }
+
+    /// The same for bytes that may be no text.
+    #[must_use]
+    pub fn cover_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return self.cover(text).into_bytes();
+        }
+        self.secrets.iter().fold(bytes.to_vec(), |covered, secret| replaced(&covered, secret.as_bytes()))
+    }
+
+    /// The same with further texts covered.
+    #[must_use]
+    pub fn with(mut self, texts: &[String]) -> Self {
+        self.secrets.extend(texts.iter().filter(|text| text.len() >= SECRET_MIN_BYTES).cloned());
+        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self
+    }
+}
+
+/// The bytes with each occurrence of a secret replaced by [`COVER`].
+fn replaced(bytes: &[u8], secret: &[u8]) -> Vec<u8> {
+    let mut covered = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match rest.strip_prefix(secret) {
+            Some(behind) => {
+                covered.extend_from_slice(COVER.as_bytes());
+                rest = behind;
+            }
+            None => {
+                covered.push(rest[0]);
+                rest = &rest[1..];
+            }
+        }
+    }
+    covered
 }
 
 impl fmt::Debug for Redacted {
@@ -218,5 +254,7 @@ MIIprivate
         assert_eq!(redacted.references, ["file api.token"]);
         assert!(redacted.inline >= 5 && redacted.text.contains("X-Api-Key"), "{}", redacted.text);
         assert_eq!(redacted.cover("nothing of the kind"), "nothing of the kind");
+        assert_eq!(redacted.cover_bytes(b"\x02header-key\xff\x03from-a-file"), b"\x02***\xff\x03***");
+        assert_eq!(redacted.with(&["ACME".into()]).cover_bytes(b"for ACME"), b"for ***");
     }
 }

@@ -176,6 +176,8 @@ pub(crate) struct Read {
 pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::fs::File::open(path)?.take(TEXT_MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    // It is kept as long as the config runs.
+    text.shrink_to_fit();
     Ok(text)
 }
 

@@ -59,6 +59,17 @@ pub(crate) fn python() -> Result<PathBuf> {
     Ok(python)
 }
 
+/// The folder with npm's packages of the tests: `BULKHEAD_NODE`, or `target/node` of the checkout.
+pub(crate) fn node_packages() -> Result<PathBuf> {
+    let folder = std::env::var_os("BULKHEAD_NODE").map_or_else(|| root().join("target/node"), PathBuf::from);
+    ensure!(
+        folder.join("node_modules/zpl-renderer-js").is_dir(),
+        "this test needs npm's zpl-renderer-js in {}: run `cargo xtask test --only needs`, or {HOW}",
+        folder.display()
+    );
+    Ok(folder)
+}
+
 /// A program of the system.
 ///
 /// # Errors

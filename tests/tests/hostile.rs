@@ -50,4 +50,5 @@ groups! {
     points_and_readings: 8,
     files_that_are_no_adapter: 9,
     the_durable_memory: 10,
+    signed_bundles: 11,
 }

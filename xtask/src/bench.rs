@@ -5,6 +5,10 @@ use anyhow::Result;
 use clap::Args;
 use std::process::Command;
 
+/// The package of guests that measures decoding, and its program without a sandbox.
+const DECODING: &str = "decode-bench";
+const DECODING_NATIVE: &str = "decode-bench-native";
+
 /// What to measure.
 #[derive(Args)]
 #[command(after_help = "Example: cargo xtask bench --json modbus")]
@@ -21,6 +25,13 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let adapters = repository::adapters();
     process::step("build adapters", || build_adapters::build_all(&adapters))?;
+    let decoding = repository::host_target()?.join("bench");
+    process::step("build what measures decoding, with and without a sandbox", || {
+        build_adapters::build_one(DECODING, &decoding)?;
+        let mut cargo = process::host_cargo(&repository::guests());
+        cargo.args(["build", "--release", "--package", DECODING, "--bin", DECODING_NATIVE]);
+        process::run(cargo.arg("--target-dir").arg(&decoding))
+    })?;
     process::step("build the gateway and the measurements in release mode", || {
         let mut cargo = process::host_cargo(&repository::root());
         cargo.args(["build", "--release", "--package", "bulkhead", "--package", "bulkhead-tests"]);
@@ -32,6 +43,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     process::forget_outer_cargo(&mut bench);
     bench.current_dir(repository::root());
     bench.args(options.json.then_some("--json")).args(&options.names);
+    bench.env("BULKHEAD_DECODING", &decoding);
     bench.env("BULKHEAD_ADAPTERS", adapters).env("BULKHEAD_GATEWAY", built.join("bulkhead"));
     Err(process::become_program(&mut bench))
 }

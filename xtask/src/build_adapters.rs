@@ -33,6 +33,8 @@ struct Guest {
     folder: PathBuf,
     /// What its package says of it.
     facts: PackageFacts,
+    /// Whether it is built without being named: an adapter for users, not one that only measures.
+    is_shipped: bool,
 }
 
 /// The command.
@@ -44,6 +46,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// Builds all adapters into a folder, for the commands that need them.
 pub(crate) fn build_all(out: &Path) -> Result<()> {
     build(&[], out)
+}
+
+/// Builds one that is not shipped.
+pub(crate) fn build_one(name: &str, out: &Path) -> Result<()> {
+    build(&[name.to_owned()], out)
 }
 
 fn build(names: &[String], out: &Path) -> Result<()> {
@@ -79,16 +86,18 @@ fn guest(package: &Value) -> Option<Guest> {
         library: target["name"].as_str()?.replace('-', "_"),
         folder: Path::new(package["manifest_path"].as_str()?).parent()?.to_path_buf(),
         facts: PackageFacts::of_cargo(package),
+        is_shipped: package["metadata"]["bulkhead"]["shipped"].as_bool().unwrap_or(true),
     })
 }
 
-/// Those asked for, or all; a name that is none of them is an error.
+/// Those asked for, or all that are shipped; a name that is none of them is an error.
 fn chosen(guests: Vec<Guest>, names: &[String]) -> Result<Vec<Guest>> {
     if let Some(unknown) = names.iter().find(|name| !guests.iter().any(|guest| guest.name == **name)) {
         let known: Vec<&str> = guests.iter().map(|guest| guest.name.as_str()).collect();
         bail!("there is no adapter `{unknown}`; there are: {}", known.join(", "));
     }
-    Ok(guests.into_iter().filter(|guest| names.is_empty() || names.contains(&guest.name)).collect())
+    let is_chosen = |guest: &Guest| if names.is_empty() { guest.is_shipped } else { names.contains(&guest.name) };
+    Ok(guests.into_iter().filter(is_chosen).collect())
 }
 
 /// Compiles one guest. The crate type is given by hand: a library that is also built as `rlib`, which its unit tests
@@ -174,19 +183,26 @@ mod tests {
 
     fn workspace() -> Value {
         let package = |name: &str, kinds: &[&str]| {
-            json!({ "name": name, "manifest_path": format!("/w/{name}/Cargo.toml"),
+            let metadata = match name {
+                "decode-bench" => json!({ "bulkhead": { "shipped": false } }),
+                _ => json!(null),
+            };
+            json!({ "name": name, "manifest_path": format!("/w/{name}/Cargo.toml"), "metadata": metadata,
                     "targets": [{ "name": name.replace('-', "_"), "kind": kinds }] })
         };
         json!({ "packages": [package("serial-text", &["cdylib", "rlib"]), package("sdk", &["lib"]),
-                             package("http-json", &["cdylib"])] })
+                             package("http-json", &["cdylib"]), package("decode-bench", &["cdylib"])] })
     }
 
     #[test]
     fn guests_are_the_packages_with_a_cdylib() {
         let guests = find_guests(&workspace()).unwrap();
         let names: Vec<_> = guests.iter().map(|guest| (guest.name.as_str(), guest.library.as_str())).collect();
-        assert_eq!(names, [("http-json", "http_json"), ("serial-text", "serial_text")]);
-        assert_eq!(guests[1].folder, Path::new("/w/serial-text"));
+        assert_eq!(
+            names,
+            [("decode-bench", "decode_bench"), ("http-json", "http_json"), ("serial-text", "serial_text")]
+        );
+        assert_eq!(guests[2].folder, Path::new("/w/serial-text"));
         assert!(find_guests(&json!({ "packages": [] })).is_err());
     }
 
@@ -196,7 +212,9 @@ mod tests {
         let error = chosen(guests(), &["serial-txt".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("serial-txt") && error.contains("serial-text"), "{error}");
         assert_eq!(chosen(guests(), &["serial-text".to_owned()]).unwrap().len(), 1);
-        assert_eq!(chosen(guests(), &[]).unwrap().len(), 2);
+        assert_eq!(chosen(guests(), &["decode-bench".to_owned()]).unwrap().len(), 1);
+        let shipped: Vec<_> = chosen(guests(), &[]).unwrap().into_iter().map(|guest| guest.name).collect();
+        assert_eq!(shipped, ["http-json", "serial-text"]);
     }
 
     #[test]

@@ -2,20 +2,27 @@
 //! and the rules of the house. One file a command; what several commands need stands beside them, named for what it
 //! holds.
 
+#![forbid(unsafe_code)]
+
+mod audit;
 mod bench;
 mod build_adapters;
 mod debian;
 mod demo;
 mod guest_toolchain;
 mod hostile;
+mod node;
 mod process;
 mod python;
 mod repository;
+mod sbom;
 mod soak;
 #[path = "../../tests/src/soak/faults.rs"]
 mod soak_faults;
 mod test;
+mod test_languages;
 mod tidy;
+mod wit_docs;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -38,6 +45,10 @@ enum Command {
     Ci(test::Options),
     /// Checks the rules of the house: import edges, library ownership, file headers, links, decisions, WIT comments.
     Tidy,
+    /// Builds the same adapter in Rust, JavaScript, Python and C, tests each and says what each costs.
+    TestLanguages(test_languages::Options),
+    /// Writes docs/wit.md from wit/ and the SDK's examples.
+    WitDocs,
     /// Builds everything and runs the gateway on simulated devices.
     Demo(demo::Options),
     /// Builds in release mode and measures.
@@ -46,6 +57,10 @@ enum Command {
     Hostile(hostile::Options),
     /// Builds in release mode, brings faults about and says what they cost; without a name lists them.
     Soak(soak::Options),
+    /// Writes the bill of materials of the gateway's binary, in CycloneDX's JSON.
+    Sbom(sbom::Options),
+    /// Holds the lock files against a copy of the RustSec advisory database.
+    Audit(audit::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,10 +68,14 @@ fn main() -> ExitCode {
         Command::BuildAdapters(options) => build_adapters::run(&options),
         Command::Test(options) | Command::Ci(options) => test::run(&options),
         Command::Tidy => tidy::run(),
+        Command::TestLanguages(options) => test_languages::run(&options),
+        Command::WitDocs => wit_docs::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Hostile(options) => hostile::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Sbom(options) => sbom::run(&options),
+        Command::Audit(options) => audit::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,5 @@
-//! The Python folder of the tests: a virtual environment under target/ with pinned packages, made once and made anew
-//! when the pins change.
+//! Virtual environments under target/ with pinned packages, made once and made anew when the pins change: that of the tests,
+//! and others.
 
 use crate::{debian, process, repository};
 use anyhow::{Context, Result, bail};
@@ -7,37 +7,40 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The pinned packages; the file itself is what pip reads.
-const REQUIREMENTS: &str = include_str!("../test-requirements.txt");
-
 /// Where the virtual environment is.
 pub(crate) fn folder() -> PathBuf {
     repository::target().join("venv")
 }
 
-/// Makes the virtual environment unless it is there with the same pins.
+/// Makes the virtual environment of the tests unless it is there with the same pins.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    let folder = folder();
+    ensure_in(&folder(), &[repository::root().join("xtask/test-requirements.txt")], "import pymodbus")?;
+    Ok(folder())
+}
+
+/// Makes a virtual environment with the packages of requirement files unless it is there with the same pins. `probe` is what
+/// its interpreter must be able to run.
+pub(crate) fn ensure_in(folder: &Path, requirements: &[PathBuf], probe: &str) -> Result<()> {
+    let read = |path: &PathBuf| fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()));
+    let pins = requirements.iter().map(read).collect::<Result<String>>()?;
     let stamp = folder.join("installed-requirements.txt");
-    if is_current(&folder, &stamp) {
-        return Ok(folder);
+    if is_current(folder, &stamp, &pins, probe) {
+        return Ok(());
     }
     let python = process::find_program("python3").context("missing: python3 (Debian: python3, python3-venv)")?;
     require_venv_module(&python)?;
-    process::run(Command::new(&python).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let requirements = repository::root().join("xtask/test-requirements.txt");
+    process::run(Command::new(&python).args(["-m", "venv", "--clear"]).arg(folder))?;
     let mut pip = Command::new(folder.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]).arg(&requirements);
-    process::run(&mut pip)
-        .context("PyPI packages of the tests cannot be installed; a network or a mirror is needed")?;
-    fs::write(&stamp, REQUIREMENTS).with_context(|| format!("{} cannot be written", stamp.display()))?;
-    Ok(folder)
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(requirements.iter().flat_map(|path| [Path::new("--requirement"), path]));
+    process::run(&mut pip).context("PyPI packages cannot be installed; a network or a mirror is needed")?;
+    fs::write(&stamp, pins).with_context(|| format!("{} cannot be written", stamp.display()))
 }
 
 /// Whether the environment was finished with today's pins and its interpreter still runs.
-fn is_current(folder: &Path, stamp: &Path) -> bool {
-    fs::read_to_string(stamp).is_ok_and(|installed| installed == REQUIREMENTS)
-        && process::output_of(Command::new(folder.join("bin/python")).args(["-c", "import pymodbus"])).is_some()
+fn is_current(folder: &Path, stamp: &Path, pins: &str, probe: &str) -> bool {
+    fs::read_to_string(stamp).is_ok_and(|installed| installed == pins)
+        && process::output_of(Command::new(folder.join("bin/python")).args(["-c", probe])).is_some()
 }
 
 /// Debian packs the module `venv` apart from Python.
@@ -59,7 +62,8 @@ mod tests {
 
     #[test]
     fn every_requirement_is_pinned() {
-        let lines = REQUIREMENTS.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let requirements = include_str!("../test-requirements.txt");
+        let lines = requirements.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
         for line in lines {
             assert!(line.contains("=="), "{line} is not pinned");
         }
@@ -70,6 +74,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stamp = folder.path().join("stamp");
         fs::write(&stamp, "pymodbus==1.0.0\n").unwrap();
-        assert!(!is_current(folder.path(), &stamp));
+        assert!(!is_current(folder.path(), &stamp, "pymodbus==2.0.0\n", "pass"));
     }
 }

@@ -1,7 +1,7 @@
 //! `test`: installs or checks what the tests need, then runs every check and every test, cheapest first, and stops at
 //! the first that fails. The test runner's own summary comes last.
 
-use crate::{build_adapters, debian, process, python, repository, tidy};
+use crate::{build_adapters, debian, node, process, python, repository, test_languages, tidy};
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::Path;
@@ -36,12 +36,16 @@ enum Step {
     Guests,
     /// Examples in the documentation of the host workspace.
     Doctests,
+    /// Adapters of two versions of the interfaces in one gateway.
+    Versions,
+    /// The same adapter in four languages, built and tested.
+    Languages,
     /// Tests of the host workspace.
     Tests,
 }
 
 /// Debian packages that tests need, each with a program that shows it is there.
-const DEBIAN_NEEDS: [(&str, &str); 9] = [
+const DEBIAN_NEEDS: [(&str, &str); 10] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto-clients", "mosquitto_pub"),
     ("socat", "socat"),
@@ -51,6 +55,7 @@ const DEBIAN_NEEDS: [(&str, &str); 9] = [
     ("systemd", "systemd-analyze"),
     ("faketime", "faketime"),
     ("slowhttptest", "slowhttptest"),
+    ("docker-registry", "docker-registry"),
 ];
 
 /// The command.
@@ -86,6 +91,8 @@ impl Step {
             Step::Fuzz => fuzz(),
             Step::Guests => guests(),
             Step::Doctests => doctests(),
+            Step::Versions => versions(),
+            Step::Languages => languages(),
             Step::Tests => tests(),
         }
     }
@@ -109,7 +116,7 @@ fn print_times(times: &[(Step, Duration)]) {
     }
 }
 
-/// Other people's programs. Those from Debian are installed where we are root; the Python ones never touch the system.
+/// Other people's programs. Those from Debian are installed where we are root; those of PyPI and npm never touch the system.
 fn needs() -> Result<()> {
     let missing: Vec<&str> =
         DEBIAN_NEEDS.iter().filter(|(_, program)| process::find_program(program).is_none()).map(|(p, _)| *p).collect();
@@ -121,6 +128,8 @@ fn needs() -> Result<()> {
     }
     let venv = python::ensure()?;
     process::say(&format!("    Python packages of the tests: {}", venv.display()));
+    let node = node::ensure()?;
+    process::say(&format!("    npm's packages of the tests: {}", node.display()));
     Ok(())
 }
 
@@ -153,11 +162,34 @@ fn doctests() -> Result<()> {
     process::run(with_test_environment(&mut cargo_of(&repository::root()))?.args(["test", "--workspace", "--doc"]))
 }
 
-/// The gateway's binary is built with the tests, with the same features, so that tests can start it.
-fn tests() -> Result<()> {
+/// The sandbox with the draft of the next interfaces, and a gateway built with it; the step after it builds the gateway anew.
+fn versions() -> Result<()> {
     let root = repository::root();
-    process::run(cargo_of(&root).args(["build", "--workspace", "--lib", "--bins", "--tests"]))?;
-    run_tests(&root, &["--lib", "--bins", "--tests"])
+    let of = |words: &[&str]| {
+        let mut cargo = cargo_of(&root);
+        cargo.args(words).args(["--features", "wit-next"]);
+        cargo
+    };
+    process::run(&mut of(&["test", "--package", "bulkhead-sandbox", "--lib"]))?;
+    process::run(&mut of(&["build", "--package", "bulkhead"]))?;
+    let mut tests = of(&["test", "--package", "bulkhead-tests", "--test", "two_versions"]);
+    process::run(with_test_environment(&mut tests)?)
+}
+
+/// With the programs of the tests, which are built here if this step comes first.
+fn languages() -> Result<()> {
+    build_for_tests()?;
+    test_languages::check(&repository::host_target()?.join("debug"))
+}
+
+/// The gateway's binary is built with the tests, with the same features, so that tests can start it.
+fn build_for_tests() -> Result<()> {
+    process::run(cargo_of(&repository::root()).args(["build", "--workspace", "--lib", "--bins", "--tests"]))
+}
+
+fn tests() -> Result<()> {
+    build_for_tests()?;
+    run_tests(&repository::root(), &["--lib", "--bins", "--tests"])
 }
 
 /// All tests of a workspace but its documentation, with nextest where it is installed.
@@ -201,6 +233,7 @@ fn cargo_of(workspace: &Path) -> Command {
 /// beside the checkout where there is some.
 fn with_test_environment(cargo: &mut Command) -> Result<&mut Command> {
     cargo.env("BULKHEAD_ADAPTERS", repository::adapters()).env("BULKHEAD_VENV", python::folder());
+    cargo.env("BULKHEAD_NODE", node::folder());
     cargo.env("BULKHEAD_GATEWAY", repository::host_target()?.join("debug/bulkhead"));
     if std::env::var_os("CI").is_some() {
         // CI judges a change, not the dice: its property tests and faults make the same choices each time. A developer's run
@@ -250,6 +283,7 @@ mod tests {
         let adapters = variable(&cargo, "BULKHEAD_ADAPTERS").unwrap();
         assert!(Path::new(&adapters).is_absolute() && adapters.ends_with("target/adapters"), "{adapters}");
         assert!(variable(&cargo, "BULKHEAD_VENV").unwrap().ends_with("target/venv"));
+        assert!(variable(&cargo, "BULKHEAD_NODE").unwrap().ends_with("target/node"));
         assert!(variable(&cargo, "BULKHEAD_GATEWAY").unwrap().ends_with("debug/bulkhead"));
     }
 }

@@ -7,10 +7,11 @@ mod headers;
 mod libraries;
 mod links;
 mod manifest;
+mod unsafe_code;
 mod wit;
 mod wit_release;
 
-use crate::{process, repository};
+use crate::{process, repository, wit_docs};
 use anyhow::{Context, Result, bail, ensure};
 use manifest::{Manifest, WorkspaceDependencies};
 use std::fs;
@@ -33,6 +34,7 @@ pub(crate) fn check() -> Result<()> {
     complaints.extend(document_complaints(&root, &files)?);
     complaints.extend(wit::check(&root.join("wit"))?);
     complaints.extend(wit_release::check(&root.join("wit"))?);
+    complaints.extend(wit_docs::check(&root)?);
     for complaint in &complaints {
         process::say(&format!("    {complaint}"));
     }
@@ -78,6 +80,7 @@ fn source_complaints(files: &Files) -> Result<Vec<String>> {
     for path in files.all.iter().filter(|path| headers::is_source(path)) {
         let (shown, text) = (files.shown(path), read(path)?);
         complaints.extend(headers::check_header(&shown, &text));
+        complaints.extend(unsafe_code::check(&shown, &text));
         match headers::check_length(&shown, &text) {
             headers::Length::Fine => {}
             headers::Length::Long(warning) => process::say(&format!("    warning: {warning}")),

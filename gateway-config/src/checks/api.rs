@@ -17,6 +17,11 @@ pub(super) fn check(root: &Node, base_dir: &Path, out: &mut Vec<Diagnostic>) {
     listen(root, &api, base_dir, out);
     check_tls(&api, base_dir, out);
     check_files(&api, base_dir, out);
+    for at in api.items_of("trusted_proxies") {
+        let Some(text) = at.node.text().filter(|text| !crate::proxies::is_network(text)) else { continue };
+        let message = format!("found {text:?}, expected an address or a network such as \"10.1.0.0/16\"");
+        out.push(at.error(message));
+    }
     let mut users: HashMap<&str, String> = HashMap::new();
     for (_, credential) in api.entries_of("credentials") {
         if let Some((at, username)) = credential.text_of("username") {

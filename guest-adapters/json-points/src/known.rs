@@ -66,7 +66,7 @@ impl Known {
                 for found in found {
                     match found.place {
                         Place::Listed(index) => {
-                            readings.push(reading(self.listed[index], found.value, found.time, arrival, report));
+                            readings.push(reading(self.listed[index], found.value, found.time, &arrival, report));
                         }
                         _ => named.push(found),
                     }
@@ -116,7 +116,7 @@ impl Known {
             }
             Ok(Some((point, kind))) => {
                 let value = found.value.and_then(|value| of_kind(value, kind, &name));
-                readings.push(reading(point, value, found.time, arrival, report));
+                readings.push(reading(point, value, found.time, &arrival, report));
             }
         }
     }
@@ -183,11 +183,12 @@ fn of_kind(value: Value, kind: Kind, name: &str) -> Result<Value, Box<Problem>> 
     }))
 }
 
+#[inline]
 fn reading(
     point: Point,
     value: Result<Value, Box<Problem>>,
     time: Option<i64>,
-    arrival: Arrival<'_>,
+    arrival: &Arrival<'_>,
     report: Report<'_>,
 ) -> Reading {
     match value {
@@ -199,8 +200,13 @@ fn reading(
             }
         }
         Err(problem) => {
-            report(Some(point), problem.fault(arrival.origin));
+            report_bad(point, &problem, arrival, report);
             Reading::bad(point, problem.status).time(time.unwrap_or(arrival.received))
         }
     }
+}
+
+#[cold]
+fn report_bad(point: Point, problem: &Problem, arrival: &Arrival<'_>, report: Report<'_>) {
+    report(Some(point), problem.fault(arrival.origin));
 }

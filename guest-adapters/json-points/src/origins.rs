@@ -108,7 +108,9 @@ fn template_mistake(filter: &Filter, template: &str, points: usize) -> Option<St
 #[derive(Debug)]
 pub struct Origins {
     rules: Vec<Rule>,
-    meanings: HashMap<String, Vec<Meaning>>,
+    /// By what [`Origins::places`] says.
+    meanings: Vec<Vec<Meaning>>,
+    places: HashMap<String, usize>,
 }
 
 /// One way an origin is read.
@@ -125,11 +127,11 @@ impl Origins {
     /// # Errors
     /// The host's: too many points, or a name that is none.
     pub fn new(rules: Vec<Rule>) -> Result<Origins, Fault> {
-        let mut origins = Origins { rules, meanings: HashMap::new() };
+        let mut origins = Origins { rules, meanings: Vec::new(), places: HashMap::new() };
         let known: Vec<String> = origins.rules.iter().filter_map(|rule| rule.filter.only_topic()).collect();
         for origin in known {
             let meanings = origins.meanings_of(&origin)?;
-            origins.meanings.insert(origin, meanings);
+            origins.keep(origin, meanings);
         }
         Ok(origins)
     }
@@ -152,19 +154,20 @@ impl Origins {
         readings: &mut Vec<Reading>,
         report: Report<'_>,
     ) -> Result<bool, Fault> {
-        if !self.meanings.contains_key(origin) {
-            self.learn(origin)?;
-        }
-        let Some(meanings) = self.meanings.get_mut(origin) else { return Ok(false) };
-        for meaning in meanings {
+        let place = match self.places.get(origin) {
+            Some(place) => Some(*place),
+            None => self.learn(origin)?,
+        };
+        let Some(place) = place else { return Ok(false) };
+        for meaning in &mut self.meanings[place] {
             let reader = self.rules[meaning.rule].reader_of(payload);
             meaning.points.read(reader, payload, arrival, readings, report);
         }
         Ok(true)
     }
 
-    /// Works out what an origin means and keeps it. One that no rule reads is not kept: anybody can make up more of them.
-    fn learn(&mut self, origin: &str) -> Result<(), Fault> {
+    /// Works out what an origin means and keeps it; its place. One that no rule reads is not kept: anybody can make up more of them.
+    fn learn(&mut self, origin: &str) -> Result<Option<usize>, Fault> {
         if origin.len() > ORIGIN_MAX_BYTES {
             let start = &origin[..origin.floor_char_boundary(60)];
             let message = format!("{start}…: {} bytes, at most {ORIGIN_MAX_BYTES} are read", origin.len());
@@ -172,13 +175,20 @@ impl Origins {
         }
         let meanings = self.meanings_of(origin)?;
         if meanings.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         if self.meanings.len() >= KEPT_ORIGINS_MAX {
             self.meanings.clear();
+            self.places.clear();
         }
-        self.meanings.insert(origin.to_owned(), meanings);
-        Ok(())
+        Ok(Some(self.keep(origin.to_owned(), meanings)))
+    }
+
+    fn keep(&mut self, origin: String, meanings: Vec<Meaning>) -> usize {
+        let place = self.meanings.len();
+        self.meanings.push(meanings);
+        self.places.insert(origin, place);
+        place
     }
 
     /// The rules whose filters match an origin, with their points declared under its names.

@@ -241,6 +241,7 @@ fn natural(scalar: &Scalar<'_>) -> Result<Value, Problem> {
 }
 
 /// What is listed and neither seen in this turn nor optional.
+#[inline]
 fn add_missing(
     points: &[PlannedPoint],
     seen: &[u32],
@@ -250,14 +251,19 @@ fn add_missing(
 ) {
     for (index, point) in points.iter().enumerate() {
         if seen[index] != turn && !point.optional {
-            let path = match position {
-                Some((array, position)) => format!("{array}[{position}].{}", point.path),
-                None => point.path.clone(),
-            };
-            let problem = Problem::missing(&path, expected(point.conversion.kind));
-            found.push(Found { place: Place::Listed(index), value: Err(Box::new(problem)), time: None });
+            let value = Err(missing(point, position));
+            found.push(Found { place: Place::Listed(index), value, time: None });
         }
     }
+}
+
+#[cold]
+fn missing(point: &PlannedPoint, position: Option<(&str, usize)>) -> Box<Problem> {
+    let path = match position {
+        Some((array, position)) => format!("{array}[{position}].{}", point.path),
+        None => point.path.clone(),
+    };
+    Box::new(Problem::missing(&path, expected(point.conversion.kind)))
 }
 
 /// What one walk takes out of a payload or an element.
@@ -279,7 +285,10 @@ impl<'p, 'de> Taken<'p, 'de> {
 
     fn listed(&mut self, index: usize, scalar: &Scalar<'_>) {
         let point = &self.plan.points[index];
-        let value = point.conversion.value(scalar).map_err(|problem| Box::new(problem.at(&point.path)));
+        let value = match point.conversion.plain_value(scalar) {
+            Some(value) => Ok(value),
+            None => converted(point, scalar),
+        };
         let found = Found { place: Place::Listed(index), value, time: None };
         if self.seen[index] != self.turn {
             self.seen[index] = self.turn;
@@ -289,6 +298,12 @@ impl<'p, 'de> Taken<'p, 'de> {
             *earlier = found;
         }
     }
+}
+
+/// The value that a scalar of another kind stands for. Not inlined, so that the way of the others stays short.
+#[inline(never)]
+fn converted(point: &PlannedPoint, scalar: &Scalar<'_>) -> Result<Value, Box<Problem>> {
+    point.conversion.value(scalar).map_err(|problem| Box::new(problem.at(&point.path)))
 }
 
 impl<'de> Receive<'de> for Taken<'_, 'de> {

@@ -47,6 +47,27 @@ impl Conversion {
         Conversion { kind, scale: 1.0, offset: 0.0, time: None }
     }
 
+    /// The value of a scalar that is of the kind already, as nearly all are; none: see [`Conversion::value`].
+    #[inline]
+    pub(crate) fn plain_value(&self, scalar: &Scalar<'_>) -> Option<Value> {
+        match (self.kind, scalar) {
+            (Kind::Real, Scalar::Real(number)) => self.scaled(*number).map(Value::Real),
+            #[expect(clippy::cast_precision_loss, reason = "a point of type real holds the nearest 64-bit float")]
+            (Kind::Real, Scalar::Integer(number)) => self.scaled(*number as f64).map(Value::Real),
+            (Kind::Integer, Scalar::Integer(number)) => Some(Value::Integer(*number)),
+            (Kind::Boolean, Scalar::Boolean(value)) => Some(Value::Boolean(*value)),
+            _ => None,
+        }
+    }
+
+    /// A number with scale and offset; none: that is not finite.
+    #[inline]
+    fn scaled(&self, number: f64) -> Option<f64> {
+        let plain = self.scale == 1.0 && self.offset == 0.0;
+        let converted = if plain { number } else { number * self.scale + self.offset };
+        converted.is_finite().then_some(converted)
+    }
+
     /// The value a scalar stands for.
     ///
     /// # Errors
@@ -81,9 +102,7 @@ impl Conversion {
             },
             _ => return Ok(None),
         };
-        let converted =
-            if self.scale == 1.0 && self.offset == 0.0 { number } else { number * self.scale + self.offset };
-        if converted.is_finite() { Ok(Some(converted)) } else { Err(out_of_range("a 64-bit float", scalar)) }
+        self.scaled(number).map(Some).ok_or_else(|| out_of_range("a 64-bit float", scalar))
     }
 }
 

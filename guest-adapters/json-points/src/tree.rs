@@ -83,10 +83,15 @@ impl Node {
     }
 
     /// The index of a name; `next` is tried first, because payloads repeat their order.
+    #[inline]
     fn find(&self, name: &str, next: usize) -> Option<usize> {
-        if self.fields.get(next).is_some_and(|(known, _)| known == name) {
-            return Some(next);
+        match self.fields.get(next) {
+            Some((known, _)) if known == name => Some(next),
+            _ => self.look_up(name),
         }
+    }
+
+    fn look_up(&self, name: &str) -> Option<usize> {
         if self.fields.len() <= COMPARED_NAMES_MAX {
             return self.fields.iter().position(|(known, _)| known == name);
         }
@@ -107,7 +112,19 @@ pub(crate) trait Receive<'de> {
 /// # Errors
 /// It is not JSON; what was received before the error stands.
 pub(crate) fn walk<'de>(json: &'de [u8], root: &Node, to: &mut impl Receive<'de>) -> Result<(), serde_json::Error> {
-    let mut parser = serde_json::Deserializer::from_slice(json);
+    // Looked at as a whole it is looked at once, and not string by string. What is not UTF-8 may still be in places that
+    // nobody asked for.
+    match std::str::from_utf8(json) {
+        Ok(text) => walk_with(serde_json::Deserializer::from_str(text), root, to),
+        Err(_) => walk_with(serde_json::Deserializer::from_slice(json), root, to),
+    }
+}
+
+fn walk_with<'de, S: serde_json::de::Read<'de>>(
+    mut parser: serde_json::Deserializer<S>,
+    root: &Node,
+    to: &mut impl Receive<'de>,
+) -> Result<(), serde_json::Error> {
     Place { node: root, to }.deserialize(&mut parser)?;
     parser.end()
 }

@@ -99,4 +99,5 @@ impl Writer for ModbusRegisters {
     }
 }
 
+#[cfg(feature = "component")]
 bulkhead_sdk::export!(ModbusRegisters: poller, writer);

@@ -81,4 +81,5 @@ fn compile(settings: &Settings) -> Result<Vec<Rule>, Fault> {
     if mistakes.is_empty() { Ok(rules) } else { Err(Fault::reconfigure("bad-settings", mistakes.join("; "))) }
 }
 
+#[cfg(feature = "component")]
 bulkhead_sdk::export!(MqttJson: listener);

@@ -3,8 +3,8 @@
 use crate::access::door::Door;
 use crate::audit::{AuditLog, Recorder};
 use crate::idempotency::Remembered;
-use crate::limits::{REQUESTS_MAX, STREAMS_MAX};
-use crate::odata::GatewayService;
+use crate::limits::{REQUESTS_MAX, STREAMS_MAX, TAPS_MAX};
+use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
 use bulkhead_engine::Engine;
@@ -25,9 +25,11 @@ pub(crate) struct App {
     pub(crate) requests: Arc<Semaphore>,
     /// One permit an event stream.
     pub(crate) streams: Arc<Semaphore>,
-    /// Event streams end with it.
+    /// One permit a tap.
+    pub(crate) taps: Arc<Semaphore>,
+    /// Event streams and taps end with it.
     pub(crate) shutdown: CancellationToken,
-    pub(crate) odata: Arc<GatewayService>,
+    pub(crate) odata: Face,
     pub(crate) operations: Operations,
 }
 
@@ -42,20 +44,10 @@ impl App {
         shutdown: CancellationToken,
         operations: Operations,
     ) -> Self {
-        let odata = Arc::new(GatewayService::new(engine.clone()));
         let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
-        Self {
-            engine,
-            door,
-            recorder,
-            audit_log,
-            remembered: Remembered::default(),
-            requests,
-            streams,
-            shutdown,
-            odata,
-            operations,
-        }
+        let (taps, remembered) = (Arc::new(Semaphore::new(TAPS_MAX)), Remembered::default());
+        let odata = Face::default();
+        Self { engine, door, recorder, audit_log, remembered, requests, streams, taps, shutdown, odata, operations }
     }
 
     /// Does what may wait for the disk, off the async threads.

@@ -9,10 +9,12 @@ use crate::app::{App, Shared};
 use crate::audit::{self, AuditResult, Happened, Note};
 use crate::cors;
 use crate::limits::{HEADERS_MAX, REQUEST_MAX, REQUESTS_MAX};
+use crate::odata::{Rights, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::peer::Peer;
 use crate::problem::{Problem, Problematic};
 use crate::session::CSRF_HEADER;
+use crate::tap;
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -62,6 +64,7 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
         Ok(Admitted::Answered(answer)) => answer,
         Ok(Admitted::Somebody(arrival)) => {
             seen.arrival = Some(arrival.clone());
+            parts.extensions.insert(rights(&state.door, &arrival.identity));
             parts.extensions.insert(arrival);
             answer(&state, Request::from_parts(parts, body), next, &path).await
         }
@@ -72,6 +75,15 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
         cors::let_read(&mut response, origin);
     }
     with_safety_headers(response, &path)
+}
+
+/// What somebody may do beside reading, where the body of a request says what that is.
+fn rights(door: &Door, identity: &Identity) -> Rights {
+    let is_known = identity.proof != Proof::Nothing;
+    Rights {
+        write: identity.role >= ApiRole::Operator,
+        configure: is_known && may(identity, Need::Config, door.has_admin()),
+    }
 }
 
 /// What the audit log is told of a request.
@@ -102,7 +114,7 @@ impl Seen {
         let status = response.status();
         let is_hook = self.path.starts_with(HOOKS_PREFIX);
         let is_refusal = audit::result_of(status) == AuditResult::Refused;
-        let is_change = changes_something(&self.method, &self.path) && !is_hook;
+        let is_change = (changes_something(&self.method, &self.path) || tap::is_tap(&self.path)) && !is_hook;
         let Some(from) = self.from.filter(|_| is_refusal || is_change) else { return };
         let Problematic(code) = response.extensions_mut().remove().unwrap_or_default();
         let detail = response.extensions_mut().remove().map(|Note(detail)| detail);
@@ -179,12 +191,16 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
         return Ok(Admitted::Answered(answer));
     }
     let changes = changes_something(&request.method, request.uri.path());
-    let is_foreign = changes && check_origin(request, &authority).is_err();
+    let is_guarded = changes || tap::is_tap(request.uri.path());
+    let is_foreign = is_guarded && check_origin(request, &authority).is_err();
     if is_foreign && !is_named {
         check_origin(request, &authority)?;
     }
     let endpoint = endpoint(request)?;
     let need = endpoint.and_then(|endpoint| endpoint.need(&request.method));
+    // What such a request carries is judged by its own method, by the rights that the handler is given.
+    let only_carries = only_carries_requests(&request.method, request.uri.path());
+    let need = need.map(|need| if only_carries { Need::Role(ApiRole::Viewer) } else { need });
     if need == Some(Need::Nobody) {
         return Ok(Admitted::Anybody);
     }

@@ -28,6 +28,8 @@
 //! is wiring. Every answer to a request that cannot be served is a problem (RFC 9457), those of OData excepted, which are
 //! as its standard wants them.
 
+#![forbid(unsafe_code)]
+
 mod access;
 mod app;
 mod audit;
@@ -74,6 +76,7 @@ mod server;
 mod serving;
 mod session;
 mod signature;
+mod tap;
 mod tls;
 mod users;
 mod write;

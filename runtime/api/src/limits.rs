@@ -52,12 +52,40 @@ pub(crate) const PAGE_MAX_ROWS: usize = 10_000;
 pub(crate) const PAGE_MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Rows taken from the log at a time.
 pub(crate) const CHUNK_ROWS: usize = 256;
-/// Rows of an OData page where the client does not ask for less.
+/// Rows of an OData page where the client says nothing.
 pub(crate) const ODATA_PAGE_ROWS: usize = 1_000;
+/// Most rows of an OData page, which a client gets by `Prefer: maxpagesize`. They stream: only a chunk is in memory.
+pub(crate) const ODATA_PAGE_MAX_ROWS: usize = 1_000_000;
+/// Gaps and dead letters that OData shows: gaps the oldest, dead letters the newest.
+pub(crate) const ODATA_LISTED_MAX: usize = 10_000;
+/// Points of a connection that its wide set shows: those declared first.
+pub(crate) const ODATA_WIDE_POINTS_MAX: usize = 1_000;
+/// Readings that are folded into rows of a wide set at a time.
+pub(crate) const ODATA_WIDE_READINGS: usize = 50_000;
+/// OData requests answered at the same time; further ones wait.
+pub(crate) const ODATA_AT_ONCE_MAX: usize = 16;
+/// Longest such wait.
+pub(crate) const ODATA_WAIT: Duration = Duration::from_secs(10);
+/// Pieces of a streamed answer that are ready before the client takes them.
+pub(crate) const ODATA_PIECES_AHEAD: usize = 2;
+/// Longest wait for a client to take a piece of a streamed answer; then it is cut off.
+pub(crate) const ODATA_STALL_MAX: Duration = Duration::from_secs(60);
+/// Answers below this many bytes are not compressed.
+pub(crate) const COMPRESS_MIN_BYTES: usize = 512;
 /// Longest run of one statement of an OData request.
 pub(crate) const ODATA_QUERY_MAX: Duration = Duration::from_secs(10);
 /// Event streams open at the same time.
 pub(crate) const STREAMS_MAX: usize = 32;
+/// Taps open at the same time, of all connections. Each holds a queue of at most 2 MiB.
+pub(crate) const TAPS_MAX: usize = 4;
+/// Longest time of a tap that asks for an end.
+pub(crate) const TAP_MAX_S: u64 = 86_400;
+/// Bytes of a payload that a tap shows; of a longer one it shows the beginning.
+pub(crate) const TAP_PAYLOAD_MAX_BYTES: usize = 4 * 1024;
+/// The same for a tap that records.
+pub(crate) const TAP_WHOLE_MAX_BYTES: usize = 1024 * 1024;
+/// How often a tap looks whether its connection is still there, and whether the config has other secrets.
+pub(crate) const TAP_LOOK: Duration = Duration::from_secs(1);
 /// Patterns of one event stream.
 pub(crate) const STREAM_SELECTORS_MAX: usize = 16;
 /// An event stream says something at least this often: it shows that it lives and moves the client's `Last-Event-ID`.

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::problem::{Problem, no_such_path};
 use crate::{
     audit_paths, backup, config, connections, dead_letters, events, front_page, gaps, gate, health, history, hooks,
-    journal, keys, log_state, metrics, odata, points, routes, session, users, write,
+    journal, keys, log_state, metrics, odata, points, routes, session, tap, users, write,
 };
 use axum::http::{StatusCode, Uri};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -35,6 +35,7 @@ fn paths() -> Paths {
         .route("/api/v1/connections/{connection}", get(connections::one))
         .route("/api/v1/connections/{connection}/points", get(points::of_connection))
         .route("/api/v1/connections/{connection}/points/{*point}", get(points::below).post(write::write))
+        .route("/api/v1/connections/{connection}/tap", get(tap::tap))
         .route("/api/v1/points", get(points::all))
         .route("/api/v1/latest", get(points::latest))
         .route("/api/v1/readings", get(history::pull))

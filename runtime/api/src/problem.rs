@@ -86,7 +86,12 @@ impl Problem {
         self
     }
 
-    #[cfg(test)]
+    /// Its code and its detail.
+    pub(crate) fn told(&self) -> (String, String) {
+        (self.code.to_owned(), self.detail.clone())
+    }
+
+    /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
     }

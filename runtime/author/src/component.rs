@@ -42,14 +42,19 @@ fn component_of(module: &[u8]) -> Result<Vec<u8>, AuthorError> {
 fn refused(what: &str, error: &dyn std::fmt::Debug) -> AuthorError {
     let chain: Vec<String> = format!("{error:?}")
         .lines()
+        // The library's own stack, where the environment asks for one, says nothing to an author.
+        .take_while(|line| !line.starts_with("Stack backtrace"))
         .map(|line| line.trim().trim_start_matches(|c: char| c.is_ascii_digit() || c == ':').trim().to_owned())
         .filter(|line| !line.is_empty() && line != "Caused by:")
         .collect();
-    let hint = match chain.iter().any(|line| line.contains("__wbindgen") || line.contains("\"env\"")) {
-        true => {
-            "; a dependency expects a JavaScript host or a C library: leave it out, or turn off its features for the web"
-        }
-        false => "",
+    let says = |word: &str| chain.iter().any(|line| line.contains(word));
+    let hint = if says("__wbindgen") || says("\"env\"") {
+        "; a dependency expects a JavaScript host or a C library: leave it out, or turn off its features for the web"
+    } else if says("wasi_snapshot_preview1") {
+        "; something in it uses files, the console or the clock of a C library: use the functions of the interfaces, such as \
+         the SDK's `say` instead of `printf`"
+    } else {
+        ""
     };
     AuthorError::NoAdapter(format!("{what}: {}{hint}", chain.join(": ")))
 }

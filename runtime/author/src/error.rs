@@ -30,6 +30,16 @@ pub enum AuthorError {
         "no compiler for wasm32-unknown-unknown. One of these is needed:\n  1. a toolchain that has the target already\n  2. rustup with a network: rustup target add wasm32-unknown-unknown\n  3. Debian 12: apt-get install rustc-web cargo-web rust-web-src lld-22"
     )]
     NoToolchain,
+    /// A tool of another language is not there.
+    #[error("missing: {what}. This installs it:{first}\n  {install}")]
+    NoTool {
+        /// Which, and what it is for.
+        what: String,
+        /// The command that installs it.
+        install: String,
+        /// What that command needs, where it is not there; may be empty.
+        first: String,
+    },
     /// The compiler refused; it has said why.
     #[error("the adapter does not compile; the compiler's messages are above")]
     NotCompiled,

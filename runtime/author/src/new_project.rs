@@ -1,20 +1,14 @@
 //! A new project: a small adapter that builds, its tests, a script for the sandbox, a config to run it with, and the SDK.
 
+use crate::assets::Assets;
 use crate::error::AuthorError;
+use crate::language::Language;
 use crate::sdk::{self, write};
+use crate::{foreign, words};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const CARGO: &str = include_str!("../templates/rust/Cargo.toml.in");
-const MANIFEST: &str = include_str!("../templates/rust/adapter.toml.in");
-const README: &str = include_str!("../templates/rust/README.md.in");
-const LIB: &str = include_str!("../templates/rust/lib.rs.in");
-const TESTS: &str = include_str!("../templates/rust/tests.rs.in");
-const RUN: &str = include_str!("../templates/rust/run.toml.in");
-const CASE: &str = include_str!("../templates/rust/case.toml.in");
-const EXPECTED: &str = include_str!("../templates/rust/expected.json.in");
-const SCHEMA: &str = include_str!("../templates/rust/schema.json.in");
-const IGNORED: &str = "/target\n/dist\n/data\n";
+const IGNORED: &str = "/target\n/dist\n/data\n/node_modules\n/.venv\n__pycache__\n";
 
 /// Longest name.
 const NAME_MAX_BYTES: usize = 64;
@@ -56,7 +50,7 @@ impl Role {
     }
 
     /// Whether it needs a line to a device.
-    fn has_device(self) -> bool {
+    pub(crate) fn has_device(self) -> bool {
         matches!(self, Role::Poller | Role::Listener | Role::Writer)
     }
 }
@@ -68,6 +62,8 @@ pub struct NewProject {
     pub name: String,
     /// Its roles; at least one.
     pub roles: BTreeSet<Role>,
+    /// The language it is written in.
+    pub language: Language,
 }
 
 impl NewProject {
@@ -80,34 +76,46 @@ impl NewProject {
         if folder.exists() {
             return Err(AuthorError::Occupied(folder.to_owned()));
         }
-        for (name, template) in [
-            ("Cargo.toml", CARGO),
-            ("adapter.toml", MANIFEST),
-            ("README.md", README),
-            ("src/lib.rs", LIB),
-            ("tests/adapter.rs", TESTS),
-            ("run.toml", RUN),
-            ("cases/first.toml", CASE),
-        ] {
-            write(&folder.join(name), &self.filled(template))?;
+        let assets = Assets::unpacked()?;
+        for (name, template) in self.files() {
+            write(&folder.join(name), &self.filled(assets.text(&format!("templates/{template}.in"))?))?;
         }
-        write(&folder.join("settings.schema.json"), &self.schema())?;
-        write(&folder.join("cases/first.expected.json"), &self.expected()?)?;
+        write(&folder.join("settings.schema.json"), &self.schema(assets.text("templates/every/schema.json.in")?))?;
+        let expected = self.expected(assets.text("templates/every/expected.json.in")?)?;
+        write(&folder.join("cases/first.expected.json"), &expected)?;
         write(&folder.join(".gitignore"), IGNORED)?;
-        write(&folder.join("Cargo.lock"), sdk::LOCKED)?;
-        sdk::write_into(folder)
+        if self.language == Language::Rust {
+            // The versions that the adapters beside the SDK are built and tested with.
+            write(&folder.join("Cargo.lock"), assets.text("parts/Cargo.lock")?)?;
+        }
+        sdk::write_into(folder, self.language)
+    }
+
+    /// The project's files, and the templates they are made of.
+    fn files(&self) -> Vec<(&'static str, &'static str)> {
+        let mut files = vec![("run.toml", "every/run.toml"), ("cases/first.toml", "every/case.toml")];
+        files.extend_from_slice(match self.language {
+            Language::Rust => &[
+                ("Cargo.toml", "rust/Cargo.toml"),
+                ("adapter.toml", "rust/adapter.toml"),
+                ("README.md", "rust/README.md"),
+                ("src/lib.rs", "rust/lib.rs"),
+                ("tests/adapter.rs", "rust/tests.rs"),
+            ],
+            Language::JavaScript => &[("adapter.js", "js/adapter.js"), ("package.json", "js/package.json")],
+            Language::Python => &[("adapter.py", "python/adapter.py"), ("requirements.txt", "python/requirements.txt")],
+            Language::C => &[("adapter.c", "c/adapter.c"), ("requirements.txt", "c/requirements.txt")],
+        });
+        if self.language != Language::Rust {
+            files.extend([("adapter.toml", "foreign/adapter.toml"), ("README.md", "foreign/README.md")]);
+        }
+        files
     }
 
     /// A template with its conditional parts chosen and its words filled in. `{{#poller}}` to `{{/poller}}`, each on a line
-    /// of its own, stays where the adapter has the role; `device` is any role that needs a line, `readings` any that brings
-    /// some, `point` any but a sink.
+    /// of its own, stays where the adapter has the role; the other parts' names stand in [`words::has`].
     fn filled(&self, template: &str) -> String {
-        let has = |part: &str| match part {
-            "device" => self.roles.iter().any(|role| role.has_device()),
-            "point" => self.roles.iter().any(|role| *role != Role::Sink),
-            "readings" => self.roles.iter().any(|role| !matches!(role, Role::Sink | Role::Writer)),
-            part => self.roles.iter().any(|role| role.name() == part),
-        };
+        let has = |part: &str| words::has(part, &self.roles);
         let mut text = String::new();
         let mut skipped: Vec<bool> = Vec::new();
         for line in template.lines() {
@@ -131,6 +139,15 @@ impl NewProject {
             .replace("{{roles}}", &roles.join(", "))
             .replace("{{quoted_roles}}", &quoted.join(", "))
             .replace("{{transports}}", &self.transports())
+            .replace("{{sdk}}", &words::of_the_sdk(self.language, &self.roles))
+            .replace("{{types}}", &words::python_types(&self.roles))
+            .replace("{{language}}", words::name(self.language))
+            .replace("{{install}}", self.language.install().unwrap_or_default())
+            .replace("{{entry}}", self.language.entry())
+            .replace("{{packages}}", words::packages(self.language))
+            .replace("{{componentize_qjs}}", foreign::COMPONENTIZE_QJS)
+            .replace("{{componentize_py}}", foreign::COMPONENTIZE_PY)
+            .replace("{{ziglang}}", foreign::ZIGLANG)
             .replace("{{asks}}", asks.trim_end());
         filled.trim_end().to_owned() + "\n"
     }
@@ -149,7 +166,7 @@ impl NewProject {
     }
 
     /// What the settings' own test would write, in its order.
-    fn schema(&self) -> String {
+    fn schema(&self, template: &str) -> String {
         let property = |(key, what, default): &(&str, &str, &str)| {
             let lines = [("description", *what), ("type", "string"), ("default", *default)];
             let lines = lines.map(|(key, value)| format!("      {key:?}: {}", serde_json::Value::from(value)));
@@ -173,15 +190,15 @@ impl NewProject {
             true => "{}".to_owned(),
             false => format!("{{\n{}\n  }}", transports.join(",\n")),
         };
-        let filled = self.filled(SCHEMA);
+        let filled = self.filled(template);
         filled.replace("{{properties}}", &properties.join(",\n")).replace("{{schema_transports}}", &transports)
     }
 
     /// What the script comes to.
-    fn expected(&self) -> Result<String, AuthorError> {
+    fn expected(&self, template: &str) -> Result<String, AuthorError> {
         let bad =
             |error: serde_json::Error| AuthorError::BadProject(format!("the template of first.expected.json: {error}"));
-        let mut expected: serde_json::Value = serde_json::from_str(&self.filled(EXPECTED)).map_err(bad)?;
+        let mut expected: serde_json::Value = serde_json::from_str(&self.filled(template)).map_err(bad)?;
         // The list ends in a null, so that each of its parts can end in a comma.
         expected["steps"].as_array_mut().and_then(Vec::pop);
         Ok(serde_json::to_string_pretty(&expected).map_err(bad)? + "\n")
@@ -217,16 +234,36 @@ fn type_name(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn project(name: &str, roles: &[Role], language: Language) -> NewProject {
+        NewProject { name: name.into(), roles: roles.iter().copied().collect(), language }
+    }
+
     #[test]
     fn parts_stay_with_their_roles() {
-        let project = NewProject { name: "weigh-bridge".into(), roles: BTreeSet::from([Role::Poller]) };
-        let lib = project.filled(LIB);
+        let assets = Assets::unpacked().unwrap();
+        let project = project("weigh-bridge", &[Role::Poller], Language::Rust);
+        let lib = project.filled(assets.text("templates/rust/lib.rs.in").unwrap());
         assert!(lib.contains("impl Poller for WeighBridge") && !lib.contains("impl Sink"), "{lib}");
         assert!(lib.contains("export!(WeighBridge: poller);") && !lib.contains("{{"), "{lib}");
-        for template in [CARGO, MANIFEST, README, TESTS, RUN, CASE] {
-            let all = [Role::Poller, Role::Listener, Role::Writer, Role::Sink, Role::Responder];
-            let project = NewProject { name: "x".into(), roles: BTreeSet::from(all) };
-            assert!(!project.filled(template).contains("{{"), "{}", project.filled(template));
+    }
+
+    #[test]
+    fn nothing_of_a_template_is_left_in_a_project() {
+        let all = [Role::Poller, Role::Listener, Role::Writer, Role::Sink, Role::Responder];
+        for language in Language::ALL {
+            for roles in [&all[..], &all[..1], &all[3..4], &all[4..]] {
+                let folder = tempfile::tempdir().unwrap();
+                let at = folder.path().join("x");
+                project("x", roles, language).write(&at).unwrap();
+                let entry = if language == Language::Rust { "src/lib.rs" } else { language.entry() };
+                for file in [entry, "adapter.toml", "README.md", "run.toml", "cases/first.toml", "settings.schema.json"]
+                {
+                    let text = std::fs::read_to_string(at.join(file)).unwrap();
+                    assert!(!text.contains("{{"), "{language:?} {file}: {text}");
+                }
+                assert_eq!(Language::of(&at).unwrap(), language);
+                assert!(at.join("bulkhead/wit/types.wit").is_file());
+            }
         }
     }
 

@@ -2,7 +2,9 @@
 
 use crate::component::encode;
 use crate::error::AuthorError;
+use crate::language::Language;
 use crate::toolchain::{TARGET, cargo_rustc};
+use crate::{foreign, sdk, world};
 use bulkhead_bundle::{Manifest, ManifestSource, PackageFacts};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
@@ -58,17 +60,26 @@ impl Project {
         self.folder.join("dist").join(format!("{}.wasm", self.name()))
     }
 
-    /// Builds the adapter. The compiler's messages go to stderr as they come.
+    /// Its language, by the file it begins with.
+    ///
+    /// # Errors
+    /// It has the beginning of none, or of several.
+    pub fn language(&self) -> Result<Language, AuthorError> {
+        Language::of(&self.folder)
+    }
+
+    /// Builds the adapter. The compiler's messages go to stderr as they come. Nothing is installed.
     ///
     /// # Errors
     /// Any [`AuthorError`] but those of a new project.
     pub fn build(&self) -> Result<PathBuf, AuthorError> {
-        if !self.folder.join("Cargo.toml").is_file() {
-            return Err(AuthorError::BadProject(format!(
-                "{} has no Cargo.toml: a project in another language makes its component with its own tools, and `bulkhead adapter build --component FILE` makes an adapter of it",
-                self.folder.display()
-            )));
+        match self.language()? {
+            Language::Rust => self.build_rust(),
+            other => self.build_foreign(other),
         }
+    }
+
+    fn build_rust(&self) -> Result<PathBuf, AuthorError> {
         let package = self.package()?;
         let target = self.folder.join("target");
         let built = cargo_rustc(&self.folder, &target)?.status().map_err(|_| AuthorError::NoToolchain)?;
@@ -77,6 +88,38 @@ impl Project {
         }
         let module = target.join(TARGET).join("release").join(format!("{}.wasm", package.library));
         self.finish(&module, package.facts)
+    }
+
+    /// With the tool of the language, for the smallest world.
+    fn build_foreign(&self, language: Language) -> Result<PathBuf, AuthorError> {
+        if !self.folder.join("bulkhead").is_dir() {
+            sdk::write_into(&self.folder, language)?;
+        }
+        let roles: Vec<String> = self.source.roles.iter().cloned().collect();
+        let (mut tool, built) = foreign::compiler(language, &self.folder, &roles)?;
+        self.write_world(language)?;
+        match std::fs::remove_file(&built) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(AuthorError::file(&built)(error)),
+            _ => {}
+        }
+        let made = tool.status().map_err(AuthorError::file(Path::new(tool.get_program())))?;
+        if !made.success() || !built.is_file() {
+            return Err(AuthorError::NotCompiled);
+        }
+        self.finish(&built, PackageFacts::default())
+    }
+
+    /// The project's interfaces with a world of its own beside them.
+    fn write_world(&self, language: Language) -> Result<(), AuthorError> {
+        let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(AuthorError::file(&path));
+        let sources = foreign::sources(&self.folder, language)?.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let capabilities = world::capabilities(self.source.asks.keys(), language, &sources);
+        let folder = self.folder.join(foreign::INTERFACES);
+        for name in ["types.wit", "capabilities.wit", "roles.wit"] {
+            sdk::write(&folder.join(name), &read(self.folder.join("bulkhead/wit").join(name))?)?;
+        }
+        let roles = self.source.roles.iter().cloned().collect();
+        sdk::write(&folder.join("project.wit"), &world::world(&roles, &capabilities))
     }
 
     /// Makes the adapter of a component, or of a core module, that another tool has built.

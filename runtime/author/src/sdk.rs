@@ -1,23 +1,25 @@
-//! The SDK as it goes into a project: the same sources as in this repository, with a package file that stands by itself.
+//! The SDK as it goes into a project: the same sources as in this repository, for Rust with a package file that stands by
+//! itself.
 
+use crate::assets::Assets;
 use crate::error::AuthorError;
+use crate::language::Language;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// Files of the SDK and the WIT package, by their place in a project's folder `bulkhead`.
-const SOURCES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
-const SDK_PACKAGE: &str = include_str!("../../../guest-adapters/sdk/Cargo.toml");
-const WORKSPACE: &str = include_str!("../../../guest-adapters/Cargo.toml");
-/// The versions that the project's own adapters are built and tested with.
-pub(crate) const LOCKED: &str = include_str!("../../../guest-adapters/Cargo.lock");
-
-/// Writes the SDK into the folder `bulkhead` of a project.
-pub(crate) fn write_into(project: &Path) -> Result<(), AuthorError> {
+/// Writes the interfaces and the SDK of a language into the folder `bulkhead` of a project.
+pub(crate) fn write_into(project: &Path, language: Language) -> Result<(), AuthorError> {
+    let assets = Assets::unpacked()?;
     let folder = project.join("bulkhead");
-    for (place, text) in SOURCES {
-        write(&folder.join(place), text)?;
+    for part in ["wit", language.folder()] {
+        for (place, text) in assets.below(part) {
+            write(&folder.join(part).join(place), text)?;
+        }
     }
-    write(&folder.join("rust/sdk/Cargo.toml"), &package()?)
+    match language {
+        Language::Rust => write(&folder.join("rust/sdk/Cargo.toml"), &package(&assets)?),
+        _ => Ok(()),
+    }
 }
 
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), AuthorError> {
@@ -27,10 +29,10 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), AuthorError> {
 }
 
 /// The SDK's package file without what it has from its workspace here.
-fn package() -> Result<String, AuthorError> {
+fn package(assets: &Assets) -> Result<String, AuthorError> {
     let bad = |error: toml::de::Error| AuthorError::BadProject(format!("the SDK's package: {error}"));
-    let mut package: Table = SDK_PACKAGE.parse().map_err(bad)?;
-    let workspace: Table = WORKSPACE.parse().map_err(bad)?;
+    let mut package: Table = assets.text("parts/sdk.toml")?.parse().map_err(bad)?;
+    let workspace: Table = assets.text("parts/workspace.toml")?.parse().map_err(bad)?;
     let of_workspace = |section: &str, key: &str| workspace.get("workspace")?.get(section)?.get(key).cloned();
     resolve(&mut package, "package", &|key| of_workspace("package", key));
     resolve(&mut package, "dependencies", &|key| of_workspace("dependencies", key));
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_package_names_nothing_of_a_workspace() {
-        let text = package().unwrap();
+        let text = package(&Assets::unpacked().unwrap()).unwrap();
         assert!(!text.contains("workspace"), "{text}");
         let package: Table = text.parse().unwrap();
         assert!(package["dependencies"]["wit-bindgen"].get("version").is_some(), "{text}");
@@ -81,9 +83,9 @@ mod tests {
 
     #[test]
     fn the_interfaces_are_where_the_sdk_looks_for_them() {
-        let names: Vec<&str> = SOURCES.iter().map(|(name, _)| *name).collect();
-        assert!(names.contains(&"wit/types.wit") && names.contains(&"rust/sdk/src/lib.rs"), "{names:?}");
-        let bindings = SOURCES.iter().find(|(name, _)| *name == "rust/sdk/src/bindings.rs").unwrap().1;
+        let assets = Assets::unpacked().unwrap();
+        assert!(assets.text("wit/types.wit").is_ok() && assets.text("rust/sdk/src/lib.rs").is_ok());
+        let bindings = assets.text("rust/sdk/src/bindings.rs").unwrap();
         assert!(bindings.contains("\"../../wit\""), "from bulkhead/rust/sdk that is bulkhead/wit");
     }
 }

@@ -71,7 +71,7 @@ pub enum BundleError {
     },
     /// An older version than the one that was accepted.
     #[error(
-        "adapter {name} has version {found}, older than {accepted}, which was accepted before; `bulkhead adapter install --allow-rollback` takes it all the same"
+        "adapter {name} has version {found}, older than {accepted}, which was accepted before; `bulkhead adapter upgrade --allow-rollback` (`install`, where none is there) takes it all the same"
     )]
     Rollback {
         /// The adapter.
@@ -83,7 +83,7 @@ pub enum BundleError {
     },
     /// Another adapter under the same name.
     #[error(
-        "adapter {name} is {found}, and {accepted} was accepted under this name; `bulkhead adapter install --allow-rollback` takes it all the same"
+        "adapter {name} is {found}, and {accepted} was accepted under this name; `bulkhead adapter upgrade --allow-rollback` (`install`, where none is there) takes it all the same"
     )]
     AnotherId {
         /// The name.

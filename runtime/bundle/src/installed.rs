@@ -1,15 +1,17 @@
 //! The folder of adapters with what was accepted before: putting a file in place, upgrading on probation, going back.
 //!
 //! An adapter is two files in the folder, `NAME.wasm` and, where it is signed, `NAME.wasm.minisig`. Beside them, in the
-//! gateway's data folder, stand the record of what was accepted (`accepted.json`), and for an upgrade on probation the
-//! files it replaced and a note of it (`pending/NAME.json`). Every file is complete and on disk before it gets its name, and
-//! the note is there before anything is replaced: whenever the machine stops, either the note says what to go back to, or
-//! nothing was replaced.
+//! gateway's data folder, stand the record of what was accepted (`accepted.json`), for an upgrade on probation the
+//! files it replaced and a note of it (`pending/NAME.json`), and how the last one ended (`ended/NAME.json`). Every file is
+//! complete and on disk before it gets its name, and the note is there before anything is replaced: whenever the machine
+//! stops, either the note says what to go back to, or nothing was replaced. Once the new version stands in the record the
+//! probation has ended well, note or not.
 
 use crate::digest::sha256_hex;
 use crate::durable::{read_json, remove_if_there, replace_signature, sync_folder, write_json, write_whole};
 use crate::error::BundleError;
 use crate::manifest::Manifest;
+use crate::probation::Probation;
 use crate::signature::signature_file;
 use crate::trust::{Trust, Vouched, next_signature, read_adapter, read_signature};
 use semver::Version;
@@ -113,6 +115,20 @@ pub struct Pending {
     pub new: Accepted,
     /// The SHA-256 of the file that was there.
     pub old_sha256: String,
+    /// How the running gateway is to watch it; none: whoever began it ends it at once, or it is taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probation: Option<Probation>,
+}
+
+/// How an upgrade ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// What was on probation.
+    pub new: Accepted,
+    /// Whether it stays.
+    pub is_kept: bool,
+    /// Why, in words.
+    pub why: String,
 }
 
 /// The folder of adapters of one gateway. Whoever changes it holds its lock.
@@ -130,7 +146,7 @@ impl Installed {
     /// [`BundleError::Busy`] while another process changes it; the operating system's word.
     pub fn open(adapters: &Path, data_dir: &Path) -> Result<Self, BundleError> {
         let records = records_in(data_dir);
-        for folder in [adapters, &records.join("previous"), &records.join("pending")] {
+        for folder in [adapters, &records.join("previous"), &records.join("pending"), &records.join("ended")] {
             fs::create_dir_all(folder).map_err(BundleError::folder(folder))?;
         }
         let path = records.join("lock");
@@ -169,6 +185,22 @@ impl Installed {
         Ok(pending)
     }
 
+    /// The upgrade of this adapter that is on probation, if one is.
+    ///
+    /// # Errors
+    /// The operating system's word, or a note that cannot be read.
+    pub fn pending_of(data_dir: &Path, name: &str) -> Result<Option<Pending>, BundleError> {
+        read_json(&note_in(&records_in(data_dir), name))
+    }
+
+    /// How the last upgrade of this adapter ended; none: there was none, or it is on probation.
+    ///
+    /// # Errors
+    /// The operating system's word, or a file that cannot be read.
+    pub fn ended_of(data_dir: &Path, name: &str) -> Result<Option<Ended>, BundleError> {
+        read_json(&ended_in(&records_in(data_dir), name))
+    }
+
     /// Whether an adapter of this name is there.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -186,35 +218,60 @@ impl Installed {
     }
 
     /// Puts a judged file in the place of the one that is there, on probation: [`Installed::keep`] or
-    /// [`Installed::go_back`] ends it.
+    /// [`Installed::go_back`] ends it. Where one is on probation already, what is gone back to stays the version that was
+    /// there before that one, and so does what its connections are held against.
     ///
     /// # Errors
     /// [`BundleError::NotInstalled`]; the operating system's word.
-    pub fn begin_upgrade(&self, new: &Installing) -> Result<(), BundleError> {
-        let file = self.file(&new.name);
+    pub fn begin_upgrade(&self, new: &Installing, probation: Option<Probation>) -> Result<(), BundleError> {
         if !self.has(&new.name) {
             return Err(self.not_installed(&new.name));
         }
-        let old = read_adapter(&file)?;
-        let previous = self.previous(&new.name);
-        write_whole(&previous, &old)?;
-        replace_signature(&signature_file(&previous), read_signature(&signature_file(&file))?.as_deref())?;
-        let note = Pending {
-            name: new.name.clone(),
-            new: Accepted::of(new.manifest.as_ref(), &new.vouched),
-            old_sha256: sha256_hex(&old),
+        let accepted = Accepted::of(new.manifest.as_ref(), &new.vouched);
+        let note = match self.note_with_previous(&new.name)? {
+            Some(earlier) => Pending { new: accepted, probation: continued(earlier.probation, probation), ..earlier },
+            None => {
+                let old_sha256 = self.set_aside(&new.name)?;
+                Pending { name: new.name.clone(), new: accepted, old_sha256, probation }
+            }
         };
-        write_json(&self.note(&new.name), &note)?;
+        remove_if_there(&ended_in(&self.records, &new.name))?;
+        write_json(&note_in(&self.records, &new.name), &note)?;
         self.put(&new.name, &new.bytes, new.signature.as_deref())
     }
 
-    /// Ends a probation well: what is there is what was accepted.
+    /// The note of an upgrade, if what it replaced is there to go back to.
+    fn note_with_previous(&self, name: &str) -> Result<Option<Pending>, BundleError> {
+        let Some(note) = self.pending(name)? else { return Ok(None) };
+        let is_there = read_adapter(&self.previous(name)).is_ok_and(|bytes| sha256_hex(&bytes) == note.old_sha256);
+        Ok(Some(note).filter(|_| is_there))
+    }
+
+    /// Keeps a copy of the files that are there, to go back to. Returns the adapter's SHA-256.
+    fn set_aside(&self, name: &str) -> Result<String, BundleError> {
+        let (file, previous) = (self.file(name), self.previous(name));
+        let old = read_adapter(&file)?;
+        write_whole(&previous, &old)?;
+        replace_signature(&signature_file(&previous), read_signature(&signature_file(&file))?.as_deref())?;
+        Ok(sha256_hex(&old))
+    }
+
+    /// The upgrade of this adapter that is on probation, if one is.
+    ///
+    /// # Errors
+    /// The operating system's word, or a note that cannot be read.
+    pub fn pending(&self, name: &str) -> Result<Option<Pending>, BundleError> {
+        read_json(&note_in(&self.records, name))
+    }
+
+    /// Ends a probation well: what is there is what was accepted. Nothing happens where there is none on probation.
     ///
     /// # Errors
     /// The operating system's word.
-    pub fn keep(&self, name: &str) -> Result<(), BundleError> {
-        if let Some(pending) = read_json::<Pending>(&self.note(name))? {
-            self.record(name, pending.new)?;
+    pub fn keep(&self, name: &str, why: &str) -> Result<(), BundleError> {
+        if let Some(pending) = self.pending(name)? {
+            self.record(name, pending.new.clone())?;
+            self.tell_end(name, Ended { new: pending.new, is_kept: true, why: why.to_owned() })?;
         }
         self.forget_pending(name)
     }
@@ -223,26 +280,41 @@ impl Installed {
     ///
     /// # Errors
     /// The operating system's word.
-    pub fn go_back(&self, name: &str) -> Result<(), BundleError> {
-        if read_json::<Pending>(&self.note(name))?.is_some() {
+    pub fn go_back(&self, name: &str, why: &str) -> Result<(), BundleError> {
+        if let Some(pending) = self.pending(name)? {
             let previous = self.previous(name);
             let signature = read_signature(&signature_file(&previous))?;
             self.put(name, &read_adapter(&previous)?, signature.as_deref())?;
+            self.tell_end(name, Ended { new: pending.new, is_kept: false, why: why.to_owned() })?;
         }
         self.forget_pending(name)
     }
 
-    /// Puts every previous file back whose probation nobody ended: the machine or the command stopped meanwhile.
-    /// Returns their names.
+    /// Ends every probation that nobody ended, because the machine or the gateway stopped meanwhile: one whose version
+    /// stands in the record has ended well; of the others the previous file comes back. Returns the names of the latter.
     ///
     /// # Errors
     /// The operating system's word.
-    pub fn settle_interrupted(&self) -> Result<Vec<String>, BundleError> {
-        let names: Vec<String> = self.notes()?.into_iter().map(|pending| pending.name).collect();
-        for name in &names {
-            self.go_back(name)?;
+    pub fn settle_interrupted(&self, why: &str) -> Result<Vec<String>, BundleError> {
+        let mut gone_back = Vec::new();
+        for pending in self.notes()? {
+            if self.was_kept(&pending)? {
+                self.keep(&pending.name, "it was well; the machine stopped while that was written down")?;
+            } else {
+                self.go_back(&pending.name, why)?;
+                gone_back.push(pending.name);
+            }
         }
-        Ok(names)
+        Ok(gone_back)
+    }
+
+    /// Whether a stop came between the two steps of [`Installed::keep`].
+    fn was_kept(&self, pending: &Pending) -> Result<bool, BundleError> {
+        let all: BTreeMap<String, Accepted> = read_json(&self.records.join("accepted.json"))?.unwrap_or_default();
+        let is_recorded = all.get(&pending.name) == Some(&pending.new);
+        let is_there =
+            || read_adapter(&self.file(&pending.name)).is_ok_and(|bytes| sha256_hex(&bytes) == pending.new.sha256);
+        Ok(is_recorded && is_there())
     }
 
     /// Removes an adapter's files. What was accepted stays on record, so that nothing older follows unasked.
@@ -298,10 +370,14 @@ impl Installed {
         write_json(&path, &all)
     }
 
+    fn tell_end(&self, name: &str, ended: Ended) -> Result<(), BundleError> {
+        write_json(&ended_in(&self.records, name), &ended)
+    }
+
     /// The note goes first: without it the previous files mean nothing.
     fn forget_pending(&self, name: &str) -> Result<(), BundleError> {
         let previous = self.previous(name);
-        remove_if_there(&self.note(name))?;
+        remove_if_there(&note_in(&self.records, name))?;
         sync_folder(&self.records.join("pending"))?;
         remove_if_there(&previous)?;
         remove_if_there(&signature_file(&previous))
@@ -324,10 +400,20 @@ impl Installed {
     fn previous(&self, name: &str) -> PathBuf {
         self.records.join("previous").join(format!("{name}.wasm"))
     }
+}
 
-    fn note(&self, name: &str) -> PathBuf {
-        self.records.join("pending").join(format!("{name}.json"))
-    }
+/// What a second upgrade is held against while the first is on probation: the connections before the first.
+fn continued(earlier: Option<Probation>, probation: Option<Probation>) -> Option<Probation> {
+    let before = earlier.map(|earlier| earlier.before);
+    probation.map(|probation| Probation { before: before.unwrap_or(probation.before), ..probation })
+}
+
+fn note_in(records: &Path, name: &str) -> PathBuf {
+    records.join("pending").join(format!("{name}.json"))
+}
+
+fn ended_in(records: &Path, name: &str) -> PathBuf {
+    records.join("ended").join(format!("{name}.json"))
 }
 
 fn records_in(data_dir: &Path) -> PathBuf {
@@ -343,154 +429,4 @@ pub(crate) fn check_name(name: &str) -> Result<(), BundleError> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::manifest::tests::manifest;
-    use crate::{MANIFEST_SECTION, PublicKey, SecretKey, append_section, key_pair};
-
-    pub(crate) fn accepted(version: &str) -> Accepted {
-        let vouched = Vouched { sha256: String::new(), signed_by: None, comment: None };
-        Accepted::of(Some(&manifest(version)), &vouched)
-    }
-
-    fn component(version: &str) -> Vec<u8> {
-        let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
-        append_section(&mut bytes, MANIFEST_SECTION, &serde_json::to_vec(&manifest(version)).unwrap());
-        bytes
-    }
-
-    struct Site {
-        _dir: tempfile::TempDir,
-        adapters: PathBuf,
-        data: PathBuf,
-        secret: SecretKey,
-        key: PublicKey,
-    }
-
-    impl Site {
-        fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let (secret, key) = key_pair(None).unwrap();
-            Self {
-                adapters: dir.path().join("adapters"),
-                data: dir.path().join("data"),
-                _dir: dir,
-                secret: SecretKey::parse(&secret, None).unwrap(),
-                key: PublicKey::parse(&key).unwrap(),
-            }
-        }
-
-        fn trust(&self) -> Trust {
-            Trust {
-                require_signed: true,
-                keys: BTreeMap::from([("acme".into(), self.key.clone())]),
-                pins: BTreeMap::new(),
-                record: Some(self.data.clone()),
-            }
-        }
-
-        fn installing(&self, version: &str, allow_rollback: bool) -> Result<Installing, BundleError> {
-            let bytes = component(version);
-            let signature = self.secret.sign(&bytes, version).unwrap();
-            Installing::judged("press", bytes, Some(signature), &self.trust(), allow_rollback)
-        }
-
-        fn open(&self) -> Installed {
-            Installed::open(&self.adapters, &self.data).unwrap()
-        }
-
-        /// The version that a gateway would run, judged by its signature.
-        fn running(&self) -> String {
-            let (bytes, vouched) = self.trust().read("press", &self.adapters.join("press.wasm")).unwrap();
-            assert_eq!(vouched.signed_by.as_deref(), Some("acme"));
-            Manifest::read(&bytes).unwrap().unwrap().version.to_string()
-        }
-    }
-
-    #[test]
-    fn an_older_version_is_refused_unless_it_is_asked_for() {
-        let site = Site::new();
-        site.open().install(&site.installing("1.2.0", false).unwrap()).unwrap();
-        let error = site.installing("1.1.9", false).unwrap_err();
-        assert!(error.to_string().contains("1.1.9, older than 1.2.0"), "{error}");
-        // Put there by hand, with a good signature: the gateway refuses it, too.
-        let old = component("1.0.0");
-        fs::write(site.adapters.join("press.wasm"), &old).unwrap();
-        fs::write(site.adapters.join("press.wasm.minisig"), site.secret.sign(&old, "old").unwrap()).unwrap();
-        let refused = site.trust().read("press", &site.adapters.join("press.wasm")).unwrap_err();
-        assert!(matches!(refused, BundleError::Rollback { .. }), "{refused}");
-        site.open().install(&site.installing("1.1.9", true).unwrap()).unwrap();
-        assert_eq!(site.running(), "1.1.9");
-    }
-
-    #[test]
-    fn another_adapter_under_the_same_name_is_refused() {
-        let mut other = manifest("9.0.0");
-        other.id = "evil/press".into();
-        let error = accepted("1.0.0").admits("press", Some(&other)).unwrap_err();
-        assert!(matches!(error, BundleError::AnotherId { .. }));
-        assert!(matches!(accepted("1.0.0").admits("press", None), Err(BundleError::AnotherId { .. })));
-    }
-
-    #[test]
-    fn an_upgrade_is_kept_or_the_previous_version_comes_back_with_its_signature() {
-        let site = Site::new();
-        let folder = site.open();
-        assert!(matches!(
-            folder.begin_upgrade(&site.installing("1.0.0", false).unwrap()),
-            Err(BundleError::NotInstalled { .. })
-        ));
-        folder.install(&site.installing("1.0.0", false).unwrap()).unwrap();
-        folder.begin_upgrade(&site.installing("1.1.0", false).unwrap()).unwrap();
-        assert_eq!(site.running(), "1.1.0");
-        assert_eq!(Installed::pending_in(&site.data).unwrap()[0].name, "press");
-        folder.go_back("press").unwrap();
-        assert_eq!(site.running(), "1.0.0");
-        assert_eq!(Installed::pending_in(&site.data).unwrap(), []);
-        // What failed was never accepted: it may be tried again, and so may what lies between.
-        folder.begin_upgrade(&site.installing("1.0.5", false).unwrap()).unwrap();
-        folder.keep("press").unwrap();
-        assert_eq!(site.running(), "1.0.5");
-        assert!(site.installing("1.0.4", false).is_err());
-    }
-
-    #[test]
-    fn an_upgrade_that_nobody_ended_is_taken_back() {
-        let site = Site::new();
-        let folder = site.open();
-        folder.install(&site.installing("1.0.0", false).unwrap()).unwrap();
-        folder.begin_upgrade(&site.installing("1.1.0", false).unwrap()).unwrap();
-        drop(folder);
-        assert_eq!(site.open().settle_interrupted().unwrap(), ["press"]);
-        assert_eq!(site.running(), "1.0.0");
-        assert_eq!(site.open().settle_interrupted().unwrap(), Vec::<String>::new());
-    }
-
-    #[test]
-    fn whatever_file_a_stop_left_behind_one_signature_fits() {
-        let site = Site::new();
-        let folder = site.open();
-        folder.install(&site.installing("1.0.0", false).unwrap()).unwrap();
-        // The two moments inside of `put`: the next signature is there, then the file as well.
-        let next = site.installing("1.1.0", false).unwrap();
-        let path = site.adapters.join("press.wasm");
-        fs::write(site.adapters.join("press.wasm.minisig.next"), next.signature.as_ref().unwrap()).unwrap();
-        assert_eq!(site.running(), "1.0.0");
-        fs::write(&path, next.bytes()).unwrap();
-        assert_eq!(site.running(), "1.1.0");
-    }
-
-    #[test]
-    fn what_was_removed_leaves_its_version_behind_and_one_command_works_at_a_time() {
-        let site = Site::new();
-        let folder = site.open();
-        assert!(matches!(Installed::open(&site.adapters, &site.data), Err(BundleError::Busy { .. })));
-        folder.install(&site.installing("2.0.0", false).unwrap()).unwrap();
-        assert_eq!(Installed::names_in(&site.adapters), ["press"]);
-        folder.remove("press").unwrap();
-        assert_eq!(Installed::names_in(&site.adapters), Vec::<String>::new());
-        assert!(matches!(folder.remove("press"), Err(BundleError::NotInstalled { .. })));
-        assert!(matches!(site.installing("1.0.0", false), Err(BundleError::Rollback { .. })));
-        assert!(matches!(folder.remove("../press"), Err(BundleError::BadName { .. })));
-    }
-}
+pub(crate) mod tests;

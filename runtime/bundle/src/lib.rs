@@ -6,12 +6,15 @@
 //! parses them. [`Installed`] is the folder of adapters with what was accepted before, so that nothing older comes back
 //! unasked. Nothing here runs an adapter, and nothing here knows wasmtime.
 
+#![forbid(unsafe_code)]
+
 mod digest;
 mod durable;
 mod error;
 mod installed;
 mod manifest;
 mod offline_set;
+mod probation;
 mod section;
 mod signature;
 mod source;
@@ -20,9 +23,10 @@ mod trust;
 
 pub use digest::sha256_hex;
 pub use error::BundleError;
-pub use installed::{Accepted, Installed, Installing, Pending};
+pub use installed::{Accepted, Ended, Installed, Installing, Pending};
 pub use manifest::{Asks, DefaultPoint, MANIFEST_FORMAT, Manifest, WIT_VERSION, is_capability};
 pub use offline_set::{OfflineSet, SET_MAX_BYTES};
+pub use probation::{Probation, Seen, Verdict};
 pub use section::{append_section, custom_section};
 pub use signature::{PublicKey, SecretKey, key_pair, signature_file};
 pub use source::{ManifestSource, PackageFacts};

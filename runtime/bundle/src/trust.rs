@@ -90,15 +90,28 @@ impl Trust {
         }
     }
 
+    /// Of several signatures of the same bytes the one to judge them by: one of a trusted key that fits, else the first, whose
+    /// refusal then says why.
+    #[must_use]
+    pub fn best_of(&self, name: &str, bytes: &[u8], mut signatures: Vec<String>) -> Option<String> {
+        let file = PathBuf::from(format!("{name}.wasm"));
+        let fits =
+            |text: &String| self.judge(name, &file, bytes, Some(text)).is_ok_and(|vouched| vouched.signed_by.is_some());
+        let best = signatures.iter().position(fits).unwrap_or(0);
+        (best < signatures.len()).then(|| signatures.swap_remove(best))
+    }
+
     /// Reads an adapter for use: its bytes, judged. The bytes that are returned are the ones that were judged.
     ///
     /// # Errors
-    /// As [`Trust::judge`]; the file is absent or too long; under `require_signed` it is older than what was accepted.
+    /// As [`Trust::judge`]; the file is absent or too long; under `require_signed` it is older than what was accepted, and
+    /// not the very file that the operator has put on probation all the same.
     pub fn read(&self, name: &str, file: &Path) -> Result<(Vec<u8>, Vouched), BundleError> {
         let bytes = read_adapter(file)?;
         let vouched = self.judge_file(name, file, &bytes)?;
         if self.require_signed
             && let Some(accepted) = self.accepted(name)?
+            && !self.is_on_probation(name, &vouched.sha256)?
         {
             let manifest =
                 Manifest::read(&bytes).map_err(|cause| BundleError::BadManifest { name: name.into(), cause })?;
@@ -128,6 +141,12 @@ impl Trust {
     pub fn accepted(&self, name: &str) -> Result<Option<Accepted>, BundleError> {
         let all = self.record.as_deref().map(Installed::accepted_in).transpose()?;
         Ok(all.and_then(|mut all| all.remove(name)))
+    }
+
+    /// Whether the operator has put this file on probation under this name. What it may not follow was judged then.
+    fn is_on_probation(&self, name: &str, sha256: &str) -> Result<bool, BundleError> {
+        let note = self.record.as_deref().map(|data_dir| Installed::pending_of(data_dir, name)).transpose()?.flatten();
+        Ok(note.is_some_and(|note| note.new.sha256 == sha256))
     }
 
     fn names(&self) -> String {
@@ -213,6 +232,17 @@ mod tests {
         let of_another = acme.secret.sign(b"another", "press").unwrap();
         assert!(matches!(judge(&strict, b"bytes", Some(&of_another)), Err(BundleError::SignatureMismatch { .. })));
         assert!(matches!(judge(&strict, b"bytes", Some("x")), Err(BundleError::BadSignatureFile { .. })));
+    }
+
+    #[test]
+    fn of_several_signatures_the_one_of_a_trusted_key_counts() {
+        let (acme, stranger) = (signer(), signer());
+        let trust = trusting(&acme, true);
+        let theirs = stranger.secret.sign(b"bytes", "press").unwrap();
+        let ours = acme.secret.sign(b"bytes", "press").unwrap();
+        assert_eq!(trust.best_of("press", b"bytes", vec![theirs.clone(), ours.clone()]), Some(ours));
+        assert_eq!(trust.best_of("press", b"bytes", vec![theirs.clone()]), Some(theirs));
+        assert_eq!(trust.best_of("press", b"bytes", Vec::new()), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::error::EngineError;
 use crate::reload::inputs::Inputs;
 use crate::status::TransportStatus;
+use crate::taps::Taps;
 use bulkhead_config::{Config, Connection};
 use bulkhead_model::transport::Transport;
 use bulkhead_sandbox::capability::{Capabilities, Catalogue, Clock, FrameSource, Journal, Link, LinkState, State};
@@ -19,6 +20,7 @@ pub(crate) struct Surroundings {
     pub(crate) sandbox: Sandbox,
     pub(crate) buses: Arc<Buses>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) taps: Arc<Taps>,
 }
 
 /// What is a connection's own: where its points, its memory and its journal go.
@@ -76,6 +78,7 @@ pub(crate) async fn assemble(name: &str, around: &Surroundings, stores: Stores) 
         tcp: BTreeMap::new(),
         mqtt: BTreeMap::new(),
         http: BTreeMap::new(),
+        tap: around.taps.of(name),
     };
     let mut links = Vec::new();
     let mut sources = Vec::new();

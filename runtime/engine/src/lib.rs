@@ -9,6 +9,8 @@
 //!
 //! [`Engine::reload`] goes over to another config; [`LiveConfig`] is the way there from a file, a signal or the API.
 
+#![forbid(unsafe_code)]
+
 mod adapter_files;
 mod assembly;
 mod backup;
@@ -33,6 +35,7 @@ mod route;
 pub mod schedule;
 mod status;
 mod stores;
+mod taps;
 mod usage;
 
 pub use adapter_files::{installed_adapters, schemas_in, trust};

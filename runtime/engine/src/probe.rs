@@ -30,6 +30,13 @@ pub struct Probe {
     live: Arc<Live>,
 }
 
+/// Why a transport is down, if it is.
+pub(crate) fn reason_down(transport: &TransportStatus) -> Option<String> {
+    let reason = transport.reason.as_deref().unwrap_or("without a reason");
+    (transport.state == "down")
+        .then(|| format!("its transport {} ({}) is down: {reason}", transport.role, transport.target))
+}
+
 /// A reading of a probe, with its point.
 #[derive(Debug, Clone)]
 pub struct ProbeReading {
@@ -58,7 +65,8 @@ impl Probe {
             state: Arc::new(MemoryState::default()),
             journal: Arc::new(ConnectionJournal::new(connection, live.clone(), clock.clone(), lines_per_s)),
         };
-        let around = Surroundings { config: config.clone(), sandbox, buses: Arc::new(Buses::default()), clock };
+        let (buses, taps) = (Arc::new(Buses::default()), Arc::default());
+        let around = Surroundings { config: config.clone(), sandbox, buses, clock, taps };
         let parts = assemble(connection, &around, stores).await?;
         let mut guest = parts.guest(connection)?;
         let failed = |cause| EngineError::Call { connection: connection.to_owned(), cause };
@@ -141,6 +149,20 @@ impl Probe {
         let group = declared.info.group.unwrap_or_else(|| DEFAULT_POLL_GROUP.to_owned());
         let polled = self.guest.poll(&group).await.map_err(|cause| self.failed(cause))?;
         Ok((value, polled.into_iter().find(|reading| reading.point == declared.id)))
+    }
+
+    /// The adapter's own check, with a word about a transport that is down; then everything is closed.
+    ///
+    /// # Errors
+    /// What does not work, as text.
+    pub(crate) async fn finding(mut self) -> Result<String, String> {
+        let found = self.check().await.map_err(|error| error.to_string());
+        let down = self.transports().iter().find_map(reason_down);
+        self.close().await;
+        match (found, down) {
+            (Ok(_), Some(down)) => Err(down),
+            (found, _) => found,
+        }
     }
 
     /// Closes its transports.

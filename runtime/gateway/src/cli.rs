@@ -55,6 +55,18 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -- -3"
     )]
     Write(WriteArguments),
+    /// Show how the connections of the running gateway do: state, calls, computing time, memory, faults, restarts; of one connection
+    /// everything, its last crash with the adapter's functions included.
+    #[command(
+        after_help = "Examples:\n  bulkhead connections\n  bulkhead connections boiler\n  bulkhead connections --json | jq '.[] | select(.state != \"running\") | .name'"
+    )]
+    Connections(ConnectionsArguments),
+    /// Look on at a connection of the running gateway: frames and exchanges with its device, calls, readings and faults as they
+    /// happen, secrets covered. Ctrl-C ends it.
+    #[command(
+        after_help = "Examples:\n  bulkhead tap boiler\n  bulkhead tap boiler --frames --for 10s\n  bulkhead tap boiler --readings --json | jq -r '.readings[].point'\n  bulkhead tap boiler --for 1m --record cases/boiler.toml"
+    )]
+    Tap(TapArguments),
     /// Look at what could not be delivered, in the running gateway: readings that an upstream refused, frames that an adapter
     /// failed on. Try them again, or discard them.
     #[command(
@@ -202,6 +214,62 @@ pub(crate) struct WriteArguments {
     /// Print the outcome as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Arguments of `connections`.
+#[derive(Debug, Args)]
+pub(crate) struct ConnectionsArguments {
+    /// Show everything of this connection.
+    pub(crate) connection: Option<String>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print them as a JSON array, or the one as a JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `tap`.
+#[derive(Debug, Args)]
+pub(crate) struct TapArguments {
+    /// The connection.
+    pub(crate) connection: String,
+    /// Show what goes over its transports.
+    #[arg(long)]
+    pub(crate) frames: bool,
+    /// Show its readings.
+    #[arg(long)]
+    pub(crate) readings: bool,
+    /// Show its faults.
+    #[arg(long)]
+    pub(crate) faults: bool,
+    /// Show the calls of its adapter, and what that says and asks beside its transports. Without any of these four: everything.
+    #[arg(long)]
+    pub(crate) calls: bool,
+    /// End after this time, such as 10s, 5m or 1h; without it after Ctrl-C.
+    #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
+    pub(crate) for_s: Option<u64>,
+    /// Write a script for `bulkhead adapter test` here when it ends, and the readings that are expected beside it.
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath)]
+    pub(crate) record: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgument,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A time such as `10s`, `5m` or `1h`, in whole seconds.
+fn seconds(text: &str) -> Result<u64, String> {
+    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let factor = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    let seconds = factor.and_then(|factor| digits.parse::<u64>().ok()?.checked_mul(factor));
+    let seconds = seconds.filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.ok_or_else(|| "expected a time from 1s to 24h, such as 10s, 5m or 1h".into())
 }
 
 /// What to do with dead letters.

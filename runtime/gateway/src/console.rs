@@ -8,6 +8,11 @@ pub(crate) fn say(line: &str) {
     _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
+/// Writes a line to stdout, for a command that has no end of its own. False: nobody reads it any more.
+pub(crate) fn is_heard(line: &str) -> bool {
+    writeln!(std::io::stdout().lock(), "{line}").is_ok()
+}
+
 /// Writes a note about progress to stderr.
 pub(crate) fn note(line: &str) {
     _ = writeln!(std::io::stderr().lock(), "{line}");

@@ -1,11 +1,15 @@
 //! The binary `bulkhead`: reads the command line, runs what it asks for, and turns the outcome into an exit code.
 
+#![forbid(unsafe_code)]
+
 mod cli;
 mod commands;
 mod console;
 mod exit;
 mod journal;
 mod notify;
+mod probation;
+mod registry;
 mod watchdog;
 
 use clap::Parser;
@@ -66,6 +70,8 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Test(arguments) => commands::test::test(&arguments).await,
         Command::Poll(arguments) => commands::poll::poll(&arguments).await,
         Command::Write(arguments) => commands::write::write(&arguments).await,
+        Command::Tap(arguments) => commands::tap::tap(&arguments).await,
+        Command::Connections(arguments) => commands::connections::connections(&arguments).await,
         Command::DeadLetters(command) => commands::dead_letters::dead_letters(&command).await,
         Command::Adapter(command) => commands::adapter::adapter(&command).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,

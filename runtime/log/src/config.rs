@@ -37,7 +37,7 @@ pub(crate) const SCAN_MAX_ROWS: usize = 1024;
 /// A scan fetches no further rows once those at hand have values of this many bytes.
 pub(crate) const SCAN_MAX_BYTES: usize = 1024 * 1024;
 /// Rows of a sealed segment that are sorted together: what sealing, and a reader, holds in memory at a time.
-pub(crate) const SLICE_MAX_ROWS: usize = 131_072;
+pub(crate) const SLICE_MAX_ROWS: usize = 65_536;
 /// Texts and blobs of a slice, in bytes, behind which it ends; the value that reaches it is still in it.
 pub(crate) const SLICE_MAX_BYTES: usize = 2 * 1024 * 1024;
 /// Rows of a block, the least that is decoded.

@@ -100,7 +100,11 @@ pub enum LogError {
         name: String,
     },
     /// A connection declares too many points.
-    #[error("connection `{connection}` would have {points} points, {max} are the most a connection can have")]
+    #[error(
+        "connection `{connection}` would have {points} points, and {max} are the most: names that it declared earlier count as \
+         long as the log knows them. If its adapter makes up names as it goes (of numbers, orders, times), change its settings; \
+         then give the connection another name: that begins with no points, and the readings stay under the old one"
+    )]
     TooManyPoints {
         /// The connection.
         connection: String,

@@ -1,11 +1,12 @@
-//! The last committed row of every point, in memory; values too heavy for that stay on disk.
+//! The latest row of every point, in memory: that with the greatest time of acquisition, and of several that which was
+//! committed last. So late and imported readings displace nothing newer. Values too heavy for memory stay on disk.
 
 use crate::Row;
 use crate::batch::value_heap_bytes;
 use crate::config::LATEST_VALUE_MAX_BYTES;
 use bulkhead_model::{PointId, Reading, Seq, Value};
 
-/// The last committed row of a point.
+/// The latest row of a point.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct LatestRow {
     /// The row; without its value when that is on disk.
@@ -14,7 +15,7 @@ pub(crate) struct LatestRow {
     pub(crate) on_disk: bool,
 }
 
-/// The last committed rows, by point number.
+/// The latest rows, by point number.
 #[derive(Debug, Default)]
 pub(crate) struct Latest {
     rows: Vec<Option<LatestRow>>,
@@ -24,28 +25,36 @@ impl Latest {
     /// Takes committed readings in.
     pub(crate) fn note(&mut self, first: Seq, readings: &[Reading]) {
         for (seq, reading) in (first..).zip(readings) {
-            self.put(seq, reading);
+            if self.place_of(reading.point).is_none_or(|known| known <= (reading.time.0, seq)) {
+                self.put(seq, reading);
+            }
         }
     }
 
     /// Takes a row in unless a later one of its point is known.
     pub(crate) fn note_older(&mut self, row: &Row) {
-        if self.seq_of(row.reading.point).is_none_or(|known| known < row.seq) {
+        if self.place_of(row.reading.point).is_none_or(|known| known < (row.reading.time.0, row.seq)) {
             self.put(row.seq, &row.reading);
         }
     }
 
-    /// The seq of a point's last row.
-    pub(crate) fn seq_of(&self, point: PointId) -> Option<Seq> {
-        Some(self.rows.get(point.0 as usize)?.as_ref()?.row.seq)
+    /// The time and the seq of a point's latest row.
+    fn place_of(&self, point: PointId) -> Option<(i64, Seq)> {
+        let row = &self.rows.get(point.0 as usize)?.as_ref()?.row;
+        Some((row.reading.time.0, row.seq))
     }
 
-    /// A point's last row.
+    /// Whether rows up to a time may hold a later one of a point.
+    pub(crate) fn may_be_later(&self, point: PointId, max_time: i64) -> bool {
+        self.place_of(point).is_none_or(|(time, _)| time <= max_time)
+    }
+
+    /// A point's latest row.
     pub(crate) fn get(&self, point: PointId) -> Option<LatestRow> {
         self.rows.get(point.0 as usize)?.clone()
     }
 
-    /// The last rows of the points that a predicate lets through, by point.
+    /// The latest rows of the points that a predicate lets through, by point.
     pub(crate) fn all(&self, wanted: impl Fn(PointId) -> bool) -> Vec<LatestRow> {
         self.rows.iter().flatten().filter(|latest| wanted(latest.row.reading.point)).cloned().collect()
     }
@@ -105,6 +114,21 @@ mod tests {
             latest.all(|_| true).into_iter().map(|l| (l.row.seq, l.row.reading.value.unwrap())).collect();
         assert_eq!(rows, [(8, Value::Text("longer".into())), (1, Value::Real(3.0)), (7, Value::Real(2.0))]);
         assert_eq!(latest.all(|point| point.0 == 1).len(), 1);
+    }
+
+    #[test]
+    fn what_comes_late_displaces_nothing_newer() {
+        let at = |time: i64, value: f64| Reading { time: Timestamp(time), ..reading(0, Value::Real(value)) };
+        let mut latest = Latest::default();
+        latest.note(1, &[at(10, 1.0), at(5, 2.0)]);
+        latest.note(3, &[at(9, 3.0)]);
+        assert_eq!(latest.get(PointId(0)).unwrap().row.seq, 1);
+        latest.note(4, &[at(10, 4.0)]);
+        assert_eq!(latest.get(PointId(0)).unwrap().row.seq, 4, "of the same time the one committed last");
+        latest.note_older(&Row { seq: 2, reading: at(11, 5.0) });
+        assert_eq!(latest.get(PointId(0)).unwrap().row.seq, 2);
+        assert!(latest.may_be_later(PointId(0), 11) && !latest.may_be_later(PointId(0), 10));
+        assert!(latest.may_be_later(PointId(9), 0));
     }
 
     #[test]

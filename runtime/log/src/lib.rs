@@ -48,7 +48,7 @@
 //!
 //! # A sealed segment's bytes
 //!
-//! Rows are cut, in the order of their seqs, into *slices* of 131,072 rows or 2 MiB of texts and bytes. A slice is sorted by
+//! Rows are cut, in the order of their seqs, into *slices* of 65,536 rows or 2 MiB of texts and bytes. A slice is sorted by
 //! point, time and seq and cut into *blocks* of 4,096 rows or 256 KiB. So one point's rows of a slice lie in one or two
 //! blocks, and a slice put back in the order of seqs follows the one before it.
 //!

@@ -177,6 +177,12 @@ impl Log {
         self.shared.committed.subscribe()
     }
 
+    /// The first seq that retention has not deleted; there need be no row of it.
+    #[must_use]
+    pub fn first_available(&self) -> Seq {
+        self.shared.dropped_to() + 1
+    }
+
     /// The committed rows behind `after`, by rising seq, at most `limit`. Near the tail they come from memory; otherwise
     /// it blocks for the disk.
     ///
@@ -249,14 +255,14 @@ impl Log {
         Ok(rows)
     }
 
-    /// The row of a point that was committed last, whatever its time; none when it has none. Blocks only for a value of
+    /// The row of a point with the greatest time of acquisition, of several that committed last; none when it has none. Blocks only for a value of
     /// more than a kibibyte, which is read from its segment.
     #[must_use]
     pub fn latest(&self, point: PointId) -> Option<Row> {
         self.shared.latest(point)
     }
 
-    /// The last committed row of every point whose name still stands for it, by rising point number. Blocks as
+    /// The latest row of every point whose name still stands for it, by rising point number. Blocks as
     /// [`Log::latest`].
     #[must_use]
     pub fn latest_all(&self) -> Vec<Row> {

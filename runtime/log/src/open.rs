@@ -12,7 +12,7 @@ use crate::query::QueryPool;
 use crate::reader::Readers;
 use crate::repair::{self, OpenedState};
 use crate::reserve::Reserve;
-use crate::scan::{RowFilter, Scan, last_rows};
+use crate::scan::{RowFilter, Scan, StoredRow, latest_rows};
 use crate::sealer::{self, Closed};
 use crate::segment::{self, Knowledge, Live, Segment, key};
 use crate::segment_set::SegmentSet;
@@ -27,7 +27,7 @@ use crate::writer_recovery::Revival;
 use crate::{Catalogue, Durability, FileOps, Gap, LogConfig, LogError, WhenFull, clock, verify};
 use bulkhead_model::{PointId, Seq, Timestamp};
 use parking_lot::{Mutex, RwLock};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
@@ -366,30 +366,38 @@ fn note_newest(shared: &Arc<Shared>) -> Result<Vec<Arc<Segment>>, LogError> {
 /// Takes the latest readings of one segment in, for points of which no later one is known.
 pub(crate) fn note_latest_of(shared: &Arc<Shared>, segment: &Arc<Segment>) -> Result<(), LogError> {
     let catalogue = shared.catalogue();
-    let mut missing: HashSet<u32> = {
+    // With the summary comes the check that the segment is of this log.
+    let max_time = match segment.is_sealed() {
+        true => shared.summary(segment)?.map_or(i64::MAX, |summary| summary.max_time),
+        false => i64::MAX,
+    };
+    let wanted: HashSet<u32> = {
         let latest = shared.latest.read();
         let current = catalogue.iter().filter(|point| catalogue.is_current(point.id));
-        current.filter(|point| latest.seq_of(point.id).is_none()).map(|point| point.id.0).collect()
+        current.filter(|point| latest.may_be_later(point.id, max_time)).map(|point| point.id.0).collect()
     };
-    if missing.is_empty() {
+    if wanted.is_empty() {
         return Ok(());
     }
     let snapshot = Snapshot { segments: Arc::new(vec![Arc::clone(segment)]), ..shared.snapshot() };
     if segment.is_sealed() {
-        // With the summary comes the check that the segment is of this log.
-        shared.summary(segment)?;
-        let rows = last_rows(&shared.readers.open(segment)?)?;
-        for stored in rows.into_iter().filter(|stored| missing.contains(&stored.point)) {
+        let rows = latest_rows(&shared.readers.open(segment)?, &wanted)?;
+        for stored in rows {
             shared.latest.write().note_older(&snapshot.row(stored)?);
         }
         return Ok(());
     }
-    let backwards = RowFilter { descending: true, ..RowFilter::default() };
-    let mut scan = Scan::new(&snapshot, backwards, Arc::clone(&shared.readers));
-    while let (false, Some(stored)) = (missing.is_empty(), scan.next()?) {
-        if missing.remove(&stored.point) {
-            shared.latest.write().note_older(&snapshot.row(stored)?);
+    let mut scan = Scan::new(&snapshot, RowFilter::default(), Arc::clone(&shared.readers));
+    let mut latest: HashMap<u32, StoredRow> = HashMap::new();
+    while let Some(stored) = scan.next()? {
+        // By rising seq: of the same time the one committed last.
+        let is_later = latest.get(&stored.point).is_none_or(|known| known.time <= stored.time);
+        if is_later && wanted.contains(&stored.point) {
+            latest.insert(stored.point, stored);
         }
+    }
+    for stored in latest.into_values() {
+        shared.latest.write().note_older(&snapshot.row(stored)?);
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 //! | table | columns |
 //! | --- | --- |
 //! | `readings` | `seq`, `point`, `time`, `status`, `value`; bounds on `seq`, `point`, `time` and `ORDER BY seq` reach the segments |
-//! | `latest_readings` | the same columns: the last committed row of each point whose name still stands for it |
+//! | `latest_readings` | the same columns: the latest row by time, then seq, of each point whose name still stands for it |
 //! | `points` | `id`, `connection`, `name`, `kind` (its name), `unit`, `description`, `writable`, `current` |
 //!
 //! `latest_readings` is taken when a statement begins, so it may be ahead of `readings`.

@@ -176,7 +176,7 @@ const NO_ROW: u32 = u32::MAX;
 /// Bits of a point that one pass of the sort looks at: three passes see them all.
 const DIGIT_BITS: u32 = 11;
 
-/// The rows by point, those of one point in their order: a radix sort, since a slice is sorted for every 131,072 rows.
+/// The rows by point, those of one point in their order: a radix sort, since a slice is sorted for every 65,536 rows.
 fn by_point(points: &[u32]) -> Vec<u32> {
     let mut order: Vec<u32> = (0_u32..).take(points.len()).collect();
     let mut sorted = vec![0; points.len()];

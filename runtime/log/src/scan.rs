@@ -16,12 +16,11 @@ use crate::seal::sealed_error;
 use crate::sealed::{SealedError, read_slice};
 use crate::segment::Segment;
 use crate::shared::{Snapshot, may_hold};
-use crate::sqlite::sqlite_error;
 use crate::state::clamp_seq;
 use bulkhead_model::Seq;
 use rusqlite::Row;
 use rusqlite::types::Value as SqlValue;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -293,27 +292,23 @@ fn walk_sql(filter: &RowFilter) -> &'static str {
     }
 }
 
-/// The last row of every point in a sealed segment.
-pub(crate) fn last_rows(reader: &Reader) -> Result<Vec<StoredRow>, LogError> {
+/// The latest row of each of these points in a sealed segment: by time, then by seq.
+pub(crate) fn latest_rows(reader: &Reader, wanted: &HashSet<u32>) -> Result<Vec<StoredRow>, LogError> {
     let path: Arc<Path> = Arc::from(reader.segment.path.as_path());
     let wrong = sealed_error("read", &path);
-    let points = reader
-        .query_row("SELECT count(*) FROM points", [], |row| row.get::<_, u32>(0))
-        .map_err(sqlite_error("read", &reader.segment.path))? as usize;
     let directory = reader.directory()?;
-    let (mut seen, mut last) = (HashSet::with_capacity(points), Vec::with_capacity(points));
-    for slice in (0..directory.slices.len()).rev() {
+    let mut latest: HashMap<u32, StoredRow> = HashMap::new();
+    for slice in 0..directory.slices.len() {
         let rows = read_slice(reader, &directory, slice, &RowFilter::default()).map_err(&wrong)?;
-        for row in rows.by_seq().into_iter().rev().map(|row| row as usize) {
-            if seen.insert(rows.points[row]) {
-                last.push(stored_of(&rows, row, &path).map_err(|damage| wrong(damage.into()))?);
+        for row in 0..rows.len() {
+            let (point, place) = (rows.points[row], (rows.times[row], rows.seqs[row]));
+            let is_later = latest.get(&point).is_none_or(|known| (known.time, known.seq) < place);
+            if is_later && wanted.contains(&point) {
+                latest.insert(point, stored_of(&rows, row, &path).map_err(|damage| wrong(damage.into()))?);
             }
         }
-        if seen.len() == points {
-            break;
-        }
     }
-    Ok(last)
+    Ok(latest.into_values().collect())
 }
 
 fn stored_of(rows: &Rows, row: usize, path: &Arc<Path>) -> Result<StoredRow, Damage> {

@@ -100,7 +100,8 @@ async fn after_a_kill_everything_acknowledged_is_there_and_no_seq_is_given_twice
     assert_eq!(append(&log, readings(&points, 0, 1)).await.first, skipped_to + 1);
     for (point, latest) in points.iter().zip(log.latest_all()) {
         assert_eq!(latest.reading.point, *point);
-        let expected = all_rows(&log).into_iter().rfind(|row| row.reading.point == *point);
+        let of_point = all_rows(&log).into_iter().filter(|row| row.reading.point == *point);
+        let expected = of_point.max_by_key(|row| (row.reading.time, row.seq));
         assert_eq!(Some(latest), expected);
     }
 }
@@ -238,4 +239,25 @@ async fn a_newest_segment_that_had_rows_when_it_was_closed_and_has_none_is_damag
         [(1, 100, GapReason::Damaged)]
     );
     within(log.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_latest_of_a_point_is_that_of_the_greatest_time_after_a_start_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = config(dir.path()).open().unwrap();
+    let points = declare(&log, 2);
+    // In turn, at rising times: the newest is the eighth row of the first segment.
+    append(&log, readings(&points, 100, 8)).await;
+    within(log.seal()).await.unwrap();
+    // What comes late and old goes into a segment of its own, and into the open one.
+    append(&log, readings(&points, 0, 4)).await;
+    within(log.seal()).await.unwrap();
+    append(&log, readings(&points, 50, 4)).await;
+    let latest = |log: &bulkhead_log::Log| log.latest_all().iter().map(|row| row.seq).collect::<Vec<_>>();
+    assert_eq!(latest(&log), [7, 8]);
+    within(log.close()).await.unwrap();
+    let log = config(dir.path()).open().unwrap();
+    // Older segments are looked through behind the back of `open`: a report of the sealer comes after that.
+    within(log.seal()).await.unwrap();
+    assert_eq!(latest(&log), [7, 8]);
 }

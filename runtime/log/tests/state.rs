@@ -58,6 +58,21 @@ fn points_that_cannot_be_are_refused_and_nothing_is_declared() {
     assert_eq!(log.declare("c", &many[..20_000]).unwrap().len(), 20_000);
 }
 
+#[test]
+fn a_connection_that_has_used_its_points_up_is_told_what_to_do_and_that_helps() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = config(dir.path()).open().unwrap();
+    let many: Vec<_> = (0..20_000).map(|index| PointInfo::new(format!("order {index}"), Kind::Real)).collect();
+    log.declare("c", &many).unwrap();
+    let told = log.declare("c", &[PointInfo::new("force", Kind::Real)]).unwrap_err().to_string();
+    assert!(
+        told.contains("`c` would have 20001 points") && told.contains("give the connection another name"),
+        "{told}"
+    );
+    assert_eq!(log.declare("c", &many[7..8]).unwrap().len(), 1, "those that it has go on");
+    assert_eq!(log.declare("press", &[PointInfo::new("force", Kind::Real)]).unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn a_segment_takes_the_points_new_description() {
     let dir = tempfile::tempdir().unwrap();

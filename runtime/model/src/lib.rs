@@ -3,6 +3,8 @@
 //! Pure values: no clock, no I/O, no knowledge of who stores or carries them. Everything else in the workspace may
 //! import this crate; it imports none of ours.
 
+#![forbid(unsafe_code)]
+
 mod point;
 mod reading;
 mod secret;

@@ -54,6 +54,16 @@ pub enum Error {
     /// No such set, entity or resource. 404.
     #[error("{0}")]
     NotFound(String),
+    /// The host refuses it for a reason of its own.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status, of 4xx or 5xx.
+        status: u16,
+        /// A short name for programs.
+        code: String,
+        /// Why, and what to do.
+        message: String,
+    },
     /// A method that the resource does not have. 405.
     #[error("method {method} is not allowed here: use {allowed}")]
     Method {
@@ -101,6 +111,7 @@ impl Error {
         match self {
             Self::Limit { limit: "url bytes", .. } => 414,
             Self::Syntax { .. } | Self::Type { .. } | Self::Invalid { .. } | Self::Limit { .. } => 400,
+            Self::Refused { status, .. } => *status,
             Self::NotFound(_) => 404,
             Self::Method { .. } => 405,
             Self::NotAcceptable(_) => 406,
@@ -115,8 +126,9 @@ impl Error {
 
     /// A short name for programs.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
+            Self::Refused { code, .. } => code,
             Self::Syntax { .. } => "syntax",
             Self::Type { .. } => "type",
             Self::Invalid { .. } => "invalid",

@@ -73,16 +73,43 @@ impl Response {
 /// The methods that read.
 pub(crate) const READING: &str = "GET, HEAD";
 
+/// Takes a long answer while it is made, so that it is never in memory as a whole.
+pub trait Outlet {
+    /// Takes the head. It is called at most once, before the first [`Outlet::body`].
+    fn head(&self, status: u16, headers: &[(&'static str, String)]);
+
+    /// Takes a piece of the body; blocks until there is room for it. Gives whether the client still listens.
+    fn body(&self, bytes: Vec<u8>) -> bool;
+}
+
+/// As [`handle()`], for a host that can send a body piece by piece. Where [`Outlet::head`] was called, the body of the
+/// response is the last piece, and a status that is not the head's says that the answer broke off: the host must not end the
+/// body as if it were whole.
+#[must_use]
+pub fn handle_streaming(request: &Request<'_>, service: &dyn Service, outlet: &dyn Outlet) -> Response {
+    respond(request, service, Some(outlet))
+}
+
 /// Answers a request. Never panics, whatever the request; an [`Error`] becomes an answer with its JSON body.
 #[must_use]
 pub fn handle(request: &Request<'_>, service: &dyn Service) -> Response {
+    respond(request, service, None)
+}
+
+fn respond(request: &Request<'_>, service: &dyn Service, outlet: Option<&dyn Outlet>) -> Response {
     let root =
         if request.root_url.ends_with('/') { request.root_url.to_owned() } else { format!("{}/", request.root_url) };
-    let mut response = answer(request, &root, service).unwrap_or_else(|error| refuse(request, &error));
+    let mut response = answer(request, &root, service, outlet).unwrap_or_else(|error| refuse(request, &error));
     if request.method == "HEAD" {
         response.body.clear();
     }
     response
+}
+
+/// The answer to a request that a host refuses before it has a service for it.
+#[must_use]
+pub fn refusal(request: &Request<'_>, error: &Error) -> Response {
+    refuse(request, error)
 }
 
 /// The answer to a request that is refused.
@@ -99,9 +126,14 @@ fn refuse(request: &Request<'_>, error: &Error) -> Response {
     Response { status: error.status(), headers, body: json::error(error) }
 }
 
-fn answer(request: &Request<'_>, root: &str, service: &dyn Service) -> Result<Response, Error> {
+fn answer(
+    request: &Request<'_>,
+    root: &str,
+    service: &dyn Service,
+    outlet: Option<&dyn Outlet>,
+) -> Result<Response, Error> {
     if let Some(store) = service.store() {
-        return memory::answer(request, root, service, store);
+        return memory::answer(request, root, service, store, outlet);
     }
     if !matches!(request.method, "GET" | "HEAD") {
         return Err(Error::Method { method: request.method.to_owned(), allowed: READING });

@@ -264,14 +264,92 @@ pub(crate) fn write_value(writer: &mut impl Write, value: &Value, as_string: boo
         Value::Null => writer.write_all(b"null"),
         Value::Boolean(value) => write!(writer, "{value}"),
         Value::Int(number) if as_string => write!(writer, "\"{number}\""),
-        Value::Int(number) => write!(writer, "{number}"),
-        Value::Double(number) if number.is_finite() => write!(writer, "{value}"),
+        Value::Int(number) => serde_json::to_writer(writer, number).map_err(io::Error::from),
+        Value::Double(number) if number.is_finite() => serde_json::to_writer(writer, number).map_err(io::Error::from),
         Value::Decimal(digits) if !as_string && is_json_number(digits) => write!(writer, "{digits}"),
         Value::String(text) => write_string(writer, text),
         _ => write_string(writer, &value.to_string()),
     }
 }
 
+const NS_PER_SECOND: i64 = 1_000_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+/// Writes a moment as [`Value`] prints it: RFC 3339 in UTC, with as many digits of a second as it has.
+pub(crate) fn write_moment(out: &mut Vec<u8>, ns: i64) {
+    let (seconds, fraction) = (ns.div_euclid(NS_PER_SECOND), ns.rem_euclid(NS_PER_SECOND));
+    let (days, second) = (seconds.div_euclid(SECONDS_PER_DAY), seconds.rem_euclid(SECONDS_PER_DAY));
+    let (year, month, day) = civil(days);
+    digits(out, year, 4);
+    for (before, number) in
+        [(b'-', month), (b'-', day), (b'T', second / 3_600), (b':', second / 60 % 60), (b':', second % 60)]
+    {
+        out.push(before);
+        digits(out, number, 2);
+    }
+    if fraction != 0 {
+        out.push(b'.');
+        digits(out, fraction, 9);
+        while out.last() == Some(&b'0') {
+            out.pop();
+        }
+    }
+    out.push(b'Z');
+}
+
+/// Year, month and day of a day since 1970-01-01, in the Gregorian calendar. Years begin with March here, so that the day
+/// of a leap year is the last; 400 years have 146,097 days.
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// A number from 0 with so many digits.
+fn digits(out: &mut Vec<u8>, number: i64, count: usize) {
+    let start = out.len();
+    out.resize(start + count, b'0');
+    let mut rest = number;
+    for place in out[start..].iter_mut().rev() {
+        *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+}
+
 fn is_json_number(text: &str) -> bool {
     serde_json::from_str::<serde_json::Number>(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn moment(ns: i64) -> String {
+        let mut out = Vec::new();
+        write_moment(&mut out, ns);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn moments_at_the_edges_are_written_as_values_print_them() {
+        for ns in [0, 1, -1, i64::MIN, i64::MAX, 951_782_400_000_000_000, 951_868_799_999_999_999, 1_500_000_000] {
+            assert_eq!(moment(ns), Value::DateTimeOffset(ns).to_string(), "{ns}");
+        }
+        assert_eq!(moment(1_500_000_000), "1970-01-01T00:00:01.5Z");
+    }
+
+    proptest! {
+        #[test]
+        fn moments_are_written_as_values_print_them(ns in any::<i64>(), seconds in -9_000_000_000_i64..9_000_000_000) {
+            prop_assert_eq!(moment(ns), Value::DateTimeOffset(ns).to_string());
+            let ns = seconds * NS_PER_SECOND;
+            prop_assert_eq!(moment(ns), Value::DateTimeOffset(ns).to_string());
+        }
+    }
 }

@@ -46,6 +46,8 @@
 //! # Ok::<(), bulkhead_odata::ModelError>(())
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod apply;
 pub mod batch;
 pub mod csdl;
@@ -74,11 +76,13 @@ pub mod value;
 pub mod view;
 
 pub use error::Error;
-pub use handle::{Request, Response, handle};
+pub use handle::{Outlet, Request, Response, handle, handle_streaming};
 pub use limits::Limits;
 pub use memory::MemoryStore;
-pub use model::{EntitySet, EntityType, Model, ModelError, PrimitiveType, Property, Type};
-pub use service::{Media, OrderBy, Page, Query, Row, Service, Store};
+pub use model::{
+    Abilities, EntitySet, EntityType, Model, ModelError, Navigation, Operation, PrimitiveType, Property, Type,
+};
+pub use service::{Grouping, Invocation, Media, OrderBy, Page, Query, Row, Service, Store};
 pub use sql::{SqlFragment, SqlTranslator};
 pub use typed::{Node, TypedExpr};
 pub use value::{Home, Record, Value};

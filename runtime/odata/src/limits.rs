@@ -27,6 +27,20 @@ pub const PAGE_MAX_ROWS: usize = 5_000;
 pub const EXPAND_MAX_DEPTH: usize = 6;
 /// Most entities that one answer may hold with all that it expands.
 pub const ENTITIES_MAX: usize = 100_000;
+/// Rows asked of a service at a time where they come in the order of the key: what of a long answer is in memory.
+pub const CHUNK_ROWS: usize = 2_000;
+/// Rows asked of a service at a time in any other order, which may have to be made anew each time.
+pub const SORTED_CHUNK_ROWS: usize = 20_000;
+/// Bytes of an answer that are gathered before they are given to the host.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+/// Rows of a collection that `$expand` reads from a service, for each row; behind them stands a link to the rest.
+pub const EXPANDED_PAGE_ROWS: usize = 1_000;
+/// Rows of a service that are taken into memory for what it cannot do itself, such as `topcount`.
+pub const ROWS_IN_MEMORY_MAX: usize = 20_000;
+/// Groups that `$apply` may make of a service's rows.
+pub const GROUPS_MAX: usize = 100_000;
+/// Bytes of all answers in one batch; requests behind them are refused.
+pub const BATCH_ANSWERS_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Most transformations in `$apply`.
 pub const TRANSFORMATIONS_MAX: usize = 64;
 /// Longest body of a request, in bytes; a host should not read more.

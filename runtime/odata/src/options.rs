@@ -28,6 +28,8 @@ pub struct Options {
     system: BTreeMap<&'static str, RawOption>,
     /// Parameter aliases by name with their `@`.
     pub aliases: BTreeMap<String, RawOption>,
+    /// The host's own options: name and value.
+    pub host: Vec<(String, String)>,
 }
 
 impl Options {
@@ -66,7 +68,10 @@ impl Options {
                 }
                 continue;
             }
-            let Some(name) = known(&option.name)? else { continue };
+            let Some(name) = known(&option.name)? else {
+                options.host.push((option.name, option.value));
+                continue;
+            };
             if options.system.insert(name, option).is_some() {
                 return Err(Error::invalid(format!("${name}"), "this option is given twice"));
             }
@@ -77,6 +82,13 @@ impl Options {
     /// An option by its name without `$`, taken out.
     pub fn take(&mut self, name: &str) -> Option<RawOption> {
         self.system.remove(name)
+    }
+
+    /// The options that are still there but for some, with their `$`.
+    #[must_use]
+    pub fn repeated(&self, without: &[&str]) -> Vec<(String, String)> {
+        let kept = self.system.iter().filter(|(name, _)| !without.contains(name));
+        kept.map(|(name, option)| (format!("${name}"), option.value.clone())).collect()
     }
 
     /// Refuses whatever has not been taken out.

@@ -176,20 +176,11 @@ impl<'m> Planner<'m, '_> {
     }
 
     fn empty_query(&self) -> Query<'m> {
-        Query {
-            set: self.set,
-            entity_type: self.entity_type,
-            key: None,
-            filter: None,
-            select: None,
-            columns: (0..self.entity_type.properties.len()).collect(),
-            orderby: Vec::new(),
-            top: None,
-            skip: None,
-            count: false,
-            page_token: None,
-            page_max_rows: self.circumstances.page_max_rows,
-        }
+        let model = self.types.model();
+        let set = model.entity_sets().iter().position(|set| set.name == self.set.name).unwrap_or_default();
+        let mut query = Query::all(model, set).expect("the set was found in the model");
+        query.page_max_rows = self.circumstances.page_max_rows;
+        query
     }
 
     fn filter(&mut self, option: &RawOption) -> Result<crate::TypedExpr, Error> {

@@ -32,6 +32,8 @@ pub enum Root {
     Singleton(usize),
     /// An action at the root, by its place in the model.
     Action(usize),
+    /// A function at the root.
+    Operation,
 }
 
 /// A step on the way.
@@ -77,6 +79,10 @@ pub struct Target {
     pub ty: Option<Type>,
     /// Where entities of that kind are found.
     pub home: Home,
+    /// The operation that is called on what the steps lead to, or at the root, by its place in the model.
+    pub operation: Option<usize>,
+    /// The arguments of a function as they stand between parentheses.
+    pub arguments: Option<String>,
 }
 
 /// The segments of a path below the root, decoded.
@@ -106,13 +112,20 @@ pub fn segments(path: &str) -> Result<Vec<String>, Error> {
 /// [`Error::NotFound`] for what the model does not have, [`Error::Syntax`], [`Error::Invalid`].
 pub fn resolve(path: &str, types: &Types<'_>, aliases: &BTreeMap<String, Expr>, now_ns: i64) -> Result<Target, Error> {
     let segments = segments(path)?;
-    let target =
-        Target { root: Root::ServiceDocument, steps: Vec::new(), tail: Tail::None, ty: None, home: Home::None };
+    let target = Target {
+        root: Root::ServiceDocument,
+        steps: Vec::new(),
+        tail: Tail::None,
+        ty: None,
+        home: Home::None,
+        operation: None,
+        arguments: None,
+    };
     let Some((first, rest)) = segments.split_first() else { return Ok(target) };
     let mut resolver = Resolver { types, aliases, now_ns, target };
     let mut rest = resolver.root(first, rest)?;
     while let Some((segment, after)) = rest.split_first() {
-        if resolver.target.tail != Tail::None {
+        if resolver.target.tail != Tail::None || resolver.target.operation.is_some() {
             return Err(Error::NotFound(format!(
                 "nothing comes after `{}`",
                 segments[segments.len() - after.len() - 2]
@@ -224,6 +237,17 @@ impl<'a> Resolver<'a> {
             let extra = !rest.is_empty() || key.is_some_and(|key| !key.is_empty());
             return if extra { Err(Error::NotFound(format!("nothing comes after `{name}`"))) } else { Ok(rest) };
         }
+        if let Some(place) = model.operations().iter().position(|found| found.bound_to.is_none() && found.name == name)
+        {
+            self.target.root = Root::Operation;
+            self.target.operation = Some(place);
+            self.target.arguments = key.map(str::to_owned);
+            return if rest.is_empty() {
+                Ok(rest)
+            } else {
+                Err(Error::NotFound(format!("nothing comes after `{name}`")))
+            };
+        }
         let sets = model.entity_sets().iter().map(|set| set.name.as_str());
         let near = nearest(name, sets.chain(model.singletons().iter().map(|singleton| singleton.name.as_str())));
         let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
@@ -297,6 +321,12 @@ impl<'a> Resolver<'a> {
             return Err(Error::NotFound(format!("{} has no part `{segment}`", self.types.name(ty))));
         };
         let (name, key) = split_key(segment).unwrap_or((segment, None));
+        let operation = self.types.model().operation(name, Some(place)).filter(|_| !ty.collection);
+        if let Some(operation) = operation.filter(|_| self.types.structured(place).position(name).is_none()) {
+            self.target.operation = Some(operation);
+            self.target.arguments = key.map(str::to_owned);
+            return Ok(rest);
+        }
         if name.contains('.')
             && let Some(cast) = self.types.model().type_of_name(name).and_then(Type::structure)
         {

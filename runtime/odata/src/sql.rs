@@ -29,6 +29,33 @@ pub enum SqlValue {
     Blob(Vec<u8>),
 }
 
+impl SqlValue {
+    /// The value as one of a property's type; null for one that cannot be.
+    #[must_use]
+    pub fn into_value(self, ty: Option<PrimitiveType>) -> Value {
+        use PrimitiveType as T;
+        match (self, ty) {
+            (Self::Null, _) => Value::Null,
+            (Self::Integer(number), Some(T::Boolean)) => Value::Boolean(number != 0),
+            (Self::Integer(number), Some(T::DateTimeOffset)) => Value::DateTimeOffset(number),
+            (Self::Integer(number), Some(T::Duration)) => Value::Duration(number),
+            (Self::Integer(number), Some(T::TimeOfDay)) => Value::TimeOfDay(number),
+            (Self::Integer(days), Some(T::Date)) => i32::try_from(days).map_or(Value::Null, Value::Date),
+            #[allow(clippy::cast_precision_loss, reason = "the property is a floating-point number")]
+            (Self::Integer(number), Some(T::Double | T::Single)) => Value::Double(number as f64),
+            (Self::Integer(number), Some(T::Decimal)) => Value::Decimal(number.to_string()),
+            (Self::Integer(number), _) => Value::Int(number),
+            (Self::Real(number), Some(T::Decimal)) if number.is_finite() => Value::Decimal(number.to_string()),
+            #[allow(clippy::cast_possible_truncation, reason = "a sum of whole numbers that SQLite made a real")]
+            (Self::Real(number), Some(ty)) if ty.is_integer() => Value::Int(number as i64),
+            (Self::Real(number), _) => Value::Double(number),
+            (Self::Text(digits), Some(T::Decimal)) => Value::Decimal(digits),
+            (Self::Text(text), _) => Value::String(text),
+            (Self::Blob(bytes), _) => Value::Binary(bytes),
+        }
+    }
+}
+
 impl From<&Value> for SqlValue {
     fn from(value: &Value) -> Self {
         match value {
@@ -78,13 +105,23 @@ pub struct SqlTranslator<'a> {
     entity_type: &'a EntityType,
     columns: Columns<'a>,
     first: usize,
+    /// All types, to name what navigation to one entity leads to; none where the database has no way there.
+    types: &'a [EntityType],
 }
 
 impl<'a> SqlTranslator<'a> {
     /// A translator whose parameters begin with `?1`.
     #[must_use]
     pub fn new(entity_type: &'a EntityType, columns: Columns<'a>) -> Self {
-        Self { entity_type, columns, first: 1 }
+        Self { entity_type, columns, first: 1, types: &[] }
+    }
+
+    /// The same with the types of the model: a property behind a navigation to one entity is then asked for by its path, such
+    /// as `Point/Unit`.
+    #[must_use]
+    pub fn with_types(mut self, types: &'a [EntityType]) -> Self {
+        self.types = types;
+        self
     }
 
     /// The same with another number for the first parameter, for a statement that has parameters before.
@@ -101,6 +138,16 @@ impl<'a> SqlTranslator<'a> {
     pub fn filter(&self, filter: &TypedExpr) -> Result<SqlFragment, Error> {
         let mut writer = Writer::new(self);
         let text = writer.expression(filter, Truth::OrNull)?;
+        Ok(SqlFragment { text, parameters: writer.parameters })
+    }
+
+    /// The value of an expression, for SELECT and GROUP BY.
+    ///
+    /// # Errors
+    /// As [`SqlTranslator::filter`].
+    pub fn value(&self, expression: &TypedExpr) -> Result<SqlFragment, Error> {
+        let mut writer = Writer::new(self);
+        let text = writer.expression(expression, Truth::Exact)?;
         Ok(SqlFragment { text, parameters: writer.parameters })
     }
 
@@ -154,6 +201,22 @@ impl<'a, 't> Writer<'a, 't> {
         Ok(if property.ty == PrimitiveType::Decimal { format!("CAST({column} AS REAL)") } else { column })
     }
 
+    /// A property of what a navigation of the row leads to, by its path.
+    fn beyond(&self, operand: &TypedExpr, position: usize) -> Written {
+        let here = self.translator.entity_type;
+        let way = match &operand.node {
+            Node::Navigate(from, way) if matches!(from.node, Node::Variable(crate::typed::SLOT_THIS)) => {
+                here.navigation.get(*way).filter(|way| !way.collection)
+            }
+            _ => None,
+        };
+        let found = way.and_then(|way| {
+            let property = self.translator.types.get(way.target_type)?.properties.get(position)?;
+            (self.translator.columns)(&format!("{}/{}", way.name, property.name))
+        });
+        found.ok_or_else(|| Error::unsupported("path", "this path is not in SQL here"))
+    }
+
     /// Writes an operand: an SQL expression that binds more strongly than any operator around it.
     fn expression(&mut self, expression: &TypedExpr, truth: Truth) -> Written {
         let text = match &expression.node {
@@ -170,9 +233,9 @@ impl<'a, 't> Writer<'a, 't> {
                 format!("(({value} & {flags}) = {flags})")
             }
             Node::Case(branches) => self.case(branches)?,
+            Node::Member(operand, position) => self.beyond(operand, *position)?,
             Node::List(_)
             | Node::Variable(_)
-            | Node::Member(..)
             | Node::Navigate(..)
             | Node::As(..)
             | Node::Set(_)

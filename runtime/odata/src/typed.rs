@@ -13,6 +13,17 @@ pub use types::Types;
 use crate::Value;
 use crate::model::{PrimitiveType, Type};
 
+/// A text, as it stands in JSON, as a value of a type; none for one that cannot be.
+pub(crate) fn convert_text(text: &str, ty: Type, types: &Types<'_>) -> Option<Value> {
+    let as_text = Value::String(text.to_owned());
+    constant::convert(&as_text, ty, types).or_else(|| {
+        let parsed = crate::expr::parse(text, crate::Limits::default()).ok()?;
+        let crate::expr::ExprKind::Literal(literal) = &parsed.kind else { return None };
+        let (value, _) = constant::value(literal, types).ok()?;
+        constant::convert(&value, ty, types)
+    })
+}
+
 /// An expression with its type.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TypedExpr {
@@ -25,6 +36,42 @@ pub struct TypedExpr {
 }
 
 impl TypedExpr {
+    /// A value of a type.
+    #[must_use]
+    pub fn literal(value: Value, ty: Type) -> Self {
+        Self { nullable: value == Value::Null, node: Node::Literal(value), ty: Some(ty) }
+    }
+
+    /// A property of the row at hand, by its position in the type.
+    #[must_use]
+    pub fn property(entity_type: &crate::EntityType, position: usize) -> Self {
+        let property = &entity_type.properties[position];
+        Self { node: Node::Property(position), ty: Some(property.ty), nullable: property.nullable }
+    }
+
+    /// The condition that a property of the row at hand has a value.
+    #[must_use]
+    pub fn equals(entity_type: &crate::EntityType, position: usize, value: Value) -> Self {
+        let property = Self::property(entity_type, position);
+        let literal = Self::literal(value, entity_type.properties[position].ty);
+        let node = Node::Compare(Comparison::Eq, Box::new(property), Box::new(literal));
+        Self { node, ty: Some(PrimitiveType::Boolean.into()), nullable: false }
+    }
+
+    /// The condition that two others hold.
+    #[must_use]
+    pub fn both(left: Self, right: Self) -> Self {
+        let nullable = left.nullable || right.nullable;
+        let node = Node::And(Box::new(left), Box::new(right));
+        Self { node, ty: Some(PrimitiveType::Boolean.into()), nullable }
+    }
+
+    /// Calls a function for this expression and all below it.
+    pub fn walk<'e>(&'e self, each: &mut dyn FnMut(&'e TypedExpr)) {
+        each(self);
+        self.node.for_each_operand(|operand| operand.walk(each));
+    }
+
     /// The primitive type of its value, if it is a single primitive value.
     #[must_use]
     pub fn primitive(&self) -> Option<PrimitiveType> {
@@ -140,6 +187,47 @@ impl Node {
             }
             Node::Call(_, items) | Node::List(items) => items.iter().for_each(each),
             Node::Case(branches) => branches.iter().for_each(|(condition, value)| {
+                each(condition);
+                each(value);
+            }),
+        }
+    }
+}
+
+impl Node {
+    /// Calls a function for every operand, to change it.
+    pub fn for_each_operand_mut(&mut self, mut each: impl FnMut(&mut TypedExpr)) {
+        match self {
+            Node::Literal(_) | Node::Property(_) | Node::Variable(_) | Node::Set(_) | Node::Singleton(_) => {}
+            Node::Member(operand, _)
+            | Node::Navigate(operand, _)
+            | Node::As(operand, _)
+            | Node::Find(operand, _)
+            | Node::Count(operand)
+            | Node::Not(operand)
+            | Node::Negate(operand)
+            | Node::Cast(operand, _)
+            | Node::IsOf(operand, _) => each(operand),
+            Node::Filter(left, _, right)
+            | Node::Compare(_, left, right)
+            | Node::And(left, right)
+            | Node::Or(left, right)
+            | Node::InCollection(left, right)
+            | Node::Has(left, right)
+            | Node::Arithmetic(_, left, right) => {
+                each(left);
+                each(right);
+            }
+            Node::Lambda { collection, condition, .. } => {
+                each(collection);
+                condition.iter_mut().for_each(|condition| each(condition));
+            }
+            Node::In(operand, items) => {
+                each(operand);
+                items.iter_mut().for_each(each);
+            }
+            Node::Call(_, items) | Node::List(items) => items.iter_mut().for_each(each),
+            Node::Case(branches) => branches.iter_mut().for_each(|(condition, value)| {
                 each(condition);
                 each(value);
             }),
@@ -291,6 +379,9 @@ functions! {
     Ceiling = "ceiling" (Number) -> None;
     /// The way between two points.
     GeoDistance = "geo.distance" (Shape, Shape) -> Some(Double);
+    /// The beginning of the span of a width that a moment is in; spans are counted from 1970-01-01T00:00:00Z. Null for a
+    /// width that is not positive. Only through a function of the model ([`crate::model::Operation::computes`]).
+    Bucket = "$bucket" (Of(DateTimeOffset), Of(Duration)) -> Some(PrimitiveType::DateTimeOffset);
     /// The length of a line.
     GeoLength = "geo.length" (Shape) -> Some(Double);
     /// Whether a point is in an area.
@@ -301,6 +392,6 @@ impl Function {
     /// The function of a name in lower case, if it can be evaluated.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|function| function.name() == name)
+        Self::ALL.iter().copied().find(|function| function.name() == name && *function != Self::Bucket)
     }
 }

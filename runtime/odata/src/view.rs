@@ -103,6 +103,30 @@ pub struct Expand {
     pub view: View,
     /// How often the same is done again below; 1 for not at all.
     pub levels: usize,
+    /// The options between the parentheses that a link to the rest repeats, as name and text.
+    pub repeated: Vec<(String, String)>,
+}
+
+impl Expand {
+    /// The options of a link to what comes behind a page.
+    #[must_use]
+    pub fn link_options(&self, token: &str, top: Option<u64>) -> String {
+        let top = top.map(|top| ("$top".to_owned(), top.to_string()));
+        let token = ("$skiptoken".to_owned(), token.to_owned());
+        let all = self.repeated.iter().cloned().chain(top).chain([token]);
+        all.map(|(name, value)| format!("{name}={}", crate::url::encode(&value))).collect::<Vec<_>>().join("&")
+    }
+}
+
+impl View {
+    /// Calls a function for every expression, those of what it expands included.
+    pub fn walk<'e>(&'e self, each: &mut dyn FnMut(&'e TypedExpr)) {
+        self.compute.iter().for_each(|stage| stage.value().walk(each));
+        self.filter.iter().for_each(|filter| filter.walk(each));
+        self.orderby.iter().for_each(|item| item.expression.walk(each));
+        self.apply.iter().for_each(|transformation| transformation.walk(each));
+        self.shape.expand.iter().for_each(|expand| expand.view.walk(each));
+    }
 }
 
 /// Types options against the model.

@@ -5,6 +5,7 @@
 //! puts a wall-clock limit on every call besides.
 
 use crate::bindings::bulkhead::adapter as wit;
+use crate::tap::Tap;
 use async_trait::async_trait;
 use bulkhead_model::{PointId, PointInfo, Timestamp};
 use std::collections::BTreeMap;
@@ -177,6 +178,8 @@ pub struct Capabilities {
     pub mqtt: BTreeMap<String, Arc<dyn Mqtt>>,
     /// HTTP servers.
     pub http: BTreeMap<String, Arc<dyn Http>>,
+    /// Who looks on.
+    pub tap: Tap,
 }
 
 impl Fault {

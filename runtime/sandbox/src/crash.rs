@@ -2,7 +2,7 @@
 
 use crate::error::CallError;
 use crate::limits::{BACKTRACE_MAX_FRAMES, FUNCTION_NAME_MAX_BYTES, Limits, MESSAGE_MAX_BYTES};
-use crate::text::tidy;
+use crate::text::{cut, tidy};
 use bulkhead_model::Timestamp;
 use wasmtime::{Trap, WasmBacktrace};
 
@@ -27,12 +27,22 @@ pub(crate) enum End {
     Trap(String),
 }
 
-/// Tells the end of a call from wasmtime's error.
-pub(crate) fn end(error: &wasmtime::Error, limits: &Limits) -> End {
+/// Tells the end of a call from wasmtime's error, and from what the guest wrote as an error before: a trap says what the
+/// processor would not do, a panic's own words say why.
+pub(crate) fn end(error: &wasmtime::Error, last_words: Option<String>, limits: &Limits) -> End {
     match error.downcast_ref::<Trap>() {
         Some(Trap::Interrupt) => End::Deadline,
-        _ => End::Trap(describe(error, limits)),
+        _ => End::Trap(after(last_words, describe(error, limits))),
     }
+}
+
+/// A trap behind the words it came after, both within the bound of a message.
+fn after(last_words: Option<String>, trap: String) -> String {
+    let Some(mut words) = last_words else { return trap };
+    cut(&mut words, MESSAGE_MAX_BYTES / 2);
+    let mut told = format!("{words}; {trap}");
+    tidy(&mut told, MESSAGE_MAX_BYTES);
+    told
 }
 
 /// An error in one line: the reason, then the guest's functions.
@@ -80,4 +90,19 @@ pub(crate) fn crash(time: Timestamp, failed: &CallError, backtrace: Vec<String>)
         other => other.to_string(),
     };
     Some(Crash { time, code, message, backtrace })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trap_is_told_after_the_words_it_came_with_and_neither_hides_the_other() {
+        let trap = || "wasm trap: unreachable in poll".to_owned();
+        assert_eq!(after(None, trap()), trap());
+        let panicked = "the adapter panicked at src/lib.rs:61:9: too short".to_owned();
+        assert_eq!(after(Some(panicked.clone()), trap()), format!("{panicked}; {}", trap()));
+        let long = after(Some("x".repeat(MESSAGE_MAX_BYTES)), trap());
+        assert!(long.len() <= MESSAGE_MAX_BYTES && long.ends_with("in poll"), "{}", long.len());
+    }
 }

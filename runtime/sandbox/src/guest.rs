@@ -11,6 +11,7 @@ use crate::host::Paces;
 use crate::instance::Instance;
 use crate::limits::{CODE_MAX_BYTES, Limits, MESSAGE_MAX_BYTES};
 use crate::points::PointTable;
+use crate::tap::{Brought, Call, Calling, TapReading, Told};
 use crate::text::tidy;
 use bulkhead_model::{Reading, Timestamp, Value};
 use parking_lot::Mutex;
@@ -83,6 +84,8 @@ impl Guest {
         settings: Arc<str>,
     ) -> Result<Self, SandboxError> {
         adapter.check_grants(&capabilities)?;
+        let tap = capabilities.tap.of_another_guest();
+        let capabilities = Capabilities { tap, ..capabilities };
         let backoff = Backoff::new(limits.rebuild_first, limits.rebuild_max);
         let counters = GuestCounters::default();
         let paces = Paces::new(&limits);
@@ -134,6 +137,12 @@ impl Guest {
     /// # Errors
     /// Any [`CallError`].
     pub async fn check(&mut self) -> Result<String, CallError> {
+        let calling = self.calling(|| Call::Check);
+        let outcome = self.call_check().await;
+        calling.hear(outcome, |found| Brought::Found(found.clone()))
+    }
+
+    async fn call_check(&mut self) -> Result<String, CallError> {
         let mut instance = self.begin().await?;
         let meter = instance.meter();
         let call = instance.adapter.call_check(&mut instance.store);
@@ -146,14 +155,19 @@ impl Guest {
     /// Calls `adapter.stop` if there is an instance, and drops it.
     pub async fn stop(&mut self) {
         if let Some(mut instance) = self.instance.take() {
+            let calling = self.calling(|| Call::Stop);
             instance.begin_call();
             let meter = instance.meter();
             let call = meter.count(instance.adapter.call_stop(&mut instance.store));
             let error = match tokio::time::timeout(self.limits.call_timeout, call).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => self.ended(&error),
+                Ok(Ok(())) => {
+                    _ = calling.hear(Ok(()), |()| Brought::Nothing);
+                    return;
+                }
+                Ok(Err(error)) => self.ended(&error, instance.store.data().last_words.clone()),
                 Err(_) => self.took_too_long(self.limits.call_timeout),
             };
+            _ = calling.hear(Err::<(), _>(error.clone()), |()| Brought::Nothing);
             let fault = Fault::new(Remedy::Reject, error.code(), format!("when it was stopped: {error}"));
             self.capabilities.journal.crashed(&fault);
         }
@@ -169,6 +183,12 @@ impl Guest {
     /// # Errors
     /// Any [`CallError`].
     pub async fn poll(&mut self, group: &str) -> Result<Vec<Reading>, CallError> {
+        let calling = self.calling(|| Call::Poll { group: group.to_owned() });
+        let outcome = self.call_poll(group).await;
+        calling.hear(outcome, |readings| Brought::Readings(TapReading::named(readings, &self.points)))
+    }
+
+    async fn call_poll(&mut self, group: &str) -> Result<Vec<Reading>, CallError> {
         let mut instance = self.begin().await?;
         let meter = instance.meter();
         let Some(poller) = instance.poller.clone() else { return self.lacks(instance, Role::Poller) };
@@ -185,6 +205,12 @@ impl Guest {
     /// # Errors
     /// Any [`CallError`].
     pub async fn receive(&mut self, transport: &str, frames: &[wit::Frame]) -> Result<Vec<Reading>, CallError> {
+        let calling = self.calling(|| Call::Receive { transport: transport.to_owned(), frames: frames.to_vec() });
+        let outcome = self.call_receive(transport, frames).await;
+        calling.hear(outcome, |readings| Brought::Readings(TapReading::named(readings, &self.points)))
+    }
+
+    async fn call_receive(&mut self, transport: &str, frames: &[wit::Frame]) -> Result<Vec<Reading>, CallError> {
         let mut instance = self.begin().await?;
         let meter = instance.meter();
         let Some(listener) = instance.listener.clone() else { return self.lacks(instance, Role::Listener) };
@@ -201,6 +227,15 @@ impl Guest {
     /// # Errors
     /// Any [`CallError`]; what the adapter says of the command is its fault.
     pub async fn write(&mut self, number: u32, value: Value) -> Result<(), CallError> {
+        let calling = self.calling(|| {
+            let point = self.points.name(number).unwrap_or_default();
+            Call::Write { point, value: value.clone() }
+        });
+        let outcome = self.call_write(number, value).await;
+        calling.hear(outcome, |()| Brought::Nothing)
+    }
+
+    async fn call_write(&mut self, number: u32, value: Value) -> Result<(), CallError> {
         let mut instance = self.begin().await?;
         let meter = instance.meter();
         let Some(writer) = instance.writer.clone() else { return self.lacks(instance, Role::Writer) };
@@ -223,6 +258,12 @@ impl Guest {
     /// # Errors
     /// Any [`CallError`].
     pub async fn deliver(&mut self, batch: &wit::Batch) -> Result<wit::Outcome, CallError> {
+        let calling = self.calling(|| Call::Deliver { batch: batch.clone() });
+        let outcome = self.call_deliver(batch).await;
+        calling.hear(outcome, |outcome| Brought::Outcome(outcome.clone()))
+    }
+
+    async fn call_deliver(&mut self, batch: &wit::Batch) -> Result<wit::Outcome, CallError> {
         let mut instance = self.begin().await?;
         let meter = instance.meter();
         let Some(sink) = instance.sink.clone() else { return self.lacks(instance, Role::Sink) };
@@ -250,6 +291,17 @@ impl Guest {
     /// # Errors
     /// Any [`CallError`].
     pub async fn respond(&mut self, request: &wit::Request) -> Result<Reply, CallError> {
+        let calling = self.calling(|| Call::Respond { request: request.clone() });
+        let outcome = self.call_respond(request).await;
+        calling.hear(outcome, |reply| Brought::Reply {
+            status: reply.status,
+            headers: reply.headers.clone(),
+            body: reply.body.clone(),
+            readings: TapReading::named(&reply.readings, &self.points),
+        })
+    }
+
+    async fn call_respond(&mut self, request: &wit::Request) -> Result<Reply, CallError> {
         let mut instance = self.begin().await?;
         let meter = instance.meter();
         let Some(responder) = instance.responder.clone() else { return self.lacks(instance, Role::Responder) };
@@ -301,6 +353,18 @@ impl Guest {
             .collect()
     }
 
+    /// Tells whoever looks on that the guest is called; see [`crate::tap`].
+    fn calling(&self, call: impl FnOnce() -> Call) -> Calling {
+        self.capabilities.tap.calls(&self.capabilities.clock, call)
+    }
+
+    /// Reports a fault on the guest's behalf.
+    fn report(&self, point: Option<&str>, fault: &Fault) {
+        let told = || Told::Reports { point: point.map(str::to_owned), fault: fault.clone() };
+        self.capabilities.tap.tell(&self.capabilities.clock, told);
+        self.capabilities.journal.report(point, fault);
+    }
+
     /// An instance, with its budget filled for one role call.
     async fn begin(&mut self) -> Result<Box<Instance>, CallError> {
         let mut instance = self.ready().await?;
@@ -329,11 +393,12 @@ impl Guest {
         });
         instance.begin_call();
         let meter = instance.meter();
+        let calling = self.calling(|| Call::Start);
         let call = meter.count(instance.adapter.call_start(&mut instance.store, &self.settings));
         let outcome = tokio::time::timeout(self.limits.call_total_timeout, call).await;
         // That it starts does not make up for what it did before: only a role call that works ends the growing waits.
         let failures_before = self.backoff.clone();
-        let started = self.settle(instance, outcome);
+        let started = calling.hear(self.settle(instance, outcome), |()| Brought::Nothing);
         if started.is_ok() {
             self.backoff = failures_before;
         }
@@ -357,8 +422,9 @@ impl Guest {
                 result.map_err(|fault| CallError::Fault(bounded(fault)))
             }
             Ok(Err(error)) => {
+                let last_words = instance.store.data().last_words.clone();
                 drop(instance);
-                Err(self.ended(&error))
+                Err(self.ended(&error, last_words))
             }
             Err(_) => {
                 drop(instance);
@@ -380,9 +446,9 @@ impl Guest {
     }
 
     /// A call that ended with a trap, the deadline's included; its instance is gone.
-    fn ended(&mut self, error: &wasmtime::Error) -> CallError {
+    fn ended(&mut self, error: &wasmtime::Error, last_words: Option<String>) -> CallError {
         let rebuild_in = self.rest_after_failure();
-        let failed = match end(error, &self.limits) {
+        let failed = match end(error, last_words, &self.limits) {
             End::Deadline => {
                 self.counters.timeouts += 1;
                 let what = format!("it computed for more than {} ms", self.limits.call_timeout.as_millis());
@@ -407,7 +473,7 @@ impl Guest {
     /// An instance that could not be made: what it ran meanwhile is judged as a call, anything else is for good.
     fn not_built(&mut self, error: &wasmtime::Error) -> CallError {
         if error.is::<wasmtime::Trap>() {
-            return self.ended(error);
+            return self.ended(error, None);
         }
         self.rest_after_failure();
         let failed = CallError::CannotStart(describe(error, &self.limits));
@@ -445,18 +511,17 @@ impl Guest {
 
     fn checked(&self, readings: Vec<wit::Reading>, times: &HostTimes) -> Vec<Reading> {
         let checked = readings_to_model(readings, &self.points, times);
-        let journal = &self.capabilities.journal;
         if checked.unknown_points > 0 {
             let message = format!(
                 "{} readings name points that were never declared; they cannot be kept",
                 checked.unknown_points
             );
-            journal.report(None, &Fault::new(Remedy::Reject, "unknown-point", message));
+            self.report(None, &Fault::new(Remedy::Reject, "unknown-point", message));
         }
         if let Some((name, expected, found)) = checked.first_mismatch {
             let message =
                 format!("the value is of kind {found}, the point of kind {expected}; recorded as BadTypeMismatch");
-            journal.report(Some(&name), &Fault::new(Remedy::Reject, "type-mismatch", message));
+            self.report(Some(&name), &Fault::new(Remedy::Reject, "type-mismatch", message));
         }
         checked.readings
     }

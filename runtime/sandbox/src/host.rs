@@ -12,6 +12,7 @@ use crate::meter::Meter;
 use crate::pace::Pace;
 use crate::points::PointTable;
 use crate::stdio::JournalStream;
+use crate::tap::{Asked, Asking, Told};
 use crate::text::tidy;
 use crate::waits::Waits;
 use bulkhead_model::{PointInfo, Timestamp};
@@ -35,6 +36,8 @@ pub(crate) struct HostState {
     pub(crate) meter: Arc<Meter>,
     /// The longest it may.
     pub(crate) compute_max: Duration,
+    /// The last line that the guest wrote as an error in this call: where it ends with a trap, this is why.
+    pub(crate) last_words: Option<String>,
     /// When the first request of this call went to a device.
     pub(crate) first_request: Option<Timestamp>,
     /// Running timers: name and when they end, on the monotonic clock.
@@ -87,6 +90,7 @@ impl HostState {
             memory,
             meter: Meter::new(),
             compute_max: limits.call_timeout,
+            last_words: None,
             first_request: None,
             timers: BTreeMap::new(),
             host_call_timeout: limits.host_call_timeout,
@@ -109,6 +113,15 @@ impl HostState {
 
     fn request_turn(&self) -> Turn {
         self.turn(|paces| &mut paces.requests)
+    }
+
+    /// Begins to tell whoever looks on what is asked of the host; see [`crate::tap`].
+    fn asking(&self, transport: Option<&str>, asked: impl FnOnce() -> Asked) -> Asking {
+        self.capabilities.tap.asks(&self.capabilities.clock, transport, asked)
+    }
+
+    fn tell(&self, told: impl FnOnce() -> Told) {
+        self.capabilities.tap.tell(&self.capabilities.clock, told);
     }
 
     /// Notes that a request goes to a device now, unless one of this call did before.
@@ -199,7 +212,9 @@ impl wit::points::Host for HostState {
         check_declaration(&infos, &self.points)?;
         self.request_turn().come().await;
         let catalogue = self.capabilities.catalogue.clone();
-        let ids = within(self.host_call_timeout, "declaring points", catalogue.declare(infos.clone())).await?;
+        let asking = self.asking(None, || Asked::Declare(infos.clone()));
+        let declared = within(self.host_call_timeout, "declaring points", catalogue.declare(infos.clone())).await;
+        let ids = asking.hear(declared)?;
         Ok(self.points.add(&ids, infos))
     }
 }
@@ -207,13 +222,18 @@ impl wit::points::Host for HostState {
 impl wit::log::Host for HostState {
     async fn write(&mut self, level: wit::log::Level, mut message: String) {
         tidy(&mut message, MESSAGE_MAX_BYTES);
+        self.tell(|| Told::Says { level, message: message.clone() });
         self.capabilities.journal.write(level, &message);
+        if level == wit::log::Level::Error {
+            self.last_words = Some(message);
+        }
     }
 
     async fn report(&mut self, point: Option<u32>, mut fault: Fault) {
         tidy(&mut fault.message, MESSAGE_MAX_BYTES);
         tidy(&mut fault.code, CODE_MAX_BYTES);
         let name = point.and_then(|point| self.points.name(point));
+        self.tell(|| Told::Reports { point: name.clone(), fault: fault.clone() });
         self.capabilities.journal.report(name.as_deref(), &fault);
     }
 }
@@ -248,19 +268,22 @@ impl wit::state::Host for HostState {
     async fn get(&mut self, key: String) -> Result<Option<Vec<u8>>, Fault> {
         let state = state_of(&self.capabilities)?;
         self.request_turn().come().await;
-        within(self.host_call_timeout, "reading state", state.get(key)).await
+        let asking = self.asking(None, || Asked::State("get", key.clone(), 0));
+        asking.hear(within(self.host_call_timeout, "reading state", state.get(key)).await)
     }
 
     async fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), Fault> {
         let state = state_of(&self.capabilities)?;
         self.turn(|paces| &mut paces.state_writes).come().await;
-        within(self.host_call_timeout, "storing state", state.set(key, value)).await
+        let asking = self.asking(None, || Asked::State("set", key.clone(), value.len()));
+        asking.hear(within(self.host_call_timeout, "storing state", state.set(key, value)).await)
     }
 
     async fn remove(&mut self, key: String) -> Result<(), Fault> {
         let state = state_of(&self.capabilities)?;
         self.turn(|paces| &mut paces.state_writes).come().await;
-        within(self.host_call_timeout, "removing state", state.remove(key)).await
+        let asking = self.asking(None, || Asked::State("remove", key.clone(), 0));
+        asking.hear(within(self.host_call_timeout, "removing state", state.remove(key)).await)
     }
 }
 
@@ -269,19 +292,22 @@ impl wit::modbus::Host for HostState {
         let modbus = granted(&self.capabilities.modbus, &transport, "Modbus")?;
         self.request_turn().come().await;
         self.note_request();
-        within(self.host_call_timeout, "a Modbus read", modbus.read(spans)).await
+        let asking = self.asking(Some(&transport), || Asked::ModbusRead(spans.clone()));
+        asking.hear(within(self.host_call_timeout, "a Modbus read", modbus.read(spans)).await)
     }
 
     async fn write(&mut self, transport: String, changes: Vec<wit::modbus::Change>) -> Vec<Result<(), Fault>> {
         let count = changes.len();
-        let outcome = match granted(&self.capabilities.modbus, &transport, "Modbus") {
+        match granted(&self.capabilities.modbus, &transport, "Modbus") {
             Ok(modbus) => {
                 self.request_turn().come().await;
-                within(self.host_call_timeout, "a Modbus write", async move { Ok(modbus.write(changes).await) }).await
+                let asking = self.asking(Some(&transport), || Asked::ModbusWrite(changes.clone()));
+                let writing = async move { Ok(modbus.write(changes).await) };
+                let written = within(self.host_call_timeout, "a Modbus write", writing).await;
+                asking.hear_each(written.unwrap_or_else(|fault| vec![Err(fault); count]))
             }
-            Err(fault) => Err(fault),
-        };
-        outcome.unwrap_or_else(|fault| vec![Err(fault); count])
+            Err(fault) => vec![Err(fault); count],
+        }
     }
 }
 
@@ -297,13 +323,16 @@ impl wit::serial::Host for HostState {
         let serial = granted(&self.capabilities.serial, &transport, "serial")?;
         self.request_turn().come().await;
         self.note_request();
-        within(self.host_call_timeout, "a serial exchange", serial.exchange(request, framing, timeout_ms, line)).await
+        let asking = self.asking(Some(&transport), || Asked::Exchange("serial", request.clone()));
+        let exchange = serial.exchange(request, framing, timeout_ms, line);
+        asking.hear(within(self.host_call_timeout, "a serial exchange", exchange).await)
     }
 
     async fn send(&mut self, transport: String, data: Vec<u8>) -> Result<(), Fault> {
         let serial = granted(&self.capabilities.serial, &transport, "serial")?;
         self.request_turn().come().await;
-        within(self.host_call_timeout, "sending on a serial line", serial.send(data)).await
+        let asking = self.asking(Some(&transport), || Asked::Send("serial", data.clone()));
+        asking.hear(within(self.host_call_timeout, "sending on a serial line", serial.send(data)).await)
     }
 }
 
@@ -318,13 +347,16 @@ impl wit::tcp::Host for HostState {
         let tcp = granted(&self.capabilities.tcp, &transport, "TCP")?;
         self.request_turn().come().await;
         self.note_request();
-        within(self.host_call_timeout, "a TCP exchange", tcp.exchange(request, framing, timeout_ms, None)).await
+        let asking = self.asking(Some(&transport), || Asked::Exchange("tcp", request.clone()));
+        let exchange = tcp.exchange(request, framing, timeout_ms, None);
+        asking.hear(within(self.host_call_timeout, "a TCP exchange", exchange).await)
     }
 
     async fn send(&mut self, transport: String, data: Vec<u8>) -> Result<(), Fault> {
         let tcp = granted(&self.capabilities.tcp, &transport, "TCP")?;
         self.request_turn().come().await;
-        within(self.host_call_timeout, "sending over TCP", tcp.send(data)).await
+        let asking = self.asking(Some(&transport), || Asked::Send("tcp", data.clone()));
+        asking.hear(within(self.host_call_timeout, "sending over TCP", tcp.send(data)).await)
     }
 }
 
@@ -332,13 +364,15 @@ impl wit::mqtt::Host for HostState {
     async fn publish(&mut self, transport: String, message: wit::mqtt::Message) -> Result<(), Fault> {
         let mqtt = granted(&self.capabilities.mqtt, &transport, "MQTT")?;
         self.request_turn().come().await;
-        within(self.host_call_timeout, "publishing", mqtt.publish(message)).await
+        let asking = self.asking(Some(&transport), || Asked::Publish(message.clone()));
+        asking.hear(within(self.host_call_timeout, "publishing", mqtt.publish(message)).await)
     }
 
     async fn set_will(&mut self, transport: String, message: wit::mqtt::Message) -> Result<(), Fault> {
         let mqtt = granted(&self.capabilities.mqtt, &transport, "MQTT")?;
         self.request_turn().come().await;
-        within(self.host_call_timeout, "setting the last will", mqtt.set_will(message)).await
+        let asking = self.asking(Some(&transport), || Asked::SetWill(message.clone()));
+        asking.hear(within(self.host_call_timeout, "setting the last will", mqtt.set_will(message)).await)
     }
 }
 
@@ -347,6 +381,7 @@ impl wit::http::Host for HostState {
         let http = granted(&self.capabilities.http, &transport, "HTTP")?;
         self.request_turn().come().await;
         self.note_request();
-        within(self.host_call_timeout, "an HTTP request", http.request(request)).await
+        let asking = self.asking(Some(&transport), || Asked::Request(request.clone()));
+        asking.hear(within(self.host_call_timeout, "an HTTP request", http.request(request)).await)
     }
 }

@@ -3,6 +3,7 @@
 use crate::adapter::Adapter;
 use crate::bindings::exports::bulkhead::adapter as exports;
 use crate::capability::Capabilities;
+use crate::exports::{AdapterExport, PollerExport};
 use crate::host::{HostState, Paces};
 use crate::limits::{HANDLES_MAX, Limits};
 use crate::meter::Meter;
@@ -14,8 +15,8 @@ use wasmtime::{Store, UpdateDeadline};
 /// A live instance. After a trap or a dropped call it must not be used again.
 pub(crate) struct Instance {
     pub(crate) store: Store<HostState>,
-    pub(crate) adapter: exports::adapter::Guest,
-    pub(crate) poller: Option<exports::poller::Guest>,
+    pub(crate) adapter: AdapterExport,
+    pub(crate) poller: Option<PollerExport>,
     pub(crate) listener: Option<exports::listener::Guest>,
     pub(crate) writer: Option<exports::writer::Guest>,
     pub(crate) sink: Option<exports::sink::Guest>,
@@ -75,6 +76,7 @@ impl Instance {
         let state = self.store.data_mut();
         state.meter.reset();
         state.first_request = None;
+        state.last_words = None;
         self.store.set_epoch_deadline(1);
     }
 

@@ -15,18 +15,22 @@ mod compiler;
 mod convert;
 mod crash;
 mod error;
+mod exports;
 mod guest;
 mod host;
 mod instance;
 pub mod limits;
 pub mod memory;
 mod meter;
+#[cfg(feature = "wit-next")]
+mod next;
 mod pace;
 mod points;
 mod precompiled;
 mod sandbox;
 mod schema;
 mod stdio;
+pub mod tap;
 mod text;
 mod waits;
 

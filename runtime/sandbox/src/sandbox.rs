@@ -56,6 +56,8 @@ impl SandboxConfig {
         let engine = Engine::new(&engine_config(self.code)?).map_err(setup)?;
         let mut linker = Linker::new(&engine);
         EveryRole::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(setup)?;
+        #[cfg(feature = "wit-next")]
+        crate::next::EveryRole::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(setup)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(setup)?;
         limit_waits(&mut linker, HostState::waits).map_err(setup)?;
         let cache = self.cache_dir.map(Cache::new);

@@ -68,6 +68,27 @@ async fn a_trapped_guest_rests_and_is_built_anew() {
     assert_eq!((guest.counters().traps, guest.counters().instances), (2, 2));
 }
 
+/// Imports the journal, with a line in memory at 16.
+const WRITE_LINE: &str = r#"(import "bulkhead:adapter/log@0.1.0" "write" (func $say (param i32 i32 i32)))
+    (data (i32.const 16) "the adapter panicked at src/lib.rs:61:9: too short")"#;
+
+#[tokio::test]
+async fn what_a_guest_wrote_before_it_trapped_is_why_it_crashed() {
+    let clock = Arc::new(HandClock::default());
+    let grants = Capabilities { clock: clock.clone(), ..nothing_granted() };
+    let line = "the adapter panicked at src/lib.rs:61:9: too short";
+    let write = |level: u32| format!("(call $say (i32.const {level}) (i32.const 16) (i32.const {}))", line.len());
+    // As an error while it checks; as a mere remark while it is polled.
+    let core = poller(WRITE_LINE, "", &(write(3) + " unreachable"), &(write(1) + " unreachable"));
+    let mut guest = guest(&component("poller-world", "", &core), grants, short_limits()).unwrap();
+    let CallError::Trapped { message, rebuild_in } = guest.check().await.unwrap_err() else { panic!() };
+    assert!(message.starts_with(&format!("{line}; wasm trap: ")), "{message}");
+    assert!(guest.last_crash().unwrap().message.starts_with(line));
+    clock.advance(rebuild_in);
+    let CallError::Trapped { message, .. } = guest.poll("default").await.unwrap_err() else { panic!() };
+    assert!(message.starts_with("wasm trap: "), "{message}");
+}
+
 #[tokio::test]
 async fn memory_beyond_the_limit_is_not_given() {
     // Traps when growing by 32 MiB works.

@@ -6,6 +6,8 @@
 //! on the host's side of the sandbox. What decides (coalescing of Modbus reads, framing of byte streams, MQTT's session,
 //! joining of URLs) are modules without clock or I/O.
 
+#![forbid(unsafe_code)]
+
 mod address;
 mod error;
 mod http;

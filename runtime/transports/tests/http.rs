@@ -136,6 +136,24 @@ async fn a_guest_does_not_leave_the_base_url_nor_do_redirects() {
 }
 
 #[tokio::test]
+async fn what_see_other_answers_was_done_and_is_fetched_only_where_the_grant_reaches() {
+    let upstream = upstream(Auth::Open).await;
+    let (opened, http) = start(transport(&upstream, json!({ "allow_methods": ["POST"] })));
+    upstream.next(Misbehaviour::SeeOther("/odata/Readings".into()), 1);
+    let answer = http.request(post("/Readings")).await.unwrap();
+    let location = answer.headers.iter().find(|(name, _)| name == "location").map(|(_, value)| value.as_str());
+    assert_eq!((answer.status, location), (303, Some("/odata/Readings")), "GET is not granted");
+    let (_may_get, http) = start(transport(&upstream, json!({})));
+    upstream.next(Misbehaviour::SeeOther("/ingest".into()), 1);
+    assert_eq!(http.request(post("/Readings")).await.unwrap().status, 303, "outside of the base URL");
+    upstream.next(Misbehaviour::SeeOther("/odata/Readings".into()), 1);
+    assert_eq!(http.request(post("/Readings")).await.unwrap().status, 200, "fetched");
+    let stats = upstream.stats();
+    assert_eq!((stats.accepted, stats.requests), (3, 4));
+    assert_eq!(counter(&opened.link, "redirects_total"), 0);
+}
+
+#[tokio::test]
 async fn bounds_and_misbehaviour_are_faults_with_what_to_do() {
     let upstream = upstream(Auth::Open).await;
     let (opened, http) = start(transport(&upstream, json!({ "timeout_ms": 200, "max_response_bytes": 1000 })));

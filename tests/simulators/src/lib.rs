@@ -5,6 +5,8 @@
 //! reports the real one. Each simulator is a handle: dropping it, or awaiting its `stop`, ends its tasks and closes its
 //! sockets; `restart` takes the same port again, so that reconnects can be tested.
 
+#![forbid(unsafe_code)]
+
 mod error;
 pub mod modbus;
 pub mod mqtt;

@@ -41,15 +41,11 @@ fn main() -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match options.json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&rows)?)?,
-        false => write!(out, "{}{}", table(&rows), NOT_YET)?,
+        false => write!(out, "{}", table(&rows))?,
     }
     let all_kept = rows.iter().all(Row::is_kept);
     Ok(if all_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
-
-/// What the list has and this does not.
-const NOT_YET: &str =
-    "Not yet: 11, signed bundles (a wrong signature, an unknown key, another file's signature, a rollback).\n";
 
 /// Writes one line of progress to standard error.
 fn say(line: &str) {

@@ -1,5 +1,6 @@
 //! What a hostile case is, and what must be seen of it.
 
+use super::cases::bundles::Bundle;
 use super::guest::Guest;
 use anyhow::Result;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub(super) struct Case {
     pub(super) grants: Grants,
     /// Memory it may have, in MiB.
     pub(super) memory_mb: u64,
+    /// Sections of the config beside its own.
+    pub(super) sections: &'static str,
     is_mute: bool,
     /// What the gateway must make of it.
     pub(super) expect: Expect,
@@ -35,6 +38,8 @@ pub(super) enum File {
     Guest(Guest),
     /// These bytes.
     Bytes(fn() -> Result<Vec<u8>>),
+    /// These bytes, with a signature beside them.
+    Bundle(fn() -> Result<Bundle>),
     /// So many zeros, which take no room on the disk.
     Zeros(u64),
     /// Two guests that take turns as fast as the disk lets them, while the gateway loads one.
@@ -110,6 +115,7 @@ impl Case {
             stimulus: Stimulus::None,
             grants: Grants::Nothing,
             memory_mb: 32,
+            sections: "",
             is_mute: false,
             expect,
         }
@@ -133,6 +139,11 @@ impl Case {
     /// Says that its act begins before it can say so.
     pub(super) fn mute(mut self) -> Self {
         self.is_mute = true;
+        self
+    }
+
+    pub(super) fn sections(mut self, sections: &'static str) -> Self {
+        self.sections = sections;
         self
     }
 

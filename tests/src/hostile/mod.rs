@@ -24,8 +24,8 @@ use plant::Plant;
 /// The name of every hostile connection.
 const NAME: &str = "hostile";
 
-/// The groups that have cases, with what they are about. Group 11, signed bundles, has none yet.
-pub const GROUPS: [(u8, &str); 10] = [
+/// The groups of cases, with what they are about.
+pub const GROUPS: [(u8, &str); 11] = [
     (1, "computing for ever"),
     (2, "memory, tables, stack, large modules"),
     (3, "huge and malformed results"),
@@ -36,6 +36,7 @@ pub const GROUPS: [(u8, &str); 10] = [
     (8, "points and readings"),
     (9, "files that are no adapter"),
     (10, "the durable memory"),
+    (11, "signed bundles"),
 ];
 
 /// Runs the cases of a group in a gateway of their own. `polls`: how many polls of the neighbours each case is watched for at
@@ -57,7 +58,8 @@ pub async fn run_with(sections: &str, group: u8, polls: usize, only: &str) -> Re
     if cases.is_empty() {
         return Ok(rows);
     }
-    let plant = Plant::start(sections).await?;
+    let security = if group == 11 { cases::bundles::security() } else { String::new() };
+    let plant = Plant::start(&format!("{security}{sections}")).await?;
     for case in cases {
         rows.push(trial::run(&plant, case, polls).await);
     }

@@ -1,11 +1,13 @@
 //! A gateway with neighbours that hostile connections come to and go from by reloads, and what is measured of it meanwhile.
 
+use super::cases::bundles::{Bundle, sign_file, signed_by_acme};
 use super::neighbours::{INTERVAL, Neighbours};
 use crate::gateway::Gateway;
 use crate::memory::Memory;
 use crate::programs::adapters;
 use crate::site::Site;
 use anyhow::{Context, Result, ensure};
+use bulkhead_bundle::{Installed, Installing, Trust, signature_file};
 use reqwest::Method;
 use serde_json::Value as Json;
 use std::time::Duration;
@@ -35,6 +37,8 @@ impl Plant {
         let folder = site.path("adapters");
         std::fs::create_dir(&folder)?;
         std::fs::copy(adapters()?.join("modbus-registers.wasm"), folder.join("modbus-registers.wasm"))?;
+        // Where signatures are asked for, the neighbours' adapter needs one, too.
+        sign_file(&folder.join("modbus-registers.wasm"))?;
         let gateway = site.run().await?;
         let memory = Memory::of(gateway.pid()?);
         let mut plant = Self { gateway, neighbours, memory, p99_before: Duration::MAX, quiet };
@@ -60,6 +64,23 @@ impl Plant {
         let (new, place) = (folder.join(format!("{adapter}.new")), folder.join(format!("{adapter}.wasm")));
         std::fs::write(&new, bytes)?;
         std::fs::rename(&new, place)?;
+        Ok(())
+    }
+
+    /// Puts an adapter's file in its place with what lies beside it, after what was accepted before it.
+    pub(super) fn install_bundle(&self, adapter: &str, bundle: &Bundle) -> Result<()> {
+        let folder = self.gateway.site().path("adapters");
+        if let Some(accepted) = &bundle.accepted {
+            let signature = Some(signed_by_acme(accepted)?);
+            let judged = Installing::judged(adapter, accepted.clone(), signature, &Trust::default(), true)?;
+            Installed::open(&folder, &self.gateway.site().path("data"))?.install(&judged)?;
+        }
+        self.install(adapter, &bundle.bytes)?;
+        let beside = signature_file(&folder.join(format!("{adapter}.wasm")));
+        match &bundle.signature {
+            Some(signature) => std::fs::write(beside, signature)?,
+            None => _ = std::fs::remove_file(beside),
+        }
         Ok(())
     }
 

@@ -105,6 +105,7 @@ async fn install(plant: &Plant, file: &File) -> Result<Option<Flicker>> {
     match file {
         File::Guest(guest) => plant.install(NAME, &guest.component()?)?,
         File::Bytes(bytes) => plant.install(NAME, &bytes()?)?,
+        File::Bundle(bundle) => plant.install_bundle(NAME, &bundle()?)?,
         File::Zeros(length) => {
             let place = plant.gateway.site().path("adapters").join(format!("{NAME}.wasm"));
             std::fs::File::create(place)?.set_len(*length)?;
@@ -159,9 +160,10 @@ fn config(case: &Case, stage: &Stage) -> String {
         _ => String::new(),
     };
     format!(
-        "[connections.{NAME}]\nadapter = \"{NAME}\"\npoll_interval_ms = 50\n{}\n[connections.{NAME}.limits]\n\
+        "{}[connections.{NAME}]\nadapter = \"{NAME}\"\npoll_interval_ms = 50\n{}\n[connections.{NAME}.limits]\n\
          memory_max_mb = {}\ncall_timeout_ms = {CALL_MS}\nhost_call_timeout_ms = 300\ncall_total_timeout_ms = {TOTAL_MS}\n\
          log_lines_per_s = 50\nrestart_first_ms = 100\nrestart_max_ms = 1000\n{route}",
+        case.sections,
         stage.transport(),
         case.memory_mb
     )

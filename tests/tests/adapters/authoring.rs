@@ -23,6 +23,16 @@ impl Desk {
     }
 
     async fn run(&self, program: &Path, folder: &str, arguments: &[&str]) -> CommandOutput {
+        self.run_with(program, folder, arguments, &[]).await
+    }
+
+    async fn run_with(
+        &self,
+        program: &Path,
+        folder: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> CommandOutput {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path(folder)).stdin(Stdio::null()).kill_on_drop(true);
         // What cargo or nextest set for this test is none of the project's business.
@@ -30,6 +40,7 @@ impl Desk {
             command.env_remove(name);
         }
         command.env("CARGO_NET_OFFLINE", "true").env("NO_COLOR", "1").env_remove("UPDATE_GOLDEN");
+        command.envs(environment.iter().copied());
         let output = command.output().await.unwrap();
         CommandOutput {
             code: output.status.code(),
@@ -108,7 +119,10 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
     let panicked = desk.bulkhead("weigher", &["adapter", "test", "--update"]).await;
     assert_eq!(panicked.code, Some(0), "{}", panicked.stderr);
     let came = std::fs::read_to_string(desk.path("weigher/cases/first.expected.json")).unwrap();
-    assert!(came.contains("the adapter panicked at src/lib.rs:") && came.contains("too short"), "{came}");
+    let source = std::fs::read_to_string(desk.path("weigher/src/lib.rs")).unwrap();
+    let line = source.lines().position(|line| line.contains("\"too short\"")).unwrap() + 1;
+    let failed = format!("the adapter crashed: the adapter panicked at src/lib.rs:{line}:9: too short; wasm trap: ");
+    assert!(came.contains(&failed), "{failed}: {came}");
 
     // A role that is promised and not there.
     desk.edit("weigher/src/lib.rs", ", responder);", ");");
@@ -158,6 +172,36 @@ async fn a_projects_adapter_is_run_against_a_device() {
     let readings: Vec<serde_json::Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(readings.len(), 2, "{}", ran.stdout);
     assert!(readings.iter().all(|read| read["point"] == "value" && read["value"] == 12.5), "{readings:?}");
+}
+
+/// The tools of the languages are other people's: without them nothing is built, nothing is fetched, and the author is told
+/// which it is and what installs it.
+#[tokio::test]
+async fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
+    let with_pip = "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt";
+    for (language, tool, install, packages) in [
+        ("js", "componentize-qjs, which makes components of JavaScript", "npm install", "package.json"),
+        ("python", "componentize-py, which makes components of Python", with_pip, "requirements.txt"),
+        ("c", "zig, which compiles C for WebAssembly", with_pip, "requirements.txt"),
+    ] {
+        let desk = Desk::new();
+        let made = desk.bulkhead(".", &["adapter", "new", "weigher", "--role", "sink", "--lang", language]).await;
+        assert!(
+            made.code == Some(0) && made.stdout.contains(&format!("  {install}\n")),
+            "{}{}",
+            made.stdout,
+            made.stderr
+        );
+        assert!(desk.path("weigher").join(packages).is_file());
+        let no_programs = [("PATH", "/nowhere")];
+        let program = gateway_binary().unwrap();
+        let built = desk.run_with(&program, "weigher", &["adapter", "build"], &no_programs).await;
+        assert_eq!(built.code, Some(1), "{}", built.stdout);
+        for part in [tool, install, "on Debian: apt-get install"] {
+            assert!(built.stderr.contains(part), "{part} is not in {}", built.stderr);
+        }
+        assert!(!desk.path("weigher/target").exists() && !desk.path("weigher/dist").exists());
+    }
 }
 
 #[tokio::test]

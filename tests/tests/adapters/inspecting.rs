@@ -3,7 +3,8 @@
 use crate::golden::assert_golden;
 use bulkhead_tests::{Site, adapters, run_command};
 
-const ADAPTERS: [&str; 6] = ["http-json", "modbus-registers", "mqtt-json", "odata", "serial-text", "webhook-json"];
+const ADAPTERS: [&str; 7] =
+    ["http-json", "label-printer", "modbus-registers", "mqtt-json", "odata", "serial-text", "webhook-json"];
 
 /// What differs from build to build.
 fn without_build(text: &str) -> String {

@@ -5,5 +5,7 @@
 mod authoring;
 mod golden;
 mod inspecting;
+mod mistakes;
+mod registry;
 mod signed;
 mod upgrading;

@@ -5,12 +5,12 @@ use std::path::Path;
 use tokio::io::AsyncBufReadExt;
 
 /// A site that asks for signatures of `acme`, whose key is in it, beside a stranger's.
-struct Strict {
-    site: Site,
+pub(crate) struct Strict {
+    pub(crate) site: Site,
 }
 
 impl Strict {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let site = Site::verbatim("").unwrap();
         for name in ["acme", "stranger"] {
             let made = site.command(["adapter", "key", site.path(name).to_str().unwrap()]).await.unwrap();
@@ -27,7 +27,7 @@ impl Strict {
     }
 
     /// A version of the press in a file of this name, signed with a key or not.
-    async fn press(&self, file: &str, version: &str, key: Option<&str>) -> String {
+    pub(crate) async fn press(&self, file: &str, version: &str, key: Option<&str>) -> String {
         let path = self.site.path(file);
         std::fs::write(&path, versioned_adapter(version, Polled::Well).unwrap()).unwrap();
         if let Some(key) = key {
@@ -164,6 +164,42 @@ async fn a_set_is_installed_whole_or_not_at_all_and_brings_no_trust_of_its_own()
     assert_eq!(packed.code, Some(0), "{}", packed.stderr);
     let installed = strict.site.command(["adapter", "install", &set, "--json"]).await.unwrap();
     assert!(installed.stdout.contains("\"signed_by\": \"acme\""), "{} {}", installed.stdout, installed.stderr);
+}
+
+#[tokio::test]
+async fn a_set_brings_adapters_and_their_upgrades_to_a_site_without_a_network() {
+    let strict = Strict::new().await;
+    let pack = async |version| {
+        let files = [
+            strict.press("press.wasm", version, Some("acme")).await,
+            strict.press("pump.wasm", version, Some("acme")).await,
+        ];
+        let (set, key) = (strict.site.path("site.tar"), strict.site.path("acme.pub"));
+        let (set, key) = (set.to_str().unwrap(), key.to_str().unwrap());
+        let packed = ["adapter", "pack", "-o", set, &files[0], &files[1], "--key", key];
+        let packed = strict.site.command(packed).await.unwrap();
+        assert!(packed.stdout.contains("2 adapters (2 signed), 1 key"), "{} {}", packed.stdout, packed.stderr);
+        set.to_owned()
+    };
+    let set = pack("1.0.0").await;
+    let trace = strict.site.path("sockets.txt");
+    let mut traced = tokio::process::Command::new(program("strace").unwrap());
+    traced.args(["-f", "-e", "trace=socket,connect", "-o"]).arg(&trace).arg(gateway_binary().unwrap());
+    traced.args(["adapter", "install", &set, "-c"]).arg(strict.site.path("gateway.toml")).kill_on_drop(true);
+    let installed = within("an installation of a set", traced.output()).await.unwrap().unwrap();
+    assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
+    let sockets = std::fs::read_to_string(trace).unwrap();
+    assert!(sockets.contains("exited with 0") && !sockets.contains("AF_INET"), "{sockets}");
+
+    let set = pack("1.1.0").await;
+    let unnamed = strict.site.command(["adapter", "upgrade", &set]).await.unwrap();
+    assert!(unnamed.stderr.contains("holds press, pump: say with --name which one"), "{}", unnamed.stderr);
+    let upgraded = strict.site.command(["adapter", "upgrade", &set, "--name", "pump", "--json"]).await.unwrap();
+    let upgraded: serde_json::Value = serde_json::from_str(&upgraded.stdout).unwrap();
+    assert_eq!(
+        (&upgraded["name"], &upgraded["version"], &upgraded["signed_by"]),
+        (&"pump".into(), &"1.1.0".into(), &"acme".into())
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The rule of released interfaces: a released package never changes, and what follows it is compatible as its version
-//! promises. Released packages lie in `wit/released/<version>/`, as they were.
+//! promises. Released packages lie in `wit/released/<version>/`, as they were; a draft that authors have been given lies there, too,
+//! under a version such as `0.1.0-draft.1`, so that the version it leads to does not break what they have built.
 
 use anyhow::{Context, Result};
 use semver::Version;
@@ -155,6 +156,25 @@ mod tests {
                 .contains("the world w of the released version 0.1.0 is gone")
         );
         assert_eq!(complaints(&[("@0.1.0", "@0.2.0"), ("x: u8", "x: u16")]), Vec::<String>::new(), "it may break");
+    }
+
+    #[test]
+    fn a_version_does_not_break_its_own_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = dir.path().join("released/0.1.0-draft.1");
+        fs::create_dir_all(&draft).unwrap();
+        fs::write(draft.join("b.wit"), RELEASED.replace("@0.1.0", "@0.1.0-draft.1")).unwrap();
+        let complaints = |text: &str| {
+            fs::write(dir.path().join("b.wit"), text).unwrap();
+            check(dir.path()).unwrap()
+        };
+        assert_eq!(complaints(RELEASED), Vec::<String>::new());
+        assert_eq!(
+            complaints(&RELEASED.replace("interface host", "/// Says more.\n interface host")),
+            Vec::<String>::new()
+        );
+        let broken = complaints(&RELEASED.replace("x: u8", "x: u16"));
+        assert!(broken[0].contains("breaks what was built for 0.1.0-draft.1"), "{broken:?}");
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     row("/api/v1/connections/{connection}", About::Segment(3), READ),
     row("/api/v1/connections/{connection}/points", About::Segment(3), READ),
     row("/api/v1/connections/{connection}/points/{*point}", About::Segment(3), &[("GET", VIEWER), ("POST", OPERATOR)]),
+    row("/api/v1/connections/{connection}/tap", About::Segment(3), &[("GET", OPERATOR)]),
     row("/api/v1/points", About::Query, READ),
     row("/api/v1/latest", About::Query, READ),
     row("/api/v1/readings", About::All, READ),

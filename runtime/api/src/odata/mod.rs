@@ -1,39 +1,86 @@
 //! `/odata/v4/`: the log and the connections as an OData service.
 //!
 //! The crate `bulkhead-odata` knows the standard; here is what it is served: the model, and a service that answers typed
-//! queries by SQL over the log ([`bulkhead_log::Query`]).
+//! queries by SQL over the log ([`bulkhead_log::Query`]). Long answers leave piece by piece.
 
+mod actions;
+mod aggregate;
+mod changes;
+mod compress;
+mod forwarded;
 mod lists;
 mod model;
+mod names;
+mod outlet;
 mod points_filter;
 mod readings;
 mod row;
 mod service;
 mod statement;
+mod wide;
 
-pub(crate) use service::GatewayService;
+pub(crate) use service::Face;
 
 use crate::app::Shared;
 use crate::gate::authority;
+use crate::limits::{ODATA_AT_ONCE_MAX, ODATA_WAIT, RETRY_AFTER};
 use crate::peer::Peer;
 use crate::problem::{Problem, task_failed};
-use axum::body::Body;
+use crate::write::read_body;
 use axum::extract::Request;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use bulkhead_engine::SystemClock;
+use bulkhead_odata::limits::BODY_MAX_BYTES;
 use bulkhead_sandbox::capability::Clock;
+use forwarded::Origin;
+use outlet::Exit;
+use service::GatewayService;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// The service root's path, without its last slash.
 const ROOT: &str = "/odata/v4";
 
+/// What the sender of a request may do beside reading; the gate puts it into the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Rights {
+    /// Write to points and test connections.
+    pub(crate) write: bool,
+    /// Change the config.
+    pub(crate) configure: bool,
+}
+
+/// Places for requests at the same time.
+pub(crate) fn places() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(ODATA_AT_ONCE_MAX))
+}
+
+/// Whether a request reads whatever its method: what its body asks for is decided when it is read.
+pub(crate) fn only_carries_requests(method: &Method, path: &str) -> bool {
+    let below = path.strip_prefix(ROOT).map(|rest| rest.trim_end_matches('/'));
+    method == Method::POST && below.is_some_and(|rest| rest.ends_with("/$batch") || rest.ends_with("/$query"))
+}
+
 /// Answers a request below the service root.
 pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, Problem> {
-    let (parts, _) = request.into_parts();
-    let root_url = format!("{}://{}{ROOT}/", scheme(&parts), authority(&parts)?);
-    let service = state.odata.clone();
+    let (parts, body) = request.into_parts();
+    let root_url = root_url(&state, &parts)?;
+    let body = read_body(body, BODY_MAX_BYTES).await?;
+    let place = tokio::time::timeout(ODATA_WAIT, Arc::clone(&state.odata.places).acquire_owned()).await;
+    let Ok(Ok(place)) = place else {
+        let detail = format!("{ODATA_AT_ONCE_MAX} OData requests are being answered; try again");
+        let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail);
+        return Err(busy.retry_after(Some(RETRY_AFTER)));
+    };
+    let rights = parts.extensions.get::<Rights>().copied().unwrap_or_default();
+    let accepted = parts.headers.get("accept-encoding").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (exit, answered) = Exit::new(accepted);
+    let app = Arc::clone(&state.0);
     let work = move || {
+        // It goes back only when the last piece has left.
+        let _place = place;
         let headers: Vec<(&str, &str)> =
             parts.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
         let request = bulkhead_odata::Request {
@@ -41,36 +88,32 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
             path_below_root: parts.uri.path().strip_prefix(ROOT).unwrap_or_default(),
             query: parts.uri.query().unwrap_or_default(),
             headers: &headers,
-            body: &[],
+            body: &body,
             root_url: &root_url,
             now_ns: SystemClock::default().now().0,
         };
-        bulkhead_odata::handle(&request, &*service)
+        let response = match GatewayService::new(app, rights) {
+            Ok(service) => bulkhead_odata::handle_streaming(&request, &service, &exit),
+            Err(error) => bulkhead_odata::handle::refusal(&request, &error),
+        };
+        exit.end(response);
     };
-    let answered = tokio::task::spawn_blocking(work).await.map_err(|error| task_failed(&error))?;
-    response(answered)
+    let working = tokio::task::spawn_blocking(work);
+    match answered.await {
+        Ok(response) => response,
+        // Nothing came: the work ended without an answer.
+        Err(_) => match working.await {
+            Err(error) => Err(task_failed(&error)),
+            Ok(()) => Err(Problem::internal("an OData request came to no answer")),
+        },
+    }
 }
 
-/// How the client reached us: a TLS-terminating proxy in front says so. It only shapes the links in the client's own answer.
-fn scheme(request: &Parts) -> &'static str {
-    if request.extensions.get::<Peer>().is_some_and(|peer| peer.channel.tls) {
-        return "https";
-    }
-    let forwarded = request.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
-    if forwarded.is_some_and(|proto| proto.eq_ignore_ascii_case(b"https")) { "https" } else { "http" }
-}
-
-fn response(answered: bulkhead_odata::Response) -> Result<Response, Problem> {
-    let mut response = Response::new(Body::from(answered.body));
-    *response.status_mut() = StatusCode::from_u16(answered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    for (name, value) in answered.headers {
-        let value =
-            HeaderValue::from_str(&value).map_err(|_| Problem::internal(format!("the header {name} is none")))?;
-        response.headers_mut().insert(HeaderName::from_static(name), value);
-    }
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-        let seconds = crate::problem::retry_after_seconds(crate::limits::RETRY_AFTER);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-    }
-    Ok(response)
+/// The service root as the client reaches it: through a proxy if the other end of its connection is a trusted one.
+fn root_url(state: &Shared, request: &Parts) -> Result<String, Problem> {
+    let peer = request.extensions.get::<Peer>();
+    let direct = Origin::direct(peer.is_some_and(|peer| peer.channel.tls), authority(request)?);
+    let is_trusted = peer.is_some_and(|peer| state.engine.config().api.trusts(peer.address.ip()));
+    let Origin { scheme, authority, prefix } = if is_trusted { direct.forwarded(&request.headers) } else { direct };
+    Ok(format!("{scheme}://{authority}{prefix}{ROOT}/"))
 }

@@ -6,8 +6,20 @@ use bulkhead_log::{LogError, Query as Sql, SqlValue};
 use bulkhead_odata::{EntityType, Error, Node, TypedExpr};
 
 /// The properties of a reading that its point decides, and where SQL finds them in a point.
-const OF_POINT: [(&str, &str); 5] =
-    [("PointId", "p.id"), ("Connection", "p.connection"), ("Point", "p.name"), ("Kind", "p.kind"), ("Unit", "p.unit")];
+const OF_POINT: [(&str, &str); 12] = [
+    ("PointId", "p.id"),
+    ("Connection", "p.connection"),
+    ("Point", "p.name"),
+    ("Kind", "p.kind"),
+    ("Unit", "p.unit"),
+    ("PointInfo/Id", "p.id"),
+    ("PointInfo/Connection", "p.connection"),
+    ("PointInfo/Name", "p.name"),
+    ("PointInfo/Kind", "p.kind"),
+    ("PointInfo/Unit", "p.unit"),
+    ("PointInfo/Description", "p.description"),
+    ("ConnectionInfo/Name", "p.connection"),
+];
 /// With more points than this their numbers are not listed in the statement; the condition is then tried on each reading.
 const POINTS_MAX: usize = 1_000;
 
@@ -21,19 +33,19 @@ pub(super) struct Parts<'f> {
 }
 
 impl<'f> Parts<'f> {
-    pub(super) fn of(filter: Option<&'f TypedExpr>, entity_type: &EntityType) -> Self {
+    pub(super) fn of(filter: Option<&'f TypedExpr>, entity_type: &EntityType, types: &[EntityType]) -> Self {
         let mut parts = Self::default();
         if let Some(filter) = filter {
-            parts.take(filter, entity_type);
+            parts.take(filter, entity_type, types);
         }
         parts
     }
 
-    fn take(&mut self, expression: &'f TypedExpr, entity_type: &EntityType) {
+    fn take(&mut self, expression: &'f TypedExpr, entity_type: &EntityType, types: &[EntityType]) {
         if let Node::And(left, right) = &expression.node {
-            self.take(left, entity_type);
-            self.take(right, entity_type);
-        } else if is_of_points(expression, entity_type) {
+            self.take(left, entity_type, types);
+            self.take(right, entity_type, types);
+        } else if is_of_points(expression, entity_type, types) {
             self.points.push(expression);
         } else {
             self.rest.push(expression);
@@ -41,22 +53,12 @@ impl<'f> Parts<'f> {
     }
 }
 
-/// Whether an expression names properties, and only those a point decides.
-fn is_of_points(expression: &TypedExpr, entity_type: &EntityType) -> bool {
-    let mut used = Vec::new();
-    properties_of(expression, &mut used);
-    let is_of_point = |position: &usize| {
-        let name = entity_type.properties[*position].name.as_str();
-        OF_POINT.iter().any(|(known, _)| *known == name)
-    };
-    !used.is_empty() && used.iter().all(is_of_point)
-}
-
-fn properties_of(expression: &TypedExpr, into: &mut Vec<usize>) {
-    if let Node::Property(position) = &expression.node {
-        into.push(*position);
-    }
-    expression.node.for_each_operand(|operand| properties_of(operand, into));
+/// Whether an expression names properties, and only those a point decides, in a way that SQL has.
+pub(super) fn is_of_points(expression: &TypedExpr, entity_type: &EntityType, types: &[EntityType]) -> bool {
+    let mut used = false;
+    let columns = |name: &str| column(name).map(str::to_owned);
+    expression.walk(&mut |part| used |= matches!(part.node, Node::Property(_) | Node::Member(..)));
+    used && Statement::new(entity_type, &columns).with_types(types).filter(expression).is_ok()
 }
 
 /// Where SQL finds a property that a point decides.
@@ -68,11 +70,11 @@ pub(super) fn column(name: &str) -> Option<&'static str> {
 pub(super) fn matching(
     sql: &Sql,
     conditions: &[&TypedExpr],
-    entity_type: &EntityType,
+    (entity_type, types): (&EntityType, &[EntityType]),
     explain: impl Fn(LogError) -> Error,
 ) -> Result<Option<Vec<i64>>, Error> {
     let columns = |name: &str| column(name).map(str::to_owned);
-    let mut statement = Statement::new(entity_type, &columns);
+    let mut statement = Statement::new(entity_type, &columns).with_types(types);
     let texts = conditions.iter().map(|condition| statement.filter(condition)).collect::<Result<Vec<_>, _>>()?;
     let text = format!("SELECT p.id FROM points p WHERE {}", all_of(&texts));
     let rows = sql.collect(&text, &statement.parameters, POINTS_MAX + 1).map_err(explain)?;

@@ -1,14 +1,19 @@
-//! `Readings` and `LatestReadings`: typed queries as SQL over the log's tables, rows as OData values.
+//! `Readings` and `LatestReadings`: typed queries as SQL over the log's tables, rows as OData values. Conditions that SQL
+//! does not have are tried on the rows that the others leave.
 
+use super::changes::{check_kept, seq_of};
 use super::points_filter::{self, Parts, matching};
-use super::row::properties;
-use super::service::explain;
+use super::row::Rows;
+use super::service::{GatewayService, explain};
 use super::statement::{Statement, all_of, items, token};
 use crate::limits::PAGE_MAX_BYTES;
-use bulkhead_log::{Log, Query as Sql, QueryRow, SqlValue};
-use bulkhead_odata::{Error, Node, Page, Query};
+use bulkhead_log::{Query as Sql, QueryRow, SqlValue};
+use bulkhead_odata::eval::{Evaluator, Slots};
+use bulkhead_odata::typed::Types;
+use bulkhead_odata::{EntityType, Error, Home, Node, Page, Query, Record, Row, TypedExpr, Value, apply};
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Columns of a row before those it is sorted by.
 const FIXED_COLUMNS: &str = "r.seq, r.point, r.time, r.status, r.value";
@@ -27,7 +32,7 @@ pub(super) enum Table {
 }
 
 impl Table {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Table::Readings => "readings",
             Table::Latest => "latest_readings",
@@ -35,8 +40,11 @@ impl Table {
     }
 }
 
+/// A filter, and the points that its part about points lets through; none: too many to list.
+pub(super) type PointsOfFilter = (TypedExpr, Option<Vec<i64>>);
+
 /// Where SQL finds a property; none for those that are computed from a row afterwards.
-fn column(name: &str) -> Option<String> {
+pub(super) fn column(name: &str) -> Option<String> {
     let of_kind = |kind: &str| Some(format!("CASE WHEN p.kind = '{kind}' THEN r.value END"));
     match name {
         "Seq" => Some("r.seq".into()),
@@ -60,38 +68,78 @@ fn column(name: &str) -> Option<String> {
 
 /// The statement's sources: readings, and their points where a condition needs them. The cross join fixes the order of the
 /// two loops, so that readings come by their index and in their order.
-fn sources(table: Table, needs_points: bool) -> String {
+pub(super) fn sources(table: Table, needs_points: bool) -> String {
     let join = if needs_points { " CROSS JOIN points p ON p.id = r.point" } else { "" };
     format!("{} r{join}", table.name())
 }
 
-/// Conditions of a query apart from those on points, as SQL.
-struct Conditions<'f> {
-    parts: Parts<'f>,
+/// Conditions of a query, taken apart.
+pub(super) struct Conditions<'f> {
+    /// For SQL.
+    sql: Vec<&'f TypedExpr>,
+    /// Not for SQL.
+    pub(super) later: Vec<&'f TypedExpr>,
     /// The points that are left; none: no condition, or too many to list.
-    points: Option<Vec<i64>>,
+    pub(super) points: Option<Vec<i64>>,
+    /// Behind and up to which seqs.
+    seqs: (Option<u64>, Option<u64>),
 }
 
 impl<'f> Conditions<'f> {
-    fn of(sql: &Sql, query: &'f Query<'_>) -> Result<Self, Error> {
-        let mut parts = Parts::of(query.filter.as_ref(), query.entity_type);
+    pub(super) fn of(service: &GatewayService, sql: &Sql, table: Table, query: &'f Query<'_>) -> Result<Self, Error> {
+        let types = service.model.types();
+        let mut parts = Parts::of(query.filter.as_ref(), query.entity_type, types);
         let mut points = None;
         if !parts.points.is_empty() {
-            points = matching(sql, &parts.points, query.entity_type, explain)?;
+            points = points_of(service, sql, query, &parts)?;
             if points.is_none() {
                 parts.rest.append(&mut parts.points);
             }
         }
-        Ok(Self { parts, points })
+        let columns = |name: &str| column(name);
+        let is_sql = |condition: &&TypedExpr| {
+            Statement::new(query.entity_type, &columns).with_types(types).filter(condition).is_ok()
+        };
+        let (for_sql, later) = parts.rest.into_iter().partition(is_sql);
+        let log = service.engine().log();
+        let seq = |state: &Option<String>| state.as_ref().map(|state| seq_of(state, log)).transpose();
+        let seqs = (seq(&query.since)?, seq(&query.until)?);
+        if let (Some(since), Table::Readings) = (seqs.0, table) {
+            check_kept(since, log)?;
+        }
+        Ok(Self { sql: for_sql, later, points, seqs })
     }
 
-    fn write(&self, statement: &mut Statement<'_>) -> Result<Vec<String>, Error> {
-        self.parts.rest.iter().map(|condition| statement.filter(condition)).collect()
+    pub(super) fn write(&self, statement: &mut Statement<'_>) -> Result<Vec<String>, Error> {
+        let mut texts: Vec<String> =
+            self.sql.iter().map(|condition| statement.filter(condition)).collect::<Result<_, _>>()?;
+        texts.extend(self.seqs.0.map(|since| format!("r.seq > {since}")));
+        texts.extend(self.seqs.1.map(|until| format!("r.seq <= {until}")));
+        Ok(texts)
     }
 }
 
+/// The points of a filter. They are looked for once a request, which asks for page after page.
+fn points_of(
+    service: &GatewayService,
+    sql: &Sql,
+    query: &Query<'_>,
+    parts: &Parts<'_>,
+) -> Result<Option<Vec<i64>>, Error> {
+    let Some(filter) = &query.filter else { return Ok(None) };
+    let mut known = service.points.lock();
+    if let Some((same, points)) = known.as_ref().filter(|(same, _)| same == filter) {
+        debug_assert!(same == filter, "they were compared");
+        return Ok(points.clone());
+    }
+    let types = service.model.types();
+    let points = matching(sql, &parts.points, (query.entity_type, types), explain)?;
+    *known = Some((filter.clone(), points.clone()));
+    Ok(points)
+}
+
 /// The condition that a row is of one of these points. Of none: a constant, at which SQLite does not begin to read.
-fn of_points(column: &str, points: &[i64]) -> String {
+pub(super) fn of_points(column: &str, points: &[i64]) -> String {
     match points {
         [] => "0".to_owned(),
         [id] => format!("{column} = {id}"),
@@ -99,16 +147,57 @@ fn of_points(column: &str, points: &[i64]) -> String {
     }
 }
 
+/// The columns, with a note whether one of them is of the point.
+pub(super) fn noting(needs_points: &Cell<bool>) -> impl Fn(&str) -> Option<String> {
+    |name| {
+        let column = column(name)?;
+        needs_points.set(needs_points.get() || column.contains("p."));
+        Some(column)
+    }
+}
+
+/// Tries what SQL did not on rows that have all their properties.
+struct Later<'q> {
+    service: &'q GatewayService,
+    query: &'q Query<'q>,
+    conditions: &'q [&'q TypedExpr],
+    ty: usize,
+    set: usize,
+}
+
+impl<'q> Later<'q> {
+    fn of(service: &'q GatewayService, query: &'q Query<'q>, conditions: &'q [&'q TypedExpr]) -> Option<Self> {
+        if conditions.is_empty() && query.search.is_none() {
+            return None;
+        }
+        let model = &service.model;
+        let set = model.entity_sets().iter().position(|set| set.name == query.set.name)?;
+        Some(Self { service, query, conditions, ty: model.type_place(&query.entity_type.name)?, set })
+    }
+
+    fn keeps(&self, row: &Row) -> bool {
+        let types = Types::new(&self.service.model);
+        let evaluator = Evaluator { types: &types, graph: self.service };
+        let record = Record { ty: self.ty, home: Home::Set(self.set), values: row.clone() };
+        let record = Value::Record(Arc::new(record));
+        let found = self.query.search.as_ref().is_none_or(|wanted| wanted.is_in(&apply::texts(&record, &evaluator)));
+        let mut slots = Slots::of(record);
+        found && self.conditions.iter().all(|condition| evaluator.holds(condition, &mut slots))
+    }
+}
+
 /// Counts the rows of a filter.
-pub(super) fn count(sql: &Sql, table: Table, query: &Query<'_>) -> Result<u64, Error> {
-    let conditions = Conditions::of(sql, query)?;
+pub(super) fn count(service: &GatewayService, table: Table, query: &Query<'_>) -> Result<u64, Error> {
+    let sql = service.sql()?;
+    let conditions = Conditions::of(service, &sql, table, query)?;
+    if let Some(later) = Later::of(service, query, &conditions.later) {
+        return count_later(service, &sql, table, query, &conditions, &later);
+    }
     let needs_points = Cell::new(false);
     let columns = noting(&needs_points);
-    let mut statement = Statement::new(query.entity_type, &columns);
+    let mut statement = Statement::new(query.entity_type, &columns).with_types(service.model.types());
     let mut texts = conditions.write(&mut statement)?;
-    if let Some(points) = &conditions.points {
-        texts.push(of_points("r.point", points));
-    }
+    texts.extend(conditions.points.as_ref().map(|points| of_points("r.point", points)));
     let text = format!("SELECT count(*) FROM {} WHERE {}", sources(table, needs_points.get()), all_of(&texts));
     let rows = sql.collect(&text, &statement.parameters, 1).map_err(explain)?;
     match rows.first().and_then(|row| row.first()) {
@@ -117,45 +206,116 @@ pub(super) fn count(sql: &Sql, table: Table, query: &Query<'_>) -> Result<u64, E
     }
 }
 
-/// The columns, with a note whether one of them is of the point.
-fn noting(needs_points: &Cell<bool>) -> impl Fn(&str) -> Option<String> {
-    |name| {
-        let column = column(name)?;
-        needs_points.set(needs_points.get() || column.contains("p."));
-        Some(column)
-    }
+fn count_later(
+    service: &GatewayService,
+    sql: &Sql,
+    table: Table,
+    query: &Query<'_>,
+    conditions: &Conditions<'_>,
+    later: &Later<'_>,
+) -> Result<u64, Error> {
+    let plain = Query { orderby: Vec::new(), skip: None, page_token: None, ..query.clone() };
+    let (text, parameters, _) = page_statement(service, table, &plain, conditions, None)?;
+    let all = all_columns(query.entity_type);
+    let rows = Rows::new(query.entity_type, &all, service.engine().log())?;
+    let (mut counted, mut failed) = (0, None);
+    let take = |row: &QueryRow<'_>| match rows.row(row) {
+        Ok((values, _)) => {
+            counted += u64::from(later.keeps(&values));
+            ControlFlow::Continue(())
+        }
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
+        }
+    };
+    sql.rows(&text, &parameters, take).map_err(explain)?;
+    failed.map_or(Ok(counted), Err)
+}
+
+fn all_columns(entity_type: &EntityType) -> Vec<usize> {
+    (0..entity_type.properties.len()).collect()
 }
 
 /// Reads a page.
-pub(super) fn read(sql: &Sql, table: Table, query: &Query<'_>, log: &Log) -> Result<Page, Error> {
-    let count = if query.count { Some(count(sql, table, query)?) } else { None };
+pub(super) fn read(service: &GatewayService, table: Table, query: &Query<'_>) -> Result<Page, Error> {
+    let count = if query.count { Some(count(service, table, query)?) } else { None };
     let mut page = Page { count, ..Page::default() };
     if query.page_max_rows == 0 {
         return Ok(page);
     }
-    let (text, parameters, order_count) = page_statement(sql, table, query)?;
-    let mut last_order = Vec::new();
-    let (mut bytes, mut failed) = (0, None);
-    let take = |row: &QueryRow<'_>| {
-        if page.rows.len() == query.page_max_rows || bytes >= PAGE_MAX_BYTES {
-            page.next_token = Some(token(std::mem::take(&mut last_order)));
-            return ControlFlow::Break(());
-        }
-        last_order = order_of(row, order_count);
-        match properties(row, query, log) {
-            Ok((values, weight)) => {
-                bytes += weight;
-                page.rows.push(values);
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
+    let sql = service.sql()?;
+    let conditions = Conditions::of(service, &sql, table, query)?;
+    let later = Later::of(service, query, &conditions.later);
+    // What is left out here is not counted by SQL: then neither its limit nor its offset can be used.
+    let limits = if later.is_some() { None } else { Some((query.page_max_rows as u64 + 1, query.skip.unwrap_or(0))) };
+    let (text, parameters, order_count) = page_statement(service, table, query, &conditions, limits)?;
+    let all = all_columns(query.entity_type);
+    let columns = if later.is_some() { &all } else { &query.columns };
+    let rows = Rows::new(query.entity_type, columns, service.engine().log())?;
+    let mut taken = Taken { order: None, bytes: 0, skip: if later.is_some() { query.skip.unwrap_or(0) } else { 0 } };
+    let mut failed = None;
+    let take = |row: &QueryRow<'_>| match taken.take(row, &rows, later.as_ref(), query, order_count, &mut page) {
+        Ok(flow) => flow,
+        Err(error) => {
+            failed = Some(error);
+            ControlFlow::Break(())
         }
     };
     sql.rows(&text, &parameters, take).map_err(explain)?;
     failed.map_or(Ok(page), Err)
+}
+
+/// What has been taken of a page.
+struct Taken {
+    /// The values that the last row is sorted by.
+    order: Option<Vec<SqlValue>>,
+    bytes: usize,
+    /// Rows that are still to be left out.
+    skip: u64,
+}
+
+impl Taken {
+    fn take(
+        &mut self,
+        row: &QueryRow<'_>,
+        rows: &Rows<'_>,
+        later: Option<&Later<'_>>,
+        query: &Query<'_>,
+        order_count: usize,
+        page: &mut Page,
+    ) -> Result<ControlFlow<()>, Error> {
+        let is_full = page.rows.len() == query.page_max_rows || self.bytes >= PAGE_MAX_BYTES;
+        if is_full && later.is_none() {
+            page.next_token = self.order.take().map(token);
+            return Ok(ControlFlow::Break(()));
+        }
+        let (mut values, weight) = rows.row(row)?;
+        if let Some(later) = later {
+            if !later.keeps(&values) {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if self.skip > 0 {
+                self.skip -= 1;
+                return Ok(ControlFlow::Continue(()));
+            }
+            if is_full {
+                page.next_token = self.order.take().map(token);
+                return Ok(ControlFlow::Break(()));
+            }
+            if query.columns.len() < values.len() {
+                values =
+                    query.columns.iter().map(|column| std::mem::replace(&mut values[*column], Value::Null)).collect();
+            }
+        }
+        // Only the last row of a page is asked for it.
+        if page.rows.len() + 1 == query.page_max_rows || self.bytes + weight >= PAGE_MAX_BYTES {
+            self.order = Some(order_of(row, order_count));
+        }
+        self.bytes += weight;
+        page.rows.push(values);
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 /// The values a row is sorted by: what is behind the fixed columns.
@@ -163,42 +323,46 @@ fn order_of(row: &QueryRow<'_>, count: usize) -> Vec<SqlValue> {
     (FIXED_COLUMNS_COUNT..FIXED_COLUMNS_COUNT + count).map(|column| row.value(column)).collect()
 }
 
-/// The statement of a page, with one row more than the page takes: it says whether there is another. With its parameters
-/// and the number of values a row is sorted by.
-fn page_statement(sql: &Sql, table: Table, query: &Query<'_>) -> Result<(String, Vec<SqlValue>, usize), Error> {
-    let conditions = Conditions::of(sql, query)?;
+/// The statement of a page, its parameters, and the number of values a row is sorted by. The limits are its rows, one more
+/// than the page takes because it says whether there is another, and those left out before.
+fn page_statement(
+    service: &GatewayService,
+    table: Table,
+    query: &Query<'_>,
+    conditions: &Conditions<'_>,
+    limits: Option<(u64, u64)>,
+) -> Result<(String, Vec<SqlValue>, usize), Error> {
     let needs_points = Cell::new(false);
     let columns = noting(&needs_points);
-    let mut statement = Statement::new(query.entity_type, &columns);
+    let mut statement = Statement::new(query.entity_type, &columns).with_types(service.model.types());
     let mut texts = conditions.write(&mut statement)?;
     texts.extend(statement.place(query)?);
     let order_values = statement.order_values(query)?;
     let order = statement.order(query)?;
-    let select = |condition: Option<String>, limit: u64| {
+    let limit = |reach: bool| match limits {
+        None => String::new(),
+        Some((rows, skip)) if reach => format!(" LIMIT {}", rows.saturating_add(skip).min(i64::MAX.unsigned_abs())),
+        Some((rows, skip)) => format!(" LIMIT {rows} OFFSET {skip}"),
+    };
+    let select = |condition: Option<String>, limit: String| {
         let conditions: Vec<String> = condition.into_iter().chain(texts.iter().cloned()).collect();
         let sources = sources(table, needs_points.get());
         let condition = all_of(&conditions);
-        format!(
-            "SELECT {FIXED_COLUMNS}, {order_values} FROM {sources} WHERE {condition} ORDER BY {order} LIMIT {limit}"
-        )
+        format!("SELECT {FIXED_COLUMNS}, {order_values} FROM {sources} WHERE {condition} ORDER BY {order}{limit}")
     };
-    let skip = query.skip.unwrap_or(0);
-    let rows = query.page_max_rows as u64 + 1;
-    let reach = rows.saturating_add(skip).min(i64::MAX.unsigned_abs());
     let text = match &conditions.points {
-        None => format!("{} OFFSET {skip}", select(None, rows)),
+        None => select(None, limit(false)),
         Some(points) => match (seq_order(query), points.len()) {
             (Some(direction), 2..=MERGE_MAX_POINTS) => {
-                let one = |id: &i64| format!("SELECT * FROM ({})", select(Some(of_points("r.point", &[*id])), reach));
+                let one =
+                    |id: &i64| format!("SELECT * FROM ({})", select(Some(of_points("r.point", &[*id])), limit(true)));
                 let all = points.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
-                format!("{all} ORDER BY 1 {direction} LIMIT {rows} OFFSET {skip}")
+                format!("{all} ORDER BY 1 {direction}{}", limit(false))
             }
             // In the order of the log the first rows are found soonest by reading in that order; the plus keeps SQLite
             // from collecting all rows of all points first.
-            (Some(_), count) if count > MERGE_MAX_POINTS => {
-                format!("{} OFFSET {skip}", select(Some(of_points("+r.point", points)), rows))
-            }
-            _ => format!("{} OFFSET {skip}", select(Some(of_points("r.point", points)), rows)),
+            (Some(_), count) if count > MERGE_MAX_POINTS => select(Some(of_points("+r.point", points)), limit(false)),
+            _ => select(Some(of_points("r.point", points)), limit(false)),
         },
     };
     Ok((text, statement.parameters, items(&order_values)))

@@ -1,29 +1,94 @@
 //! A row of the log as OData values: the point's part from the catalogue, the value under the property of its kind.
 
 use crate::json;
-use bulkhead_log::{Log, Point, QueryRow, SqlValue, value_of};
+use bulkhead_log::{Catalogue, Log, Point, QueryRow, SqlValue, value_of};
 use bulkhead_model::{Kind, PointId, Status, Value as Reading};
-use bulkhead_odata::{Error, Query, Row, Value};
+use bulkhead_odata::{EntityType, Error, Row, Value};
+use std::sync::Arc;
 
 /// Bytes a row takes apart from its value; roughly, for the bound of a page.
 const ROW_BYTES: usize = 256;
 
-/// The values of a row's columns, in the order of [`Query::columns`], and roughly their bytes.
-pub(super) fn properties(row: &QueryRow<'_>, query: &Query<'_>, log: &Log) -> Result<(Row, usize), Error> {
-    let number = |column| row.integer(column).ok_or_else(|| Error::Internal("a row of the log is damaged".into()));
-    let (seq, id, time, status) = (number(0)?, number(1)?, number(2)?, number(3)?);
-    // Newer than the query's view, so it has every point of that view.
-    let catalogue = log.catalogue();
-    let point = u32::try_from(id).ok().and_then(|id| catalogue.by_id(PointId(id)));
-    let point = point.ok_or_else(|| Error::Internal(format!("the log has no point {id}")))?;
-    let stored = row.value(4);
-    let value = value_of(point.info.kind, &stored)
-        .ok_or_else(|| Error::Internal(format!("the value of row {seq} is not of its point's kind")))?;
-    let may_be_nan = value.is_none() && point.info.kind == Kind::Real;
-    let value = if may_be_nan { nan(log, seq) } else { value };
-    let status = Status(u32::try_from(status).unwrap_or(u32::MAX));
-    let reading = Shown { seq, time, status, point, value: value.as_ref() };
-    Ok((query.column_names().map(|name| reading.property(name)).collect(), ROW_BYTES + bytes_of(&stored)))
+/// A property of a reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Field {
+    Seq,
+    PointId,
+    Connection,
+    Point,
+    Kind,
+    Unit,
+    Time,
+    Status,
+    StatusName,
+    Good,
+    Value,
+    Numeric,
+    Of(Kind),
+}
+
+impl Field {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "Seq" => Self::Seq,
+            "PointId" => Self::PointId,
+            "Connection" => Self::Connection,
+            "Point" => Self::Point,
+            "Kind" => Self::Kind,
+            "Unit" => Self::Unit,
+            "Time" => Self::Time,
+            "Status" => Self::Status,
+            "StatusName" => Self::StatusName,
+            "Good" => Self::Good,
+            "Value" => Self::Value,
+            "NumericValue" => Self::Numeric,
+            "BooleanValue" => Self::Of(Kind::Boolean),
+            "IntegerValue" => Self::Of(Kind::Integer),
+            "DecimalValue" => Self::Of(Kind::Decimal),
+            "TextValue" => Self::Of(Kind::Text),
+            "TimeValue" => Self::Of(Kind::Time),
+            "DurationValue" => Self::Of(Kind::Duration),
+            "BytesValue" => Self::Of(Kind::Bytes),
+            _ => return None,
+        })
+    }
+}
+
+/// Makes rows of a query's columns.
+pub(super) struct Rows<'l> {
+    fields: Vec<Field>,
+    log: &'l Log,
+    catalogue: Arc<Catalogue>,
+}
+
+impl<'l> Rows<'l> {
+    /// # Errors
+    /// [`Error::Internal`] for a property that a reading has not.
+    pub(super) fn new(entity_type: &EntityType, columns: &[usize], log: &'l Log) -> Result<Self, Error> {
+        let field = |column: &usize| {
+            let name = &entity_type.properties[*column].name;
+            Field::named(name).ok_or_else(|| Error::Internal(format!("a reading has no {name}")))
+        };
+        let fields = columns.iter().map(field).collect::<Result<_, _>>()?;
+        // Taken after the query was opened, so it has every point that the query can see.
+        Ok(Self { fields, log, catalogue: log.catalogue() })
+    }
+
+    /// The values of a row's columns, and roughly their bytes. The row has `seq`, `point`, `time`, `status`, `value`.
+    pub(super) fn row(&self, row: &QueryRow<'_>) -> Result<(Row, usize), Error> {
+        let number = |column| row.integer(column).ok_or_else(|| Error::Internal("a row of the log is damaged".into()));
+        let (seq, id, time, status) = (number(0)?, number(1)?, number(2)?, number(3)?);
+        let point = u32::try_from(id).ok().and_then(|id| self.catalogue.by_id(PointId(id)));
+        let point = point.ok_or_else(|| Error::Internal(format!("the log has no point {id}")))?;
+        let stored = row.value(4);
+        let value = value_of(point.info.kind, &stored)
+            .ok_or_else(|| Error::Internal(format!("the value of row {seq} is not of its point's kind")))?;
+        let may_be_nan = value.is_none() && point.info.kind == Kind::Real;
+        let value = if may_be_nan { nan(self.log, seq) } else { value };
+        let status = Status(u32::try_from(status).unwrap_or(u32::MAX));
+        let reading = Shown { seq, time, status, point, value: value.as_ref() };
+        Ok((self.fields.iter().map(|field| reading.property(*field)).collect(), ROW_BYTES + bytes_of(&stored)))
+    }
 }
 
 /// A real that is not a number: SQL has none and shows it as NULL, as it does a missing value; the row itself knows.
@@ -50,44 +115,51 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn property(&self, name: &str) -> Value {
+    fn property(&self, field: Field) -> Value {
         let info = &self.point.info;
-        match name {
-            "Seq" => Value::Int(self.seq),
-            "PointId" => Value::Int(i64::from(self.point.id.0)),
-            "Connection" => Value::String(self.point.connection.to_string()),
-            "Point" => Value::String(info.name.clone()),
-            "Kind" => Value::String(info.kind.name().to_owned()),
-            "Unit" => info.unit.clone().map_or(Value::Null, Value::String),
-            "Time" => Value::DateTimeOffset(self.time),
-            "Status" => Value::Int(i64::from(self.status.0)),
-            "StatusName" => Value::String(json::status_name(self.status)),
-            "Good" => Value::Boolean(self.status.is_good()),
-            _ => self.value.map_or(Value::Null, |value| of_value(name, value)),
+        match field {
+            Field::Seq => Value::Int(self.seq),
+            Field::PointId => Value::Int(i64::from(self.point.id.0)),
+            Field::Connection => Value::String(self.point.connection.to_string()),
+            Field::Point => Value::String(info.name.clone()),
+            Field::Kind => Value::String(info.kind.name().to_owned()),
+            Field::Unit => info.unit.clone().map_or(Value::Null, Value::String),
+            Field::Time => Value::DateTimeOffset(self.time),
+            Field::Status => Value::Int(i64::from(self.status.0)),
+            Field::StatusName => Value::String(json::status_name(self.status)),
+            Field::Good => Value::Boolean(self.status.is_good()),
+            Field::Value => self.value.map_or(Value::Null, |value| Value::String(text_of(value))),
+            Field::Numeric => self.value.map_or(Value::Null, number_of),
+            Field::Of(kind) => match self.value.filter(|value| value.kind() == kind) {
+                Some(value) => typed(value),
+                None => Value::Null,
+            },
         }
     }
 }
 
-/// A property that is there for values of some kinds only.
-fn of_value(name: &str, value: &Reading) -> Value {
-    match (name, value) {
-        ("Value", value) => Value::String(text_of(value)),
-        ("NumericValue", value) if matches!(value.kind(), Kind::Integer | Kind::Real | Kind::Decimal) => {
-            value.as_f64().map_or(Value::Null, Value::Double)
-        }
-        ("BooleanValue", Reading::Boolean(value)) => Value::Boolean(*value),
-        ("IntegerValue", Reading::Integer(number)) => Value::Int(*number),
-        ("DecimalValue", Reading::Decimal(digits)) => Value::Decimal(digits.clone()),
-        ("TextValue", Reading::Text(text)) => Value::String(text.clone()),
-        ("TimeValue", Reading::Time(ns)) => Value::DateTimeOffset(*ns),
-        ("DurationValue", Reading::Duration(ns)) => Value::Duration(*ns),
-        ("BytesValue", Reading::Bytes(bytes)) => Value::Binary(bytes.clone()),
-        _ => Value::Null,
+fn number_of(value: &Reading) -> Value {
+    let is_number = matches!(value.kind(), Kind::Integer | Kind::Real | Kind::Decimal);
+    value.as_f64().filter(|_| is_number).map_or(Value::Null, Value::Double)
+}
+
+/// A value under the type of its kind.
+pub(super) fn typed(value: &Reading) -> Value {
+    match value {
+        Reading::Boolean(value) => Value::Boolean(*value),
+        Reading::Integer(number) => Value::Int(*number),
+        Reading::Real(number) => Value::Double(*number),
+        Reading::Decimal(digits) => Value::Decimal(digits.clone()),
+        Reading::Text(text) => Value::String(text.clone()),
+        Reading::Time(ns) => Value::DateTimeOffset(*ns),
+        Reading::Duration(ns) => Value::Duration(*ns),
+        Reading::Bytes(bytes) => Value::Binary(bytes.clone()),
+        Reading::File(_) => Value::String(value.to_string()),
     }
 }
 
 /// A value as text: as in the JSON of the REST API, without quotes; a file as its name and size.
-fn text_of(value: &Reading) -> String {
+pub(super) fn text_of(value: &Reading) -> String {
     if matches!(value, Reading::File(_)) {
         return value.to_string();
     }

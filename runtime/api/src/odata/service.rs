@@ -1,45 +1,220 @@
-//! The service behind the model: which set is answered by what.
+//! The service behind the model, for one request: what is in memory is looked up once, what is in the log is asked for by
+//! SQL.
 
-use super::lists;
-use super::model::{CONNECTIONS, LATEST_READINGS, POINTS, READINGS, model};
+use super::model::{CONNECTIONS, DEAD_LETTERS, FAULTS, GAPS, LATEST_READINGS, POINTS, READINGS, ROUTES, model, parts};
 use super::readings::{self, Table};
-use crate::limits::{ODATA_PAGE_ROWS, ODATA_QUERY_MAX};
+use super::wide::{self, WideSet};
+use super::{Rights, actions, aggregate, lists};
+use crate::app::App;
+use crate::limits::{
+    ODATA_LISTED_MAX, ODATA_PAGE_MAX_ROWS, ODATA_PAGE_ROWS, ODATA_QUERY_MAX, PAGE_MAX_BYTES, PAGE_MAX_ROWS,
+};
 use crate::problem::chain;
+use bulkhead_config::Config;
 use bulkhead_engine::Engine;
-use bulkhead_log::{LogError, Query as Sql};
-use bulkhead_odata::{Error, Model, Page, Query, Service};
+use bulkhead_log::{Catalogue, LetterItem, LogError, Query as Sql};
+use bulkhead_model::PointId;
+use bulkhead_odata::eval::Graph;
+use bulkhead_odata::memory::{entity_beyond, follow};
+use bulkhead_odata::{
+    Error, Grouping, Home, Invocation, Media, Model, Page, Query, Record, Row, Service, Store, Value,
+};
+use parking_lot::Mutex;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
 
-/// The gateway as an OData service. Its calls block.
-pub(crate) struct GatewayService {
-    engine: Engine,
-    model: Model,
+/// What all OData requests share.
+pub(crate) struct Face {
+    pub(super) places: Arc<Semaphore>,
+    shown: Mutex<Option<Shown>>,
 }
 
-/// What answers a set.
-enum Source {
-    Readings(Table),
-    List(lists::Rows),
+/// A model, and what it was made from.
+struct Shown {
+    config: Arc<Config>,
+    catalogue: Arc<Catalogue>,
+    model: Arc<Model>,
+    wide: Arc<Vec<WideSet>>,
+}
+
+impl Default for Face {
+    fn default() -> Self {
+        Self { places: super::places(), shown: Mutex::new(None) }
+    }
+}
+
+impl Face {
+    /// The model as the config and the points are now, with the wide sets in it.
+    fn model(&self, engine: &Engine) -> Result<(Arc<Model>, Arc<Vec<WideSet>>), Error> {
+        let (config, catalogue) = (engine.config(), engine.log().catalogue());
+        let mut shown = self.shown.lock();
+        let same = |shown: &&Shown| Arc::ptr_eq(&shown.config, &config) && Arc::ptr_eq(&shown.catalogue, &catalogue);
+        if let Some(shown) = shown.as_ref().filter(same) {
+            return Ok((Arc::clone(&shown.model), Arc::clone(&shown.wide)));
+        }
+        let mut parts = parts();
+        let wide = Arc::new(wide::add_to(&mut parts, engine));
+        let made = model(parts).map_err(|error| Error::Internal(format!("the model: {error}")))?;
+        let model = Arc::new(made);
+        *shown = Some(Shown { config, catalogue, model: Arc::clone(&model), wide: Arc::clone(&wide) });
+        Ok((model, wide))
+    }
+}
+
+/// Where rows are in the log.
+enum Source<'s> {
+    Table(Table),
+    Wide(&'s WideSet),
+}
+
+/// The gateway as an OData service, for one request. Its calls block.
+pub(crate) struct GatewayService {
+    pub(super) app: Arc<App>,
+    pub(super) model: Arc<Model>,
+    wide: Arc<Vec<WideSet>>,
+    pub(super) rights: Rights,
+    /// Rows in memory, by set, once they were asked for.
+    rows: Vec<OnceLock<Value>>,
+    /// The points that the filter of this request lets through, so that its pages need not look for them again.
+    pub(super) points: Mutex<Option<readings::PointsOfFilter>>,
+    /// What the last page of a wide set carries into the next.
+    pub(super) carried: Mutex<Option<wide::Carried>>,
 }
 
 impl GatewayService {
-    pub(crate) fn new(engine: Engine) -> Self {
-        Self { engine, model: model() }
+    pub(crate) fn new(app: Arc<App>, rights: Rights) -> Result<Self, Error> {
+        let (model, wide) = app.odata.model(&app.engine)?;
+        let rows = model.entity_sets().iter().map(|_| OnceLock::new()).collect();
+        Ok(Self { app, model, wide, rights, rows, points: Mutex::new(None), carried: Mutex::new(None) })
     }
 
-    fn source(&self, query: &Query<'_>) -> Result<Source, Error> {
-        match query.set.name.as_str() {
-            READINGS => Ok(Source::Readings(Table::Readings)),
-            LATEST_READINGS => Ok(Source::Readings(Table::Latest)),
-            CONNECTIONS => Ok(Source::List(lists::connections(&self.engine.connections()))),
-            POINTS => Ok(Source::List(lists::points(&self.engine.log().catalogue(), query))),
-            other => Err(Error::Internal(format!("the set {other} has no source"))),
+    pub(super) fn engine(&self) -> &Engine {
+        &self.app.engine
+    }
+
+    /// Where the rows of a set are in the log, if they are.
+    fn source(&self, set: &str) -> Option<Source<'_>> {
+        match set {
+            READINGS => Some(Source::Table(Table::Readings)),
+            LATEST_READINGS => Some(Source::Table(Table::Latest)),
+            name => self.wide.iter().find(|wide| wide.name == name).map(Source::Wide),
         }
     }
 
-    fn sql(&self) -> Result<Sql, Error> {
-        let mut sql = self.engine.log().query().map_err(explain)?;
+    fn source_of(&self, query: &Query<'_>) -> Result<Source<'_>, Error> {
+        let name = &query.set.name;
+        self.source(name).ok_or_else(|| Error::Internal(format!("the set {name} is not in the log")))
+    }
+
+    pub(super) fn sql(&self) -> Result<Sql, Error> {
+        let mut sql = self.engine().log().query().map_err(explain)?;
         sql.set_time_limit(ODATA_QUERY_MAX);
         Ok(sql)
+    }
+
+    /// The rows of a set in memory.
+    fn listed(&self, name: &str) -> Result<Vec<lists::Values>, LogError> {
+        let engine = self.engine();
+        Ok(match name {
+            CONNECTIONS => engine.connections().iter().map(lists::connection).collect(),
+            POINTS => {
+                let catalogue = engine.log().catalogue();
+                catalogue.iter().map(|point| lists::point(point, &catalogue)).collect()
+            }
+            ROUTES => engine.routes().iter().map(lists::route).collect(),
+            FAULTS => engine.connections().iter().flat_map(lists::faults).collect(),
+            GAPS => engine.log().gaps(0, ODATA_LISTED_MAX)?.iter().map(lists::gap).collect(),
+            DEAD_LETTERS => self.letters()?,
+            _ => Vec::new(),
+        })
+    }
+
+    /// The newest dead letters, the oldest of them first. They come in pieces, so that their payloads are never all in memory.
+    fn letters(&self) -> Result<Vec<lists::Values>, LogError> {
+        let (mut rows, mut before) = (Vec::new(), None);
+        while rows.len() < ODATA_LISTED_MAX {
+            let limit = PAGE_MAX_ROWS.min(ODATA_LISTED_MAX - rows.len());
+            let letters = self.engine().log().dead_letters(None, before, limit, PAGE_MAX_BYTES)?;
+            let Some(last) = letters.last() else { break };
+            before = Some(last.id);
+            rows.extend(letters.iter().map(lists::dead_letter));
+        }
+        rows.reverse();
+        Ok(rows)
+    }
+
+    fn records(&self, set: usize) -> Value {
+        let found = &self.model.entity_sets()[set];
+        let Some(ty) = self.model.type_place(&found.entity_type) else { return Value::Null };
+        let rows = self.listed(&found.name).unwrap_or_else(|error| {
+            tracing::error!("OData: {} could not be read: {}", found.name, chain(&error));
+            Vec::new()
+        });
+        let record = |values| Value::Record(Arc::new(Record { ty, home: Home::Set(set), values }));
+        Value::Collection(Arc::new(rows.into_iter().map(record).collect()))
+    }
+
+    /// One point, without making a row of every other.
+    fn point(&self, id: &Value, set: usize) -> Option<Value> {
+        let Value::Int(id) = id else { return None };
+        let catalogue = self.engine().log().catalogue();
+        let point = catalogue.by_id(PointId(u32::try_from(*id).ok()?))?;
+        let values = lists::point(point, &catalogue);
+        let ty = self.model.type_place(&self.model.entity_sets()[set].entity_type)?;
+        Some(Value::Record(Arc::new(Record { ty, home: Home::Set(set), values })))
+    }
+}
+
+impl Graph for GatewayService {
+    fn follow(&self, record: &Record, ty: usize, navigation: usize) -> Value {
+        match entity_beyond(self, record, ty, navigation) {
+            Ok(Some(entity)) => return entity,
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!("OData: an entity could not be looked up: {error}");
+                return Value::Null;
+            }
+        }
+        let here = &self.model.types()[ty];
+        if let [way] = &here.navigation[navigation..=navigation]
+            && let [(own, other)] = way.constraints.as_slice()
+            && other == "Id"
+            && way.target == "Point"
+            && let (Some(position), Some(set)) = (here.position(own), self.model.set_of_type(way.target_type))
+        {
+            return self.point(&record.values[position], set).unwrap_or(Value::Null);
+        }
+        follow(&self.model, record, ty, navigation, |set| Graph::set(self, set))
+    }
+
+    fn set(&self, place: usize) -> Value {
+        self.rows[place].get_or_init(|| self.records(place)).clone()
+    }
+
+    fn singleton(&self, _: usize) -> Value {
+        Value::Null
+    }
+}
+
+impl Store for GatewayService {
+    fn media(&self, _: &Record) -> Option<Media> {
+        None
+    }
+
+    /// The payload of a dead letter.
+    fn stream(&self, entity: &Record, _: usize) -> Option<Media> {
+        let Some(Value::Int(id)) = entity.values.first() else { return None };
+        let letter = self.engine().log().dead_letter(u64::try_from(*id).ok()?).ok()??;
+        match letter.item {
+            LetterItem::Frame { frame, .. } => {
+                Some(Media { media_type: "application/octet-stream".into(), bytes: frame.payload })
+            }
+            LetterItem::Reading { .. } => None,
+        }
+    }
+
+    fn act(&self, _: usize) -> Result<(), Error> {
+        Err(Error::Internal("the gateway has no actions at its root".into()))
     }
 }
 
@@ -49,23 +224,56 @@ impl Service for GatewayService {
     }
 
     fn page_max_rows(&self) -> usize {
+        ODATA_PAGE_MAX_ROWS
+    }
+
+    fn page_rows(&self) -> usize {
         ODATA_PAGE_ROWS
     }
 
+    fn store(&self) -> Option<&dyn Store> {
+        Some(self)
+    }
+
+    fn is_queried(&self, set: usize) -> bool {
+        self.source(&self.model.entity_sets()[set].name).is_some()
+    }
+
+    /// The log, the last number given and the first that is still there.
+    fn state(&self, set: usize) -> Option<String> {
+        self.source(&self.model.entity_sets()[set].name)?;
+        Some(super::changes::state(self.engine().log()))
+    }
+
     fn read(&self, query: &Query<'_>) -> Result<Page, Error> {
-        let sql = self.sql()?;
-        match self.source(query)? {
-            Source::Readings(table) => readings::read(&sql, table, query, self.engine.log()),
-            Source::List(rows) => lists::read(&sql, &rows, query),
+        match self.source_of(query)? {
+            Source::Table(table) => readings::read(self, table, query),
+            Source::Wide(set) => wide::read(self, set, query),
         }
     }
 
     fn count(&self, query: &Query<'_>) -> Result<u64, Error> {
-        let sql = self.sql()?;
-        match self.source(query)? {
-            Source::Readings(table) => readings::count(&sql, table, query),
-            Source::List(rows) => lists::count(&sql, &rows, query),
+        match self.source_of(query)? {
+            Source::Table(table) => readings::count(self, table, query),
+            Source::Wide(set) => wide::count(self, set, query),
         }
+    }
+
+    fn aggregate(
+        &self,
+        query: &Query<'_>,
+        grouping: &Grouping<'_>,
+        groups_max: usize,
+    ) -> Result<Option<Vec<Row>>, Error> {
+        match self.source_of(query)? {
+            Source::Table(table) => aggregate::groups(self, table, query, grouping, groups_max),
+            // A row is made of many readings: this is done with the rows.
+            Source::Wide(_) => Ok(None),
+        }
+    }
+
+    fn invoke(&self, invocation: &Invocation<'_>) -> Result<Value, Error> {
+        actions::invoke(self, invocation)
     }
 }
 

@@ -11,23 +11,25 @@ pub(super) type Columns<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Collects the parameters of one statement.
 pub(super) struct Statement<'a> {
     entity_type: &'a EntityType,
+    types: &'a [EntityType],
     columns: Columns<'a>,
     pub(super) parameters: Vec<SqlValue>,
 }
 
 impl<'a> Statement<'a> {
     pub(super) fn new(entity_type: &'a EntityType, columns: Columns<'a>) -> Self {
-        Self { entity_type, columns, parameters: Vec::new() }
+        Self { entity_type, types: &[], columns, parameters: Vec::new() }
     }
 
-    /// Adds a parameter of one's own and gives its number.
-    pub(super) fn bind(&mut self, value: SqlValue) -> usize {
-        self.parameters.push(value);
-        self.parameters.len()
+    /// The same for conditions that go along navigation to one entity.
+    pub(super) fn with_types(self, types: &'a [EntityType]) -> Self {
+        Self { types, ..self }
     }
 
     fn add(&mut self, write: impl FnOnce(&SqlTranslator<'_>) -> Result<SqlFragment, Error>) -> Result<String, Error> {
-        let translator = SqlTranslator::new(self.entity_type, self.columns).first_parameter(self.parameters.len() + 1);
+        let translator = SqlTranslator::new(self.entity_type, self.columns)
+            .with_types(self.types)
+            .first_parameter(self.parameters.len() + 1);
         let fragment = write(&translator)?;
         self.parameters.extend(fragment.parameters.into_iter().map(bound_to_log));
         Ok(fragment.text)
@@ -36,6 +38,11 @@ impl<'a> Statement<'a> {
     /// What WHERE demands for a condition.
     pub(super) fn filter(&mut self, filter: &TypedExpr) -> Result<String, Error> {
         self.add(|translator| translator.filter(filter))
+    }
+
+    /// The value of an expression.
+    pub(super) fn value(&mut self, expression: &TypedExpr) -> Result<String, Error> {
+        self.add(|translator| translator.value(expression))
     }
 
     /// What WHERE demands for a key and for the page behind a token.
@@ -98,7 +105,7 @@ fn bound_to_log(value: Bound) -> SqlValue {
     }
 }
 
-fn log_to_bound(value: SqlValue) -> Bound {
+pub(super) fn log_to_bound(value: SqlValue) -> Bound {
     match value {
         SqlValue::Null => Bound::Null,
         SqlValue::Integer(number) => Bound::Integer(number),

@@ -10,6 +10,8 @@ mod golden;
 mod harness;
 mod history;
 mod odata;
+mod odata_sets;
+mod odata_wide;
 mod operations;
 mod requests;
 mod rest;

@@ -86,7 +86,9 @@ impl Inner {
             sandbox: self.sandbox.clone(),
             buses: self.buses.clone(),
             clock: self.clock.clone(),
+            taps: self.taps.clone(),
         };
+        self.taps.keep(|name| config.connections.contains_key(name));
         let begun = |fates: &BTreeMap<String, Fate>| {
             fates.iter().filter(|(_, fate)| fate.begins_a_new()).map(|(name, _)| name.clone()).collect::<Vec<_>>()
         };

@@ -8,14 +8,17 @@ use crate::connection::{ConnectionHandle, Request};
 use crate::disk_writes::{DiskMeter, DiskWrites};
 use crate::error::EngineError;
 use crate::letters::Replaying;
+use crate::probe::{Probe, reason_down};
 use crate::reload::Reloaded;
 use crate::reload::plan::Plan;
 use crate::route::RouteHandle;
 use crate::status::{ConnectionStatus, Phase, RouteStatus, WebhookReply, WebhookRequest};
+use crate::taps::Taps;
 use bulkhead_config::Config;
 use bulkhead_log::Log;
 use bulkhead_model::Timestamp;
 use bulkhead_sandbox::capability::Clock;
+use bulkhead_sandbox::tap::{Kinds, Listening};
 use bulkhead_sandbox::{Role, Sandbox};
 use bulkhead_transports::Buses;
 use futures_util::future::join_all;
@@ -63,6 +66,7 @@ struct Inner {
     retention_changed: Arc<Notify>,
     upkeep: Work,
     replaying: Replaying,
+    taps: Arc<Taps>,
 }
 
 /// Everything that runs, and the config it comes from.
@@ -125,6 +129,7 @@ impl Engine {
             retention_changed: Arc::default(),
             upkeep: Work::default(),
             replaying: Replaying::default(),
+            taps: Arc::default(),
         });
         let everything = Plan::of(&nothing(&config), &config, &BTreeMap::new());
         inner.begin(&everything, &config);
@@ -236,6 +241,31 @@ impl Engine {
         command::write(&handle, &self.inner.log, point, command).await
     }
 
+    /// Whether a connection works: one that is on by what it is doing, because a second user of its devices would take answers
+    /// from the first; one that is off by being put up for its adapter's own check. May take as long as its transports
+    /// take to connect.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchConnection`]. That it does not work is no error: it is what was asked for.
+    pub async fn test(&self, connection: &str) -> Result<Result<String, String>, EngineError> {
+        let handle = self.find(connection)?;
+        let status = handle.status();
+        if status.enabled {
+            return Ok(match (&status.phase, status.transports.iter().find_map(reason_down)) {
+                (Phase::Running, None) => Ok(format!("{connection} is running and its transports are up")),
+                (Phase::Running, Some(down)) => Err(down),
+                (phase, _) => Err(match phase.reason() {
+                    Some(reason) => format!("{connection} is {}: {reason}", phase.name()),
+                    None => format!("{connection} is {}", phase.name()),
+                }),
+            });
+        }
+        match Probe::open(&self.config(), self.inner.sandbox.clone(), connection).await {
+            Ok(probe) => Ok(probe.finding().await),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
     /// Has a responder answer a webhook request. Its readings are committed before this returns.
     ///
     /// # Errors
@@ -252,6 +282,14 @@ impl Engine {
             });
         };
         command::ask(connection, second, |reply| Request::Respond(request, reply)).await
+    }
+
+    /// Looks on at a connection from now on, its reloads included.
+    ///
+    /// # Errors
+    /// [`EngineError::NoSuchConnection`].
+    pub fn tap(&self, connection: &str, kinds: Kinds) -> Result<Listening, EngineError> {
+        self.find(connection).map(|_| self.inner.taps.of(connection).listen(kinds))
     }
 
     /// Stops everything within three times [`STAGE_STOP_MAX`]: first the sources, so that what they have brought is in the log, then

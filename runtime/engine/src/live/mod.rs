@@ -13,7 +13,7 @@ use crate::Engine;
 use crate::adapter_files::schemas_in;
 use crate::blocking::off_thread;
 use crate::reload::{Reloaded, needs_restart};
-use bulkhead_config::{Config, Diagnostics, Loaded};
+use bulkhead_config::{Config, Diagnostics, Loaded, Redacted};
 use parking_lot::RwLock;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -115,7 +115,7 @@ impl LiveConfig {
         });
         let shown = Current {
             tag: tag(&engine, number),
-            shown: loaded.shown().into(),
+            shown: loaded.shown().clone(),
             needs_restart: Vec::new(),
             refused: None,
         };
@@ -141,6 +141,13 @@ impl LiveConfig {
     #[must_use]
     pub fn current(&self) -> Current {
         self.shown.read().clone()
+    }
+
+    /// The running config without its secrets, to cover them in other texts. Waits while another config is being taken up.
+    /// None: the process ends.
+    pub async fn redacted(&self) -> Option<Redacted> {
+        let (text, path) = (self.running.lock().await.text.clone(), self.path.clone());
+        off_thread(move || bulkhead_config::redacted(&text, &path, &schemas_in())).await
     }
 
     /// The file it stands in.
@@ -360,7 +367,7 @@ impl LiveConfig {
         let tag = tag(&self.engine, running.number);
         *self.shown.write() = Current {
             tag: tag.clone(),
-            shown: running.loaded.shown().into(),
+            shown: running.loaded.shown().clone(),
             needs_restart: needs_restart(&self.started_with, &config),
             refused: None,
         };

@@ -70,14 +70,18 @@ fn fates<T>(
     names.into_iter().map(|name| (name.clone(), fate(name))).collect()
 }
 
-/// Why a connection has to begin anew. The level of its journal lines and the time its readings are kept are followed
-/// without.
+/// Why a connection has to begin anew. The level of its journal lines, the time its readings are kept and what OData shows of
+/// it are followed without.
 fn connection_reason(before: &Connection, after: &Connection) -> Option<String> {
     if before.enabled != after.enabled {
         return Some(switched(after.enabled));
     }
-    let before =
-        Connection { log_level: after.log_level, retention_max_age_s: after.retention_max_age_s, ..before.clone() };
+    let before = Connection {
+        log_level: after.log_level,
+        retention_max_age_s: after.retention_max_age_s,
+        wide_set: after.wide_set,
+        ..before.clone()
+    };
     (before != *after).then(|| "its section changed".to_owned())
 }
 
@@ -174,7 +178,7 @@ to = \"erp\"
 
     #[test]
     fn a_level_of_the_journal_a_time_to_keep_and_a_start_that_is_past_disturb_nobody() {
-        let louder = "adapter = \"a\"\nlog_level = \"debug\"\nretention_max_age_s = 3600";
+        let louder = "adapter = \"a\"\nlog_level = \"debug\"\nretention_max_age_s = 3600\nwide_set = true";
         let louder = BASE.replace("adapter = \"a\"", louder);
         let later = louder.replace("to = \"erp\"", "to = \"erp\"\nfrom = \"now\"\nrenamed_from = \"x\"");
         assert_eq!(restarted(&plan(BASE, &later)), [""; 0]);

@@ -33,7 +33,7 @@ pub(crate) enum AdapterCommand {
     Sign(SignArguments),
     /// Put an adapter, or all of an offline set, into the gateway's folder of adapters, once the config's [security] admits it.
     #[command(
-        after_help = "Examples:\n  bulkhead adapter install press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter install site.tar\n  bulkhead adapter install https://acme.example/press.wasm\n\nOne that is there already is replaced by `upgrade`."
+        after_help = "Examples:\n  bulkhead adapter install press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter install site.tar\n  bulkhead adapter install https://acme.example/press.wasm\n  bulkhead adapter install oci://registry.example/acme/press:1.2.0\n\nOne that is there already is replaced by `upgrade`."
     )]
     Install(InstallArguments),
     /// List the adapters in the gateway's folder: version, maker, who signed them, which connections use them.
@@ -44,7 +44,7 @@ pub(crate) enum AdapterCommand {
     /// Replace an adapter by another version, on probation: the previous one comes back by itself when a connection that was
     /// well before is not well in time.
     #[command(
-        after_help = "Examples:\n  bulkhead adapter upgrade press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter upgrade press.wasm --probation-s 300\n\nExit code 1 when the previous version is back."
+        after_help = "Examples:\n  bulkhead adapter upgrade press.wasm -c /etc/bulkhead/gateway.toml\n  bulkhead adapter upgrade press.wasm --probation-s 300\n  bulkhead adapter upgrade site.tar --name press\n\nExit code 1 when the previous version is back."
     )]
     Upgrade(UpgradeArguments),
     /// Remove an adapter from the gateway's folder. One that a connection uses stays.
@@ -55,9 +55,14 @@ pub(crate) enum AdapterCommand {
         after_help = "Example:\n  bulkhead adapter pack -o site.tar press.wasm pump.wasm --key acme.pub\n  (there: bulkhead adapter install site.tar)"
     )]
     Pack(PackArguments),
+    /// Put an adapter and its signature into an OCI registry.
+    #[command(
+        after_help = "Examples:\n  bulkhead adapter push press.wasm oci://registry.example/acme/press:1.2.0\n  REGISTRY_PASSWORD=… bulkhead adapter push press.wasm oci://registry.example/acme/press:1.2.0 --username acme --password-env REGISTRY_PASSWORD"
+    )]
+    Push(PushArguments),
     /// Make a project for a new adapter: it builds, has tests and a README, and brings the SDK with it.
     #[command(
-        after_help = "Examples:\n  bulkhead adapter new weigher --role poller\n  bulkhead adapter new press --role poller --role writer --into ~/adapters/press"
+        after_help = "Examples:\n  bulkhead adapter new weigher --role poller\n  bulkhead adapter new press --role poller --role writer --into ~/adapters/press\n  bulkhead adapter new meter --role poller --lang python"
     )]
     New(NewArguments),
     /// Build the adapter of a project: dist/NAME.wasm, with its manifest and the schema of its settings.
@@ -95,6 +100,13 @@ pub(crate) enum RoleArgument {
 pub(crate) enum Language {
     /// Rust, with the SDK.
     Rust,
+    /// JavaScript; its component has an interpreter in it.
+    #[value(alias = "javascript")]
+    Js,
+    /// Python; its component has an interpreter in it.
+    Python,
+    /// C.
+    C,
 }
 
 /// Arguments of `adapter new`.
@@ -203,7 +215,8 @@ pub(crate) struct SignArguments {
 /// Arguments of `adapter install`.
 #[derive(Debug, Args)]
 pub(crate) struct InstallArguments {
-    /// The adapter file, its https:// address, or a set made by `bulkhead adapter pack` (its name ends in .tar).
+    /// The adapter file, its https:// address, its oci:// reference in a registry, or a set made by `bulkhead adapter pack` (its
+    /// name ends in .tar).
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
     /// The adapter's name here; by default the file's.
@@ -215,6 +228,8 @@ pub(crate) struct InstallArguments {
     /// Take an older version than the one accepted before, or another adapter under its name.
     #[arg(long)]
     pub(crate) allow_rollback: bool,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArguments,
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
     /// Print what was installed as JSON.
@@ -266,4 +281,33 @@ pub(crate) struct PackArguments {
     /// A public key to hand over with them; can be given several times.
     #[arg(short, long = "key", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) keys: Vec<PathBuf>,
+}
+
+/// How a registry is reached.
+#[derive(Debug, Args)]
+pub(crate) struct RegistryArguments {
+    /// The user's name at the registry.
+    #[arg(long, value_name = "NAME", requires = "password_env")]
+    pub(crate) username: Option<String>,
+    /// The user's password is in this environment variable.
+    #[arg(long, value_name = "VARIABLE", requires = "username")]
+    pub(crate) password_env: Option<String>,
+    /// Ask the registry without TLS; one on this machine is always asked so.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
+}
+
+/// Arguments of `adapter push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArguments {
+    /// The adapter file; the signature beside it goes with it.
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Where to put it: oci://HOST/NAME:TAG.
+    pub(crate) to: String,
+    #[command(flatten)]
+    pub(crate) registry: RegistryArguments,
+    /// Print what was put there as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }

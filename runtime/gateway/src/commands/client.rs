@@ -11,6 +11,11 @@ use std::time::Duration;
 /// Longest wait for an answer that takes no work.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// Longest silence of a stream; the gateway says something every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// Longest line of a stream: frames that come together, whole, as digits.
+const LINE_MAX_BYTES: usize = 64 << 20;
+
 /// A client of the gateway at the config's address, with the config's credential.
 pub(super) struct GatewayClient<'c> {
     config: &'c Config,
@@ -57,6 +62,29 @@ impl<'c> GatewayClient<'c> {
         let client =
             reqwest::Client::builder().connect_timeout(GATEWAY_CONNECT_MAX).timeout(answer_max).no_proxy().build()?;
         Ok(Self { config, client })
+    }
+
+    /// The same for a stream, which has no end of its own.
+    pub(super) fn of_streams(config: &'c Config) -> Result<Self, Exit> {
+        let client = reqwest::Client::builder();
+        let client = client.connect_timeout(GATEWAY_CONNECT_MAX).read_timeout(SILENCE_MAX).no_proxy().build()?;
+        Ok(Self { config, client })
+    }
+
+    /// A stream of lines of JSON, which only a running gateway can give.
+    pub(super) async fn stream(&self, request: RequestBuilder) -> Result<LineStream, Exit> {
+        let listen = self.config.api.listen;
+        let response = match with_credential(request, self.config)?.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return Err(nobody_at(listen)),
+            Err(error) => return Err(Exit::failed(format!("the gateway at {listen} did not answer: {error}"))),
+        };
+        let status = response.status().as_u16();
+        if !response.status().is_success() {
+            let refused = Answer { listen, status, body: response.text().await? };
+            return Err(Exit::failed(refused.outcome().err().unwrap_or_default()));
+        }
+        Ok(LineStream { listen, response, buffer: Vec::new() })
     }
 
     /// A request to the path that these segments make.
@@ -109,8 +137,46 @@ impl<'c> GatewayClient<'c> {
     /// Sends a request that only a running gateway can answer.
     pub(super) async fn must_answer(&self, request: RequestBuilder) -> Result<Answer, Exit> {
         let listen = self.config.api.listen;
-        let nobody = || Exit::failed(format!("no gateway runs at the config's api.listen, {listen}; start it first"));
-        self.send(request).await?.ok_or_else(nobody)
+        self.send(request).await?.ok_or_else(|| nobody_at(listen))
+    }
+}
+
+fn nobody_at(listen: SocketAddr) -> Exit {
+    Exit::failed(format!("no gateway runs at the config's api.listen, {listen}; start it first"))
+}
+
+/// Lines of JSON as they come.
+pub(super) struct LineStream {
+    listen: SocketAddr,
+    response: reqwest::Response,
+    /// What has come of the next line.
+    buffer: Vec<u8>,
+}
+
+impl LineStream {
+    /// The next line; none: the gateway has ended the stream. Dropping the future loses nothing.
+    pub(super) async fn next(&mut self) -> Result<Option<Json>, Exit> {
+        let listen = self.listen;
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                // An empty one only says that the gateway is there.
+                if line.len() > 1 {
+                    return Ok(Some(serde_json::from_slice(&line)?));
+                }
+                continue;
+            }
+            if self.buffer.len() > LINE_MAX_BYTES {
+                return Err(Exit::failed(format!(
+                    "a line of the gateway at {listen} is longer than {LINE_MAX_BYTES} bytes"
+                )));
+            }
+            let gone = |error| Exit::failed(format!("the gateway at {listen} is gone: {error}"));
+            match self.response.chunk().await.map_err(gone)? {
+                Some(bytes) => self.buffer.extend_from_slice(&bytes),
+                None => return Ok(None),
+            }
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use super::{load_text, log_config, sandbox};
 use crate::cli::RunArguments;
 use crate::exit::Exit;
 use crate::notify::{Notifier, monotonic};
+use crate::probation::{self, Folders};
 use crate::{console, journal, watchdog};
 use bulkhead_api::{Operations, Server, ShownCertificate, Turns};
-use bulkhead_bundle::{BundleError, Installed};
 use bulkhead_config::{Config, Loaded};
 use bulkhead_engine::{Backups, Engine, LiveConfig, RecentLines, Trigger, record_health};
 use bulkhead_log::Log;
@@ -24,7 +24,8 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Exit> {
         loaded.config.api.listen = listen;
     }
     let journal = journal::start(&loaded.config)?;
-    settle_upgrades(&loaded.config)?;
+    let folders = Folders::of(&loaded.config);
+    folders.settle()?;
     let notifier = Notifier::from_environment();
     let stop = stop_signal()?;
     let hangup = signal(SignalKind::hangup())?;
@@ -38,6 +39,7 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Exit> {
         Some(live) => {
             live.add_follower(Arc::new(journal.levels));
             tokio::spawn(live.clone().watch_files(stop.clone()));
+            tokio::spawn(probation::watch(folders, live.clone(), gateway.engine.clone(), stop.clone()));
             reload_at_hangup(live, hangup, &notifier, &stop).await;
         }
         None => stop.cancelled().await,
@@ -54,24 +56,6 @@ fn tell_certificate(shown: &ShownCertificate, address: &SocketAddr) {
     tracing::info!(%fingerprint, "over TLS it is https://{address}/, with {by_whom} certificate; SHA-256 {fingerprint}");
     if console::stdout_is_terminal() {
         console::say(&format!("https://{address}/ has {by_whom} certificate with the SHA-256 {fingerprint}"));
-    }
-}
-
-/// Puts back what an upgrade replaced whose probation nobody ended: the machine, or the command, stopped meanwhile. While a
-/// command is at work it sees to that itself.
-fn settle_upgrades(config: &Config) -> Result<(), Exit> {
-    if Installed::pending_in(&config.data_dir())?.is_empty() {
-        return Ok(());
-    }
-    match Installed::open(&config.resolve(&config.gateway.adapters_dir), &config.data_dir()) {
-        Ok(folder) => {
-            for name in folder.settle_interrupted()? {
-                tracing::warn!(adapter = %name, "its upgrade was interrupted on probation; the previous version is back");
-            }
-            Ok(())
-        }
-        Err(BundleError::Busy { .. }) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }
 

@@ -2,13 +2,16 @@
 //! memory.
 
 mod plan;
+mod push;
 mod run;
 mod stage;
 
 pub(crate) use plan::UNION;
 pub use plan::plan;
+pub(crate) use push::{Beginning, Groups, inlined};
 pub use run::run;
-pub(crate) use run::{sorted, texts};
+pub use run::texts;
+pub(crate) use run::{as_union, sorted};
 pub use stage::Stage;
 
 use crate::OrderBy;
@@ -60,6 +63,26 @@ pub enum Transformation {
     },
 }
 
+impl Transformation {
+    /// Calls a function for every expression.
+    pub fn walk<'e>(&'e self, each: &mut dyn FnMut(&'e TypedExpr)) {
+        match self {
+            Self::Identity | Self::Search(_) | Self::Top(_) | Self::Skip(_) => {}
+            Self::Sequence(inner) => inner.iter().for_each(|step| step.walk(each)),
+            Self::Filter(condition) => condition.walk(each),
+            Self::Compute(stage) => stage.value().walk(each),
+            Self::OrderBy(by) => by.iter().for_each(|item| item.expression.walk(each)),
+            Self::Aggregate(items, _) => items.iter().filter_map(|item| item.of.as_ref()).for_each(|of| of.walk(each)),
+            Self::GroupBy { keys, inner, .. } => {
+                keys.iter().for_each(|key| key.walk(each));
+                inner.iter().for_each(|step| step.walk(each));
+            }
+            Self::Concat(branches, _) => branches.iter().flatten().for_each(|step| step.walk(each)),
+            Self::Best { by, .. } => by.walk(each),
+        }
+    }
+}
+
 /// How much of the rows `topcount` and its like take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Measure {
@@ -104,4 +127,13 @@ pub enum Key {
     Value(TypedExpr),
     /// Parts, of a type made for them.
     Parts(Vec<Key>, usize),
+}
+
+impl Key {
+    fn walk<'e>(&'e self, each: &mut dyn FnMut(&'e TypedExpr)) {
+        match self {
+            Self::Value(expression) => expression.walk(each),
+            Self::Parts(parts, _) => parts.iter().for_each(|part| part.walk(each)),
+        }
+    }
 }

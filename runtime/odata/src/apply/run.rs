@@ -70,7 +70,7 @@ pub(crate) fn sorted(
 
 /// The texts of a row that `$search` looks into, in lower case: those of properties that say so, or all if none does.
 #[must_use]
-pub(crate) fn texts(row: &Value, evaluator: &Evaluator<'_>) -> Vec<String> {
+pub fn texts(row: &Value, evaluator: &Evaluator<'_>) -> Vec<String> {
     let mut found = Vec::new();
     collect_texts(row, evaluator, true, &mut found);
     if found.is_empty() {
@@ -96,7 +96,7 @@ fn made_record(ty: usize, values: Vec<Value>) -> Value {
     Value::Record(Arc::new(Record { ty, home: Home::None, values }))
 }
 
-fn as_union(row: Value, made: usize, evaluator: &Evaluator<'_>) -> Value {
+pub(crate) fn as_union(row: Value, made: usize, evaluator: &Evaluator<'_>) -> Value {
     let Value::Record(record) = &row else { return row };
     if record.ty == made || evaluator.types.is_a(record.ty, made) {
         return row;

@@ -50,6 +50,18 @@ impl Stage {
         Ok(Self { value, made, position })
     }
 
+    /// What is computed.
+    #[must_use]
+    pub fn value(&self) -> &TypedExpr {
+        &self.value
+    }
+
+    /// The position of the property.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// The type of the rows with the property.
     #[must_use]
     pub fn row(&self, row: Type) -> Type {

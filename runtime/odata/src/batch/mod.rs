@@ -7,7 +7,7 @@ mod json;
 mod multipart;
 
 use crate::handle::{Request, Response};
-use crate::limits::{BATCH_MAX_REQUESTS, BODY_MAX_BYTES};
+use crate::limits::{BATCH_ANSWERS_MAX_BYTES, BATCH_MAX_REQUESTS, BODY_MAX_BYTES};
 use crate::negotiate::{self, Negotiated};
 use crate::{Error, Service};
 use std::collections::BTreeMap;
@@ -45,6 +45,7 @@ pub(crate) fn answer(
         go_on: goes_on(request),
         short_names: negotiated.short_names,
         addresses: BTreeMap::new(),
+        bytes: 0,
     };
     let (content_type, body) = match media_type.as_str() {
         "multipart/mixed" => multipart::answer(content_type, request.body, &mut batch)?,
@@ -77,6 +78,8 @@ struct Batch<'a> {
     short_names: bool,
     /// The paths of requests that have run, by their ids.
     addresses: BTreeMap<String, String>,
+    /// Bytes of the answers so far.
+    bytes: usize,
 }
 
 impl Batch<'_> {
@@ -105,7 +108,12 @@ impl Batch<'_> {
             root_url: self.root,
             now_ns: self.now_ns,
         };
+        if self.bytes > BATCH_ANSWERS_MAX_BYTES {
+            let limit = "batch answer bytes";
+            return failure(&Error::Limit { target: "$batch".into(), limit, max: BATCH_ANSWERS_MAX_BYTES });
+        }
         let response = crate::handle(&request, self.service);
+        self.bytes += response.body.len();
         if let (Some(id), true) = (&part.id, response.status < 400) {
             self.addresses.insert(id.clone(), path.trim_matches('/').to_owned());
         }

@@ -1,16 +1,16 @@
 //! The model as CSDL JSON (CSDL JSON 4.01).
 
 use super::{
-    Annotation, CAPABILITIES, CORE, Capabilities, Term, bindings, facets, of_container, of_property, of_set, qualified,
+    Annotation, BINDING_PARAMETER, Capabilities, Term, bindings, description, facets, of_container, of_property,
+    of_schema, of_set, qualified, vocabularies,
 };
-use crate::model::{EnumType, Model, PrimitiveType, Property, StructuredType, Type};
+use crate::model::{EnumType, Model, Operation, PrimitiveType, Property, StructuredType, Type};
 use serde_json::{Map, Value, json};
 
 /// The model as CSDL JSON.
 #[must_use]
 pub fn json(model: &Model, can: Capabilities) -> Vec<u8> {
-    let references: Map<String, Value> = [CORE, CAPABILITIES]
-        .into_iter()
+    let references: Map<String, Value> = vocabularies(can)
         .map(|vocabulary| {
             let uri = format!("https://oasis-tcs.github.io/odata-vocabularies/vocabularies/{vocabulary}.json");
             (uri, json!({ "$Include": [{ "$Namespace": vocabulary }] }))
@@ -26,6 +26,11 @@ pub fn json(model: &Model, can: Capabilities) -> Vec<u8> {
     for action in model.actions() {
         schema.insert(action.name.clone(), json!([{ "$Kind": "Action" }]));
     }
+    for found in model.operations() {
+        let overloads = schema.entry(found.name.clone()).or_insert_with(|| json!([]));
+        overloads.as_array_mut().into_iter().for_each(|overloads| overloads.push(operation(model, found)));
+    }
+    annotate(&mut schema, of_schema(model));
     schema.insert(model.container().to_owned(), container(model, can));
     let mut document = Map::new();
     document.insert("$Version".into(), "4.01".into());
@@ -82,6 +87,29 @@ fn structured(model: &Model, ty: &StructuredType) -> Value {
     json.into()
 }
 
+fn operation(model: &Model, operation: &Operation) -> Value {
+    let mut json = Map::new();
+    json.insert("$Kind".into(), if operation.is_action { "Action" } else { "Function" }.into());
+    let mut parameters = Vec::new();
+    if let Some(ty) = &operation.bound_to {
+        json.insert("$IsBound".into(), true.into());
+        parameters.push(json!({ "$Name": BINDING_PARAMETER, "$Type": qualified(model, ty) }));
+    }
+    for parameter in &operation.parameters {
+        let mut inner = property(model, parameter);
+        inner["$Name"] = parameter.name.clone().into();
+        parameters.push(inner);
+    }
+    if !parameters.is_empty() {
+        json.insert("$Parameter".into(), parameters.into());
+    }
+    if let Some(ty) = operation.result {
+        json.insert("$ReturnType".into(), property(model, &Property::optional("", ty)));
+    }
+    annotate(&mut json, description(operation.description.as_ref()).into_iter().collect());
+    json.into()
+}
+
 fn property(model: &Model, property: &Property) -> Value {
     let mut json = Map::new();
     if property.ty.item() != Type::from(PrimitiveType::String) {
@@ -122,6 +150,10 @@ fn container(model: &Model, can: Capabilities) -> Value {
     }
     for action in model.actions() {
         json.insert(action.name.clone(), json!({ "$Action": qualified(model, &action.name) }));
+    }
+    for function in model.operations().iter().filter(|operation| operation.bound_to.is_none()) {
+        let kind = if function.is_action { "$Action" } else { "$Function" };
+        json.insert(function.name.clone(), json!({ kind: qualified(model, &function.name) }));
     }
     annotate(&mut json, of_container(can));
     json.into()

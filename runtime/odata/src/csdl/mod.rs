@@ -12,6 +12,7 @@ use crate::typed::Function;
 
 const CORE: &str = "Org.OData.Core.V1";
 const CAPABILITIES: &str = "Org.OData.Capabilities.V1";
+const AGGREGATION: &str = "Org.OData.Aggregation.V1";
 
 /// What a service can do, for the annotations.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,10 +60,18 @@ fn of_set(set: &EntitySet, ty: Option<&StructuredType>, can: Capabilities) -> Ve
     restrict("InsertRestrictions", "Insertable", false);
     restrict("UpdateRestrictions", "Updatable", false);
     restrict("DeleteRestrictions", "Deletable", false);
-    restrict("SearchRestrictions", "Searchable", can.everything);
-    restrict("ExpandRestrictions", "Expandable", can.everything);
+    restrict("SearchRestrictions", "Searchable", can.everything && set.abilities.search);
+    restrict("ExpandRestrictions", "Expandable", can.everything && set.abilities.expand);
     if can.everything {
         restrict("ChangeTracking", "Supported", set.tracks_changes);
+    }
+    let unsortable = &set.abilities.unsortable;
+    if !unsortable.is_empty() {
+        let fields = vec![("NonSortableProperties", Term::Paths(unsortable.clone()))];
+        found.push((CAPABILITIES, "SortRestrictions", Term::Record(fields)));
+    }
+    if !set.abilities.apply {
+        found.push((AGGREGATION, "ApplySupported", Term::Record(vec![("Transformations", Term::Texts(Vec::new()))])));
     }
     if let Some(etag) = ty.and_then(|ty| ty.etag.as_ref()) {
         found.push((CORE, "OptimisticConcurrency", Term::Paths(vec![etag.clone()])));
@@ -74,7 +83,7 @@ fn of_container(can: Capabilities) -> Vec<Annotation> {
     let in_sql = |function: &Function| crate::sql::is_in_sql(*function);
     let mut functions: Vec<String> = Function::ALL
         .iter()
-        .filter(|function| can.everything || in_sql(function))
+        .filter(|function| **function != Function::Bucket && (can.everything || in_sql(function)))
         .map(|function| function.name().to_owned())
         .chain(["now", "maxdatetime", "mindatetime"].map(str::to_owned))
         .collect();
@@ -94,9 +103,48 @@ fn of_container(can: Capabilities) -> Vec<Annotation> {
         found.push((CAPABILITIES, "CrossJoinSupported", Term::Bool(true)));
         let formats = ["application/json", "application/x-ndjson", "text/csv"].map(str::to_owned).to_vec();
         found.push((CAPABILITIES, "SupportedFormats", Term::Texts(formats)));
+        let encodings = ["gzip", "zstd"].map(str::to_owned).to_vec();
+        found.push((CAPABILITIES, "AcceptableEncodings", Term::Texts(encodings)));
+        let transformations = TRANSFORMATIONS.map(str::to_owned).to_vec();
+        let fields = vec![("Transformations", Term::Texts(transformations))];
+        found.push((AGGREGATION, "ApplySupportedDefaults", Term::Record(fields)));
     }
     found
 }
+
+/// The vocabularies that a document uses.
+fn vocabularies(can: Capabilities) -> impl Iterator<Item = &'static str> {
+    [CORE, CAPABILITIES].into_iter().chain(can.everything.then_some(AGGREGATION))
+}
+
+/// The transformations of `$apply` that are evaluated.
+const TRANSFORMATIONS: [&str; 16] = [
+    "aggregate",
+    "bottomcount",
+    "bottompercent",
+    "bottomsum",
+    "compute",
+    "concat",
+    "filter",
+    "groupby",
+    "identity",
+    "orderby",
+    "search",
+    "skip",
+    "top",
+    "topcount",
+    "toppercent",
+    "topsum",
+];
+
+/// The annotations of the schema.
+fn of_schema(model: &Model) -> Vec<Annotation> {
+    let default = model.has_default_namespace();
+    if default { vec![(CORE, "DefaultNamespace", Term::Bool(true))] } else { Vec::new() }
+}
+
+/// The name of an operation's parameter for what it is bound to.
+const BINDING_PARAMETER: &str = "it";
 
 /// The facets of a property: name, and value as number or word.
 fn facets(property: &Property) -> Vec<(&'static str, String)> {

@@ -1,9 +1,10 @@
 //! The model as CSDL XML (CSDL XML 4.01).
 
 use super::{
-    Annotation, CAPABILITIES, CORE, Capabilities, Term, bindings, facets, of_container, of_property, of_set, qualified,
+    Annotation, BINDING_PARAMETER, Capabilities, Term, bindings, description, facets, of_container, of_property,
+    of_schema, of_set, qualified, vocabularies,
 };
-use crate::model::{EnumType, Model, PrimitiveType, StructuredType};
+use crate::model::{EnumType, Model, Operation, PrimitiveType, StructuredType};
 use crate::negotiate::Version;
 use std::fmt::Write as _;
 
@@ -13,7 +14,7 @@ pub fn xml(model: &Model, version: Version, can: Capabilities) -> String {
     let mut xml = Xml(String::from("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n"));
     let edmx = "http://docs.oasis-open.org/odata/ns/edmx";
     xml.open(0, "edmx:Edmx", &[("xmlns:edmx", edmx), ("Version", version.name())]);
-    for vocabulary in [CORE, CAPABILITIES] {
+    for vocabulary in vocabularies(can) {
         let uri = format!("https://oasis-tcs.github.io/odata-vocabularies/vocabularies/{vocabulary}.xml");
         xml.open(1, "edmx:Reference", &[("Uri", &uri)]);
         xml.empty(2, "edmx:Include", &[("Namespace", vocabulary)]);
@@ -31,7 +32,11 @@ pub fn xml(model: &Model, version: Version, can: Capabilities) -> String {
     for action in model.actions() {
         xml.empty(3, "Action", &[("Name", &action.name)]);
     }
+    for operation in model.operations() {
+        xml.operation(model, operation);
+    }
     xml.container(model, can);
+    xml.annotations(3, of_schema(model));
     xml.close(2, "Schema");
     xml.close(1, "edmx:DataServices");
     xml.close(0, "edmx:Edmx");
@@ -136,6 +141,33 @@ impl Xml {
         }
     }
 
+    fn operation(&mut self, model: &Model, operation: &Operation) {
+        let kind = if operation.is_action { "Action" } else { "Function" };
+        let mut attributes = vec![("Name", operation.name.as_str())];
+        if operation.bound_to.is_some() {
+            attributes.push(("IsBound", "true"));
+        }
+        self.element(3, kind, &attributes, |xml| {
+            if let Some(ty) = &operation.bound_to {
+                let attributes = [("Name", BINDING_PARAMETER), ("Type", &qualified(model, ty)), ("Nullable", "false")];
+                xml.empty(4, "Parameter", &attributes);
+            }
+            for parameter in &operation.parameters {
+                let (ty, facets) = (model.type_name(parameter.ty), facets(parameter));
+                let mut attributes = vec![("Name", parameter.name.as_str()), ("Type", ty.as_str())];
+                if !parameter.nullable {
+                    attributes.push(("Nullable", "false"));
+                }
+                attributes.extend(facets.iter().map(|(facet, value)| (*facet, value.as_str())));
+                xml.element(4, "Parameter", &attributes, |xml| xml.annotations(5, of_property(parameter)));
+            }
+            if let Some(ty) = operation.result {
+                xml.empty(4, "ReturnType", &[("Type", &model.type_name(ty))]);
+            }
+            xml.annotations(4, description(operation.description.as_ref()).into_iter().collect());
+        });
+    }
+
     fn container(&mut self, model: &Model, can: Capabilities) {
         self.open(3, "EntityContainer", &[("Name", model.container())]);
         for set in model.entity_sets() {
@@ -154,6 +186,12 @@ impl Xml {
         for action in model.actions() {
             let qualified = qualified(model, &action.name);
             self.empty(4, "ActionImport", &[("Name", &action.name), ("Action", &qualified)]);
+        }
+        for function in model.operations().iter().filter(|operation| operation.bound_to.is_none()) {
+            let qualified = qualified(model, &function.name);
+            let (import, kind) =
+                if function.is_action { ("ActionImport", "Action") } else { ("FunctionImport", "Function") };
+            self.empty(4, import, &[("Name", &function.name), (kind, &qualified)]);
         }
         self.annotations(4, of_container(can));
         self.close(3, "EntityContainer");
@@ -202,8 +240,13 @@ impl Xml {
             Term::Record(fields) => {
                 self.open(depth, "Record", &[]);
                 for (property, value) in fields {
-                    let Term::Bool(value) = value else { continue };
-                    self.empty(depth + 1, "PropertyValue", &[("Property", property), ("Bool", &value.to_string())]);
+                    if let Term::Bool(value) = value {
+                        self.empty(depth + 1, "PropertyValue", &[("Property", property), ("Bool", &value.to_string())]);
+                        continue;
+                    }
+                    self.open(depth + 1, "PropertyValue", &[("Property", property)]);
+                    self.inner_term(depth + 2, value);
+                    self.close(depth + 1, "PropertyValue");
                 }
                 self.close(depth, "Record");
             }

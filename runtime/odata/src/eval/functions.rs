@@ -11,7 +11,7 @@ const NS_PER_SECOND: i64 = 1_000_000_000;
 const NS_PER_DAY: i64 = 86_400 * NS_PER_SECOND;
 
 /// Calls a function with as many arguments as it takes.
-pub(super) fn call(function: Function, arguments: &[Value]) -> Value {
+pub(crate) fn call(function: Function, arguments: &[Value]) -> Value {
     if arguments.contains(&Value::Null) {
         return Value::Null;
     }
@@ -22,6 +22,9 @@ pub(super) fn call(function: Function, arguments: &[Value]) -> Value {
             Function::GeoIntersects => a.intersects(b).map(Value::Boolean),
             _ => None,
         },
+        [Value::DateTimeOffset(ns), Value::Duration(width)] if *width > 0 => {
+            Some(Value::DateTimeOffset(ns.saturating_sub(ns.rem_euclid(*width))))
+        }
         [Value::Geo(shape)] => shape.length().map(Value::Double),
         [Value::String(text)] => of_text(function, text),
         [Value::String(text), rest @ ..] => Some(Value::String(part_of_text(text, rest))),

@@ -9,6 +9,7 @@ mod functions;
 
 pub use compare::{compare, order};
 pub use decimal::Decimal;
+pub(crate) use functions::call;
 
 use crate::Value;
 use crate::typed::{Node, SLOT_THIS, SLOT_VARIABLES, TypedExpr, Types};

@@ -45,7 +45,7 @@ pub(super) fn answer<'a>(
             views[index] = Some(job.planner(&mut types).nested(item.parentheses.as_deref(), ty)?);
         }
     }
-    let start = job.token(&mut options)?;
+    let start = job.start(options.take("skiptoken"))?;
     let view = job.planner(&mut types).view(&mut options, Type::structured(made).many())?;
     options.nothing_left("$crossjoin")?;
     let rows = product(job, sets, made)?;
@@ -101,7 +101,7 @@ pub(super) fn answer<'a>(
 fn product(job: &Job<'_>, sets: &[usize], made: usize) -> Result<Vec<Value>, Error> {
     let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
     for place in sets {
-        let entities = job.store.set(*place);
+        let entities = super::queried::all_of_set(job, *place)?;
         if rows.len().saturating_mul(entities.items().len()) > ENTITIES_MAX {
             return Err(Error::Limit { target: "$crossjoin".into(), limit: "entities", max: ENTITIES_MAX });
         }

@@ -3,20 +3,25 @@
 
 mod context;
 mod crossjoin;
+mod flat;
+mod operation;
 mod page;
+mod queried;
 mod reach;
 mod reply;
 mod single;
 mod store;
+mod stream;
 mod table;
 mod write;
 
-pub use store::MemoryStore;
+pub use queried::entity_beyond;
+pub use store::{MemoryStore, follow};
 
 use crate::csdl::{self, Capabilities};
 use crate::eval::Evaluator;
 use crate::expr::Expr;
-use crate::handle::{READING, Request, Response, success};
+use crate::handle::{Outlet, READING, Request, Response, success};
 use crate::json::{self, Style};
 use crate::limits::{BODY_MAX_BYTES, PAGE_TOKEN_MAX_BYTES, URL_MAX_BYTES};
 use crate::negotiate::{self, DataFormat, Negotiated};
@@ -24,9 +29,9 @@ use crate::options::Options;
 use crate::plan::parse_aliases;
 use crate::resource::{self, Root, Target};
 use crate::typed::Types;
-use crate::url::{self, parse_query};
+use crate::url::{self, RawOption, parse_query};
 use crate::view::Planner;
-use crate::{Error, Service, Store, batch};
+use crate::{Error, Model, Service, Store, batch};
 use reply::Preferences;
 use std::collections::BTreeMap;
 
@@ -39,6 +44,8 @@ struct Job<'a> {
     query: &'a str,
     service: &'a dyn Service,
     store: &'a dyn Store,
+    /// Where a long answer goes while it is made.
+    outlet: Option<&'a dyn Outlet>,
     negotiated: Negotiated,
     preferences: Preferences,
     aliases: BTreeMap<String, Expr>,
@@ -55,6 +62,7 @@ pub(crate) fn answer(
     root: &str,
     service: &dyn Service,
     store: &dyn Store,
+    outlet: Option<&dyn Outlet>,
 ) -> Result<Response, Error> {
     let negotiated = negotiate::version(request.header("odata-version"), request.header("odata-maxversion"))?;
     let body = body_as_query(request)?;
@@ -70,7 +78,7 @@ pub(crate) fn answer(
     let types = Types::new(service.model());
     let target = resource::resolve(path, &types, &aliases, request.now_ns)?;
     let reading = body.is_some() || matches!(request.method, "GET" | "HEAD");
-    check_method(request.method, reading, &target)?;
+    check_method(request.method, reading, &target, service.model())?;
     let job = Job {
         request,
         root,
@@ -78,6 +86,7 @@ pub(crate) fn answer(
         query,
         service,
         store,
+        outlet: outlet.filter(|_| request.method != "HEAD"),
         negotiated,
         preferences: Preferences::of(request),
         aliases,
@@ -106,9 +115,11 @@ fn body_as_query<'a>(request: &Request<'a>) -> Result<Option<(&'a str, String)>,
     Ok(Some((path, both)))
 }
 
-fn check_method(method: &str, reading: bool, target: &Target) -> Result<(), Error> {
+fn check_method(method: &str, reading: bool, target: &Target, model: &Model) -> Result<(), Error> {
+    let is_action = target.operation.is_some_and(|place| model.operations()[place].is_action);
     let allowed = match target.root {
         Root::Action(_) | Root::Batch => "POST",
+        _ if is_action => "POST",
         _ => READING,
     };
     let right = if allowed == "POST" { method == "POST" } else { reading };
@@ -117,7 +128,11 @@ fn check_method(method: &str, reading: bool, target: &Target) -> Result<(), Erro
 
 impl<'a> Job<'a> {
     fn run(&self, target: Target, mut options: Options, mut types: Types<'a>) -> Result<Response, Error> {
+        if let Some(place) = target.operation {
+            return self.operation(place, &target, &options, &types);
+        }
         match &target.root {
+            Root::Operation => Err(Error::Internal("a path to an operation without one".into())),
             Root::ServiceDocument => {
                 options.nothing_left("the service document")?;
                 let style = self.json_style()?;
@@ -211,8 +226,9 @@ impl<'a> Job<'a> {
         Ok(found)
     }
 
-    fn token(&self, options: &mut Options) -> Result<usize, Error> {
-        let Some(option) = options.take("skiptoken") else { return Ok(0) };
+    /// How many rows are behind a client that has followed a next link.
+    fn start(&self, token: Option<RawOption>) -> Result<usize, Error> {
+        let Some(option) = token else { return Ok(0) };
         if option.value.len() > PAGE_TOKEN_MAX_BYTES {
             let limit = "page token bytes";
             return Err(Error::Limit { target: "$skiptoken".into(), limit, max: PAGE_TOKEN_MAX_BYTES });

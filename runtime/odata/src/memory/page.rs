@@ -61,7 +61,10 @@ impl<'a> Job<'a> {
             (Root::All, None) => None,
             (_, ty) => ty,
         };
-        let start = self.token(&mut options)?;
+        if let (Some(queried), Some(ty)) = (reached.queried.clone(), ty) {
+            return self.queried(&target, reached, &queried, ty, options, types);
+        }
+        let start = self.start(options.take("skiptoken"))?;
         if let Some(option) = options.take("deltatoken") {
             return self.delta(&target, &option.value, options, types);
         }
@@ -74,6 +77,7 @@ impl<'a> Job<'a> {
         }
         let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left("a collection")?;
+        super::queried::check_reach(&view, self.service, types)?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
         self.collection(&target, &reached, &view, chosen, start, types)
@@ -92,6 +96,7 @@ impl<'a> Job<'a> {
         }
         let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left("$count")?;
+        super::queried::check_reach(&view, self.service, types)?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
         Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), chosen.count.to_string().into_bytes()))
@@ -135,13 +140,14 @@ impl<'a> Job<'a> {
             style,
             evaluator: self.evaluator(types),
             store: self.store,
+            service: self.service,
             omit_nulls: self.preferences.omit_nulls,
             entities: Cell::new(0),
             it: RefCell::new(Value::Null),
         }
     }
 
-    fn collection(
+    pub(super) fn collection(
         &self,
         target: &Target,
         reached: &Reached,
@@ -190,8 +196,9 @@ impl<'a> Job<'a> {
 
     /// Most rows of a page.
     pub(super) fn page_rows(&self) -> usize {
-        let own = self.service.page_max_rows().max(1);
-        self.preferences.page.map_or(own, |(_, rows)| rows.min(own))
+        let own = self.service.page_rows().max(1);
+        let most = if self.outlet.is_some() { self.service.page_max_rows().max(1) } else { own };
+        self.preferences.page.map_or(own, |(_, rows)| rows.min(most))
     }
 
     /// The set whose changes the client wants to follow, if it can.
@@ -250,7 +257,7 @@ impl<'a> Job<'a> {
         context::of_entities(style, types, target.home, view.row, &view.shape, false)
     }
 
-    fn json_row(
+    pub(super) fn json_row(
         &self,
         writer: &Writer<'_>,
         target: &Target,

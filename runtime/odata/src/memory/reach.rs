@@ -1,6 +1,7 @@
 //! What the steps of a path lead to.
 
 use super::Job;
+use super::queried::Queried;
 use crate::eval::{Slots, find};
 use crate::resource::{Root, Step, Target};
 use crate::typed::Types;
@@ -20,22 +21,33 @@ pub(super) struct Reached {
     pub(super) last: Option<(Arc<Record>, usize)>,
     /// Whether it was found by navigation, so that nothing there is no error.
     pub(super) may_be_nothing: bool,
+    /// Rows of a set that the service is asked for; there is no value then.
+    pub(super) queried: Option<Queried>,
 }
 
 impl Job<'_> {
     /// Follows a path.
     pub(super) fn reach(&self, target: &Target, types: &Types<'_>) -> Result<Reached, Error> {
+        let mut queried = None;
         let value = match target.root {
+            Root::Set(place) if self.service.is_queried(place) => {
+                queried = Some(Queried::new(place));
+                Value::Null
+            }
             Root::Set(place) => self.store.set(place),
             Root::Singleton(place) => self.store.singleton(place),
-            _ => self.all(),
+            _ => self.all()?,
         };
-        let mut reached = Reached { value, owner: None, properties: Vec::new(), last: None, may_be_nothing: false };
+        let (owner, properties, last) = (None, Vec::new(), None);
+        let mut reached = Reached { value, owner, properties, last, may_be_nothing: false, queried };
         for (index, step) in target.steps.iter().enumerate() {
             self.step(step, &mut reached, types)?;
             let is_last = index + 1 == target.steps.len();
             let tail = target.tail != resource::Tail::None && target.tail != resource::Tail::Value;
-            if reached.value == Value::Null && (!is_last || tail || !reached.may_be_nothing) {
+            if reached.queried.is_none()
+                && reached.value == Value::Null
+                && (!is_last || tail || !reached.may_be_nothing)
+            {
                 return Err(Error::NotFound("there is nothing at this address".into()));
             }
         }
@@ -43,15 +55,28 @@ impl Job<'_> {
     }
 
     /// Every entity of every set.
-    pub(super) fn all(&self) -> Value {
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] where a set is not in memory.
+    pub(super) fn all(&self) -> Result<Value, Error> {
         let sets = 0..self.service.model().entity_sets().len();
-        Value::Collection(Arc::new(sets.flat_map(|place| self.store.set(place).items().to_vec()).collect()))
+        if sets.clone().any(|place| self.service.is_queried(place)) {
+            return Err(Error::unsupported("$all", "ask each entity set"));
+        }
+        Ok(Value::Collection(Arc::new(sets.flat_map(|place| self.store.set(place).items().to_vec()).collect())))
     }
 
     fn step(&self, step: &Step, reached: &mut Reached, types: &Types<'_>) -> Result<(), Error> {
         let evaluator = self.evaluator(types);
         let items = |kept: Vec<Value>| Value::Collection(Arc::new(kept));
         reached.may_be_nothing = false;
+        if let Some(queried) = reached.queried.take() {
+            match self.narrow(queried, step)? {
+                Ok(queried) => reached.queried = Some(queried),
+                Err(row) => reached.value = row,
+            }
+            return Ok(());
+        }
         reached.value = match step {
             Step::Key(key) => find(&reached.value, key),
             Step::Item(position) => {
@@ -73,7 +98,11 @@ impl Job<'_> {
             }
             Step::Navigate(position) => {
                 let Some(record) = reached.value.record().cloned() else { return Ok(()) };
-                let found = evaluator.follow(&reached.value, *position);
+                reached.queried = self.queried_beyond(&record, *position, types)?;
+                let found = match reached.queried {
+                    Some(_) => Value::Null,
+                    None => evaluator.follow(&reached.value, *position),
+                };
                 reached.owner = Some(record);
                 reached.properties.clear();
                 reached.may_be_nothing = true;

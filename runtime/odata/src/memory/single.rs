@@ -47,6 +47,7 @@ impl<'a> Job<'a> {
         }
         let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left(if ty.structure().is_some() { "a single entity" } else { "a single property" })?;
+        super::queried::check_reach(&view, self.service, types)?;
         if reached.value == Value::Null {
             return Ok(self.nothing());
         }
@@ -143,7 +144,7 @@ impl<'a> Job<'a> {
     }
 
     /// Answers by the entity tag: 304 for a client that has it, 412 for one that asks for another.
-    fn conditional(
+    pub(super) fn conditional(
         &self,
         tag: Option<String>,
         answer: impl FnOnce() -> Result<Response, Error>,

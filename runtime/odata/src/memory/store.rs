@@ -65,30 +65,40 @@ impl MemoryStore {
     }
 }
 
+/// Follows the constraints of a navigation: where two properties are equal, the entities belong together. Without
+/// constraints there is nobody there. `rows` gives the entities of a set by its place.
+#[must_use]
+pub fn follow(
+    model: &Model,
+    record: &Record,
+    ty: usize,
+    navigation: usize,
+    rows: impl FnOnce(usize) -> Value,
+) -> Value {
+    let structured = &model.types()[ty];
+    let Some(way) = structured.navigation.get(navigation) else { return Value::Null };
+    let target = &model.types()[way.target_type];
+    let pairs: Option<Vec<(&Value, usize)>> = way
+        .constraints
+        .iter()
+        .map(|(here, there)| Some((record.values.get(structured.position(here)?)?, target.position(there)?)))
+        .collect();
+    let pairs = pairs.unwrap_or_default();
+    let belongs = |row: &&Value| {
+        let Value::Record(other) = row else { return false };
+        !pairs.is_empty()
+            && pairs.iter().all(|(value, position)| {
+                **value != Value::Null && compare(Comparison::Eq, value, &other.values[*position])
+            })
+    };
+    let all = model.set_of_type(way.target_type).map_or(Value::Null, rows);
+    let mut found = all.items().iter().filter(belongs).cloned();
+    if way.collection { Value::Collection(Arc::new(found.collect())) } else { found.next().unwrap_or(Value::Null) }
+}
+
 impl Graph for MemoryStore {
-    /// Follows the constraints: where two properties are equal, the entities belong together. Without constraints there is
-    /// nobody there.
     fn follow(&self, record: &Record, ty: usize, navigation: usize) -> Value {
-        let structured = &self.model.types()[ty];
-        let Some(way) = structured.navigation.get(navigation) else { return Value::Null };
-        let target = &self.model.types()[way.target_type];
-        let pairs: Option<Vec<(&Value, usize)>> = way
-            .constraints
-            .iter()
-            .map(|(here, there)| Some((record.values.get(structured.position(here)?)?, target.position(there)?)))
-            .collect();
-        let pairs = pairs.unwrap_or_default();
-        let belongs = |row: &&Value| {
-            let Value::Record(other) = row else { return false };
-            !pairs.is_empty()
-                && pairs.iter().all(|(value, position)| {
-                    **value != Value::Null && compare(Comparison::Eq, value, &other.values[*position])
-                })
-        };
-        let set = self.model.set_of_type(way.target_type);
-        let all = set.map_or(&[] as &[Value], |set| self.sets[set].items());
-        let mut found = all.iter().filter(belongs).cloned();
-        if way.collection { Value::Collection(Arc::new(found.collect())) } else { found.next().unwrap_or(Value::Null) }
+        follow(&self.model, record, ty, navigation, |set| self.sets[set].clone())
     }
 
     fn set(&self, place: usize) -> Value {

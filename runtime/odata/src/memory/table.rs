@@ -12,19 +12,39 @@ struct Column {
     ty: Type,
 }
 
+/// A table being written.
+pub(super) struct Table<'t> {
+    columns: Vec<Column>,
+    types: &'t Types<'t>,
+}
+
+impl<'t> Table<'t> {
+    pub(super) fn new(view: &View, types: &'t Types<'t>) -> Self {
+        let mut columns = Vec::new();
+        match view.row.structure() {
+            Some(place) => collect(types.structured(place), &view.shape, "", &[], types, &mut columns),
+            None => columns.push(Column { name: "value".into(), path: Vec::new(), ty: view.row }),
+        }
+        Self { columns, types }
+    }
+
+    /// The line of names.
+    pub(super) fn head(&self, out: &mut Vec<u8>) {
+        line(out, self.columns.iter().map(|column| column.name.clone()));
+    }
+
+    /// The line of a row.
+    pub(super) fn row(&self, row: &Value, out: &mut Vec<u8>) {
+        line(out, self.columns.iter().map(|column| text(at(row, &column.path), column.ty, self.types)));
+    }
+}
+
 /// The rows as CSV.
 pub(super) fn csv(rows: &[&Value], view: &View, types: &Types<'_>) -> Vec<u8> {
-    let mut columns = Vec::new();
-    match view.row.structure() {
-        Some(place) => collect(types.structured(place), &view.shape, "", &[], types, &mut columns),
-        None => columns.push(Column { name: "value".into(), path: Vec::new(), ty: view.row }),
-    }
-    let mut out = String::new();
-    line(&mut out, columns.iter().map(|column| column.name.clone()));
-    for row in rows {
-        line(&mut out, columns.iter().map(|column| text(at(row, &column.path), column.ty, types)));
-    }
-    out.into_bytes()
+    let (table, mut out) = (Table::new(view, types), Vec::new());
+    table.head(&mut out);
+    rows.iter().for_each(|row| table.row(row, &mut out));
+    out
 }
 
 fn collect(
@@ -72,16 +92,16 @@ fn text(value: &Value, ty: Type, types: &Types<'_>) -> String {
     }
 }
 
-fn line(out: &mut String, cells: impl Iterator<Item = String>) {
+fn line(out: &mut Vec<u8>, cells: impl Iterator<Item = String>) {
     for (index, cell) in cells.enumerate() {
         if index > 0 {
-            out.push(',');
+            out.push(b',');
         }
         if cell.contains([',', '"', '\r', '\n']) {
-            out.push_str(&format!("\"{}\"", cell.replace('"', "\"\"")));
+            out.extend_from_slice(format!("\"{}\"", cell.replace('"', "\"\"")).as_bytes());
         } else {
-            out.push_str(&cell);
+            out.extend_from_slice(cell.as_bytes());
         }
     }
-    out.push_str("\r\n");
+    out.extend_from_slice(b"\r\n");
 }

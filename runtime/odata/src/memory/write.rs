@@ -1,21 +1,24 @@
 //! Rows as JSON, with what they expand and the control information that a client asked for (JSON Format 4.01).
 
 use super::context::address;
+use super::queried::{Queried, check_reach, record, type_of, with_view};
 use crate::eval::{Evaluator, Slots};
 use crate::json::{self, Style, is_implied, type_annotation};
-use crate::limits::ENTITIES_MAX;
+use crate::limits::{ENTITIES_MAX, EXPANDED_PAGE_ROWS};
 use crate::model::{Base, PrimitiveType, StructuredType, Type};
 use crate::negotiate::Metadata;
 use crate::value::{Home, Record};
 use crate::view::{Expand, Expanded, Shape, Way};
-use crate::{Error, Store, Value, apply};
+use crate::{Error, Service, Store, Value, apply};
 use std::cell::{Cell, RefCell};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Writes rows.
 pub(super) struct Writer<'a> {
     pub(super) style: Style<'a>,
     pub(super) evaluator: Evaluator<'a>,
     pub(super) store: &'a dyn Store,
+    pub(super) service: &'a dyn Service,
     pub(super) omit_nulls: bool,
     /// Entities so far.
     pub(super) entities: Cell<usize>,
@@ -56,6 +59,11 @@ impl<'o> Object<'o> {
 
     pub(super) fn end(self) {
         self.out.push(b'}');
+    }
+
+    /// The object that is open at the end of what is written, with members before.
+    pub(super) fn within(out: &'o mut Vec<u8>) -> Self {
+        Self { out, first: false }
     }
 }
 
@@ -147,7 +155,9 @@ impl<'a> Writer<'a> {
             object.text(&self.style.control("id"), &url);
             object.text(&self.style.control("readLink"), &url);
         }
-        if let Some(etag) = etag(structured, record) {
+        if !structured.etag_in_header
+            && let Some(etag) = etag(structured, record)
+        {
             object.text(&self.style.control("etag"), &etag);
         }
         if structured.has_stream && record.home != Home::None {
@@ -287,6 +297,13 @@ impl<'a> Writer<'a> {
     fn expanded(&self, object: &mut Object<'_>, value: &Value, position: usize, pending: Pending<'_>) -> Written {
         let expand = pending.expand;
         let view = &expand.view;
+        let queried = match (value.record(), value.record().and_then(|record| self.types().of_model(record.ty))) {
+            (Some(record), Some(ty)) => Queried::beyond(self.service, record, ty, position)?,
+            _ => None,
+        };
+        if let Some(queried) = queried {
+            return self.expanded_rows(object, value, &queried, pending);
+        }
         let it = self.it.borrow().clone();
         let mut found = self.evaluator.follow(value, position);
         if let Some(cast) = expand.cast {
@@ -335,6 +352,67 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// The rows of a set that the service is asked for: one page, and a link to the rest.
+    fn expanded_rows(&self, object: &mut Object<'_>, from: &Value, queried: &Queried, pending: Pending<'_>) -> Written {
+        let (expand, view) = (pending.expand, &pending.expand.view);
+        check_reach(view, self.service, self.types())?;
+        if !view.apply.is_empty() {
+            return Err(Error::unsupported("$apply in $expand", format!("use $apply at `{}`", expand.name)));
+        }
+        let mut query = queried.query(self.service)?;
+        with_view(&mut query, view);
+        let most = view.top.map_or(EXPANDED_PAGE_ROWS, |top| usize::try_from(top).unwrap_or(usize::MAX));
+        query.page_max_rows = most.min(EXPANDED_PAGE_ROWS);
+        if expand.what == Expanded::Count {
+            let count = self.service.count(&query)?;
+            let out = object.name(&format!("{}{}", expand.name, self.style.control("count")));
+            let count = Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
+            let _ = json::write_value(out, &count, self.style.format.ieee754_compatible);
+            return Ok(());
+        }
+        let page = self.service.read(&query)?;
+        if let Some(count) = page.count {
+            let out = object.name(&format!("{}{}", expand.name, self.style.control("count")));
+            let count = Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
+            let _ = json::write_value(out, &count, self.style.format.ieee754_compatible);
+        }
+        let (ty, declared, below) = (type_of(&query, self.service), view.row.structure(), start(&view.shape));
+        let given = page.rows.len() as u64;
+        let out = object.name(&expand.name);
+        out.push(b'[');
+        for (index, row) in page.rows.into_iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            let row = record(&query, ty, queried.set, row);
+            let row = view.compute.iter().fold(row, |row, stage| {
+                stage.apply(&row, &self.evaluator, &mut Slots::below(&self.it.borrow(), row.clone()))
+            });
+            match expand.what {
+                Expanded::References => self.reference(out, &row, None),
+                _ => self.object(out, &row, declared, &view.shape, &below, None)?,
+            }
+        }
+        out.push(b']');
+        let more = page.next_token.filter(|_| view.top.is_none_or(|top| top > given));
+        if let (Some(token), Some(address)) = (more, from.record().and_then(|record| address(self.types(), record))) {
+            let options = expand.link_options(&token, view.top.map(|top| top - given));
+            let link = format!("{}{address}/{}?{options}", self.style.root, expand.name);
+            object.text(&format!("{}{}", expand.name, self.style.control("nextLink")), &link);
+        }
+        Ok(())
+    }
+
+    /// What a client is told of an entity that no longer belongs to what it follows.
+    pub(super) fn removed(&self, out: &mut Vec<u8>, row: &Value) {
+        let mut object = Object::begin(out);
+        object.name(&self.style.control("removed")).extend_from_slice(br#"{"reason":"changed"}"#);
+        if let Some(address) = row.record().and_then(|record| address(self.types(), record)) {
+            object.text(&self.style.control("id"), &format!("{}{address}", self.style.root));
+        }
+        object.end();
+    }
+
     /// The address of an entity, as an object.
     pub(super) fn reference(&self, out: &mut Vec<u8>, row: &Value, context: Option<&str>) {
         let address = row.record().and_then(|record| address(self.types(), record)).unwrap_or_default();
@@ -364,6 +442,11 @@ fn narrowed(value: &Value, place: usize, types: &crate::typed::Types<'_>) -> Val
 
 /// The entity tag of an entity: weak, because other formats of it have the same.
 pub(super) fn etag(structured: &StructuredType, record: &Record) -> Option<String> {
+    if structured.etag_of_all {
+        let mut hasher = DefaultHasher::new();
+        record.values.iter().for_each(|value| value.to_string().hash(&mut hasher));
+        return Some(format!("W/\"{:016x}\"", hasher.finish()));
+    }
     let position = structured.position(structured.etag.as_ref()?)?;
     Some(format!("W/\"{}\"", record.values.get(position)?))
 }

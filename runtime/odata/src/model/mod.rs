@@ -5,7 +5,10 @@
 mod structured;
 mod types;
 
-pub use structured::{ActionImport, EntitySet, EntityType, EnumType, Navigation, Property, Singleton, StructuredType};
+pub use structured::{
+    Abilities, ActionImport, EntitySet, EntityType, EnumType, Navigation, Operation, Property, Singleton,
+    StructuredType,
+};
 pub use types::{Base, GeoKind, PrimitiveType, Type};
 
 use crate::limits::IDENTIFIER_MAX_CHARS;
@@ -29,6 +32,10 @@ pub struct Parts {
     pub singletons: Vec<Singleton>,
     /// Actions at the root.
     pub actions: Vec<ActionImport>,
+    /// Functions, and actions of entities.
+    pub operations: Vec<Operation>,
+    /// Whether operations may be named without the namespace (`Core.DefaultNamespace`).
+    pub default_namespace: bool,
 }
 
 /// A checked model.
@@ -101,6 +108,7 @@ impl Model {
         let sets = parts.entity_sets.iter().map(|set| &*set.name);
         let singletons = parts.singletons.iter().map(|singleton| &*singleton.name);
         check_distinct("entity set", sets.chain(singletons).chain(parts.actions.iter().map(|action| &*action.name)))?;
+        check_operations(&parts)?;
         inherit(&mut parts.types)?;
         lead(&mut parts.types)?;
         for ty in &parts.types {
@@ -157,6 +165,38 @@ impl Model {
     #[must_use]
     pub fn actions(&self) -> &[ActionImport] {
         &self.parts.actions
+    }
+
+    /// All functions, and actions of entities.
+    #[must_use]
+    pub fn operations(&self) -> &[Operation] {
+        &self.parts.operations
+    }
+
+    /// Whether operations may be named without the namespace.
+    #[must_use]
+    pub fn has_default_namespace(&self) -> bool {
+        self.parts.default_namespace
+    }
+
+    /// The place of an operation, by its name as it stands in a URL: with the namespace, or without it where it is the
+    /// default and the operation is bound. Bound to entities of a type, by its place, or to nothing.
+    #[must_use]
+    pub fn operation(&self, name: &str, bound_to: Option<usize>) -> Option<usize> {
+        let qualified = name.strip_prefix(self.namespace()).and_then(|rest| rest.strip_prefix('.'));
+        let name = match qualified {
+            Some(name) => name,
+            None if self.parts.default_namespace => name,
+            None => return None,
+        };
+        self.parts.operations.iter().position(|operation| {
+            let fits = match (&operation.bound_to, bound_to) {
+                (None, None) => true,
+                (Some(ty), Some(place)) => self.type_place(ty).is_some_and(|ty| self.is_a(place, ty)),
+                _ => false,
+            };
+            fits && operation.name == name
+        })
     }
 
     /// A set and its type, by the set's name.
@@ -292,6 +332,23 @@ fn check_distinct<'a>(what: &'static str, names: impl Iterator<Item = &'a str>) 
         check_name(name)?;
         if !seen.insert(name) {
             return Err(ModelError::Twice { what, name: name.to_owned() });
+        }
+    }
+    Ok(())
+}
+
+/// Bound operations may share a name; what stands at the root may not. Each is bound to a type that is there.
+fn check_operations(parts: &Parts) -> Result<(), ModelError> {
+    let unbound = parts.operations.iter().filter(|operation| operation.bound_to.is_none());
+    let types = parts.types.iter().map(|ty| &*ty.name).chain(parts.enum_types.iter().map(|ty| &*ty.name));
+    check_distinct("type or function", types.chain(unbound.map(|operation| &*operation.name)))?;
+    for operation in &parts.operations {
+        check_name(&operation.name)?;
+        check_distinct("parameter", operation.parameters.iter().map(|parameter| &*parameter.name))?;
+        if let Some(ty) = &operation.bound_to
+            && !parts.types.iter().any(|known| known.name == *ty && !known.complex)
+        {
+            return Err(ModelError::UnknownType { user: operation.name.clone(), entity_type: ty.clone() });
         }
     }
     Ok(())

@@ -62,6 +62,20 @@ impl Property {
         self
     }
 
+    /// The same where `$search` looks into it.
+    #[must_use]
+    pub fn searched(mut self) -> Self {
+        self.searchable = true;
+        self
+    }
+
+    /// The same where it never changes.
+    #[must_use]
+    pub fn fixed(mut self) -> Self {
+        self.immutable = true;
+        self
+    }
+
     /// Whether it is a stream, which has no value in a row.
     #[must_use]
     pub fn is_stream(&self) -> bool {
@@ -134,6 +148,10 @@ pub struct StructuredType {
     pub complex: bool,
     /// Whether an entity is a stream of bytes with properties.
     pub has_stream: bool,
+    /// Whether an entity's tag is made of all its values.
+    pub etag_of_all: bool,
+    /// Whether the tag stands only in the header of the answer to a request for one entity, and rows stay short.
+    pub etag_in_header: bool,
     /// The property that changes with every change of an entity.
     pub etag: Option<String>,
 }
@@ -164,6 +182,27 @@ impl StructuredType {
     #[must_use]
     pub fn with(mut self, property: Property) -> Self {
         self.properties.push(property);
+        self
+    }
+
+    /// The same where a property names the state of an entity.
+    #[must_use]
+    pub fn tagged(mut self, property: impl Into<String>) -> Self {
+        self.etag = Some(property.into());
+        self
+    }
+
+    /// The same where the tag stands only in the header of the answer to a request for one entity.
+    #[must_use]
+    pub fn tagged_in_header(mut self) -> Self {
+        self.etag_in_header = true;
+        self
+    }
+
+    /// The same where all values together name the state of an entity.
+    #[must_use]
+    pub fn tagged_by_all(mut self) -> Self {
+        self.etag_of_all = true;
         self
     }
 
@@ -251,7 +290,7 @@ impl EnumType {
 }
 
 /// A collection of entities under a name in the service.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct EntitySet {
     /// Its name, the first segment of its URLs.
     pub name: String,
@@ -261,13 +300,51 @@ pub struct EntitySet {
     pub description: Option<String>,
     /// Whether a client can follow its changes by delta links.
     pub tracks_changes: bool,
+    /// Whether entities never change and never go while delta links to them are good: those that a filter once left out stay
+    /// out.
+    pub append_only: bool,
+    /// What a client can do with it, as `$metadata` says it.
+    pub abilities: Abilities,
+}
+
+/// What a client can do with a set, as `$metadata` says it by `Org.OData.Capabilities.V1`. All unless said otherwise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Abilities {
+    /// `$search`
+    pub search: bool,
+    /// `$expand`
+    pub expand: bool,
+    /// `$apply`
+    pub apply: bool,
+    /// `$orderby`; the properties that it does not take.
+    pub unsortable: Vec<String>,
+}
+
+impl Default for Abilities {
+    fn default() -> Self {
+        Self { search: true, expand: true, apply: true, unsortable: Vec::new() }
+    }
 }
 
 impl EntitySet {
     /// A set of entities of a type.
     #[must_use]
     pub fn new(name: impl Into<String>, entity_type: impl Into<String>) -> Self {
-        Self { name: name.into(), entity_type: entity_type.into(), description: None, tracks_changes: false }
+        Self { name: name.into(), entity_type: entity_type.into(), ..Self::default() }
+    }
+
+    /// The same where clients can follow changes by delta links; `append_only` where entities never change.
+    #[must_use]
+    pub fn tracked(mut self, append_only: bool) -> Self {
+        (self.tracks_changes, self.append_only) = (true, append_only);
+        self
+    }
+
+    /// The same with other abilities.
+    #[must_use]
+    pub fn able(mut self, abilities: Abilities) -> Self {
+        self.abilities = abilities;
+        self
     }
 
     /// The same with a description.
@@ -285,6 +362,81 @@ pub struct Singleton {
     pub name: String,
     /// The name of its entity type, without the namespace.
     pub entity_type: String,
+}
+
+/// A function or an action: bound to entities of a type, or at the root of the service.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Operation {
+    /// Its name without the namespace.
+    pub name: String,
+    /// Whether it is an action, which is asked for with POST and may change something; else a function, asked for with GET.
+    pub is_action: bool,
+    /// The name of the entity type it is bound to, without the namespace.
+    pub bound_to: Option<String>,
+    /// Its parameters, without the one it is bound to.
+    pub parameters: Vec<Property>,
+    /// The type of its value; none for an action without one. Of an entity's type: an entity of its set.
+    pub result: Option<Type>,
+    /// The function of expressions that it is by another name. Only such functions can stand in expressions.
+    pub computes: Option<crate::typed::Function>,
+    /// What it does; goes into `$metadata` as `Core.Description`.
+    pub description: Option<String>,
+}
+
+impl Operation {
+    /// An action bound to entities of a type, without parameters and value.
+    #[must_use]
+    pub fn action(name: impl Into<String>, bound_to: impl Into<String>) -> Self {
+        let (name, bound_to) = (name.into(), Some(bound_to.into()));
+        Self {
+            name,
+            is_action: true,
+            bound_to,
+            parameters: Vec::new(),
+            result: None,
+            computes: None,
+            description: None,
+        }
+    }
+
+    /// A function bound to entities of a type.
+    #[must_use]
+    pub fn function(name: impl Into<String>, bound_to: impl Into<String>, result: impl Into<Type>) -> Self {
+        Self { is_action: false, result: Some(result.into()), ..Self::action(name, bound_to) }
+    }
+
+    /// A function of expressions under a name of the model, which also stands at the root of the service: the beginning of
+    /// the span of time that a moment is in, by the parameters `Time` and `Width`.
+    #[must_use]
+    pub fn time_bucket(name: impl Into<String>) -> Self {
+        let parameters = vec![
+            Property::required("Time", PrimitiveType::DateTimeOffset),
+            Property::required("Width", PrimitiveType::Duration),
+        ];
+        let function = Self::function(name, "", PrimitiveType::DateTimeOffset);
+        Self { bound_to: None, parameters, computes: Some(crate::typed::Function::Bucket), ..function }
+    }
+
+    /// The same with one more parameter.
+    #[must_use]
+    pub fn taking(mut self, parameter: Property) -> Self {
+        self.parameters.push(parameter);
+        self
+    }
+
+    /// The same with a value.
+    #[must_use]
+    pub fn giving(mut self, result: impl Into<Type>) -> Self {
+        self.result = Some(result.into());
+        self
+    }
+
+    /// The same with a description.
+    #[must_use]
+    pub fn described(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
 }
 
 /// An action without parameters and result that the service offers at its root.

@@ -44,6 +44,10 @@ impl Writer<'_, '_> {
             Function::Date => floor_division(a, NS_PER_DAY),
             Function::Time => ns_of_day(a),
             Function::TotalOffsetMinutes => format!("({a} * 0)"),
+            // A remainder has the sign of its dividend here: moments before 1970 need the floor. By a width of 0: NULL.
+            Function::Bucket => {
+                format!("(CASE WHEN {b} > 0 THEN {a} - {a} % {b} - ({a} % {b} < 0) * {b} END)")
+            }
             Function::TotalSeconds => format!("({a} / 1e9)"),
             Function::Round => format!("round({a})"),
             // A whole number beyond 64 bits is its own floor.

@@ -3,7 +3,7 @@
 use super::check::{Checked, Checker, boolean, hint, literal_of, unsupported, wrong};
 use super::{Function, Mismatch, Node, Parameter, SLOT_THIS, TypedExpr};
 use crate::Value;
-use crate::expr::{Expr, ExprKind, FUNCTIONS};
+use crate::expr::{Argument, Expr, ExprKind, FUNCTIONS};
 use crate::model::{Base, PrimitiveType, Type, nearest};
 
 impl Checker<'_> {
@@ -43,6 +43,37 @@ impl Checker<'_> {
         let partial = matches!(function, Function::GeoDistance | Function::GeoLength | Function::GeoIntersects);
         let nullable = partial || typed.iter().any(|argument| argument.nullable);
         Ok(TypedExpr { node: Node::Call(function, typed), ty, nullable })
+    }
+
+    /// A function of the model, with its parameters by name: `Namespace.Bucket(Time=Time,Width=duration'PT5M')`.
+    pub(super) fn function_of_model(&mut self, name: &str, arguments: &[Argument], at: usize) -> Checked {
+        let model = self.context.types.model();
+        let operation = model.operation(name, None).map(|place| &model.operations()[place]);
+        let Some((operation, function)) = operation.and_then(|found| Some((found, found.computes?))) else {
+            return unsupported(name, "this function cannot stand in an expression");
+        };
+        if let Some(other) = arguments.iter().find(|argument| {
+            !operation.parameters.iter().any(|parameter| Some(&parameter.name) == argument.name.as_ref())
+        }) {
+            let names: Vec<&str> = operation.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+            return wrong(other.value.at, format!("`{name}` takes its arguments by name: {}", names.join(", ")));
+        }
+        let mut typed = Vec::with_capacity(operation.parameters.len());
+        for parameter in &operation.parameters {
+            let mut given = arguments.iter().filter(|argument| argument.name.as_deref() == Some(&*parameter.name));
+            let (Some(argument), None) = (given.next(), given.next()) else {
+                return wrong(at, format!("`{name}` needs its argument `{}`, once", parameter.name));
+            };
+            let mut found = self.expression(&argument.value)?;
+            self.coerce(&mut found, parameter.ty);
+            if found.ty.is_some_and(|ty| ty != parameter.ty) {
+                let (what, expected) = (self.describe(&found), self.context.types.name(parameter.ty));
+                return wrong(argument.value.at, format!("`{}` must be {expected}, not {what}", parameter.name));
+            }
+            typed.push(found);
+        }
+        let ty = operation.result.or_else(|| function.result().map(Into::into));
+        Ok(TypedExpr { node: Node::Call(function, typed), ty, nullable: true })
     }
 
     /// A pattern that is none is the client's mistake, not a row's.

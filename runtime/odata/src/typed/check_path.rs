@@ -35,6 +35,9 @@ impl Checker<'_> {
                     None => return self.of_current(segments, at),
                 },
             },
+            Segment::Call(name, arguments) if self.context.types.model().operation(name, None).is_some() => {
+                self.function_of_model(name, arguments, at)?
+            }
             Segment::Call(name, _) if !name.contains('.') && self.property_or_way(name).is_none() => {
                 return self.unknown_function(name, at).map(|found| (found, rest));
             }

@@ -96,6 +96,7 @@ impl Planner<'_, '_> {
             Some(text) => Self::nested_options(text)?,
             None => Options::default(),
         };
+        let repeated = options.repeated(&["levels", "top", "skip", "skiptoken"]);
         let levels = options.take("levels").map(|option| levels(&option)).transpose()?.unwrap_or(1);
         let target = cast.map_or(found.target, |cast| Type { base: Type::structured(cast).base, ..found.target });
         if what == Expanded::Count && !target.collection {
@@ -112,7 +113,7 @@ impl Planner<'_, '_> {
             (Expanded::References, _) => "references",
             (Expanded::Count, _) => "a count",
         })?;
-        Ok(Expand { way: found.way, name: found.name, what, cast, view: view?, levels })
+        Ok(Expand { way: found.way, name: found.name, what, cast, view: view?, levels, repeated })
     }
 }
 

@@ -130,6 +130,7 @@ pub(crate) fn nothing_granted() -> Capabilities {
         tcp: BTreeMap::new(),
         mqtt: BTreeMap::new(),
         http: BTreeMap::new(),
+        tap: Default::default(),
     }
 }
 

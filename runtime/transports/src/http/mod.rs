@@ -182,7 +182,6 @@ impl HttpTransport {
             self.redirects.fetch_add(1, Ordering::Relaxed);
             if response.status() == StatusCode::SEE_OTHER && method != Method::HEAD {
                 method = Method::GET;
-                self.check_method(&method)?;
                 body = Vec::new();
             }
             url = next;
@@ -220,7 +219,8 @@ impl HttpTransport {
     }
 
     /// Where to go on: none where the answer is one for the guest. Methods with a body are repeated only where the
-    /// status says so (307, 308); after 303 the answer is fetched with GET.
+    /// status says so (307, 308); after 303 the answer is fetched with GET. What 303 answers has been done: where the
+    /// grant does not let its result be fetched, the guest must not take that for a refusal of what it sent.
     fn redirect(&self, response: &Response, method: &Method, from: &Url) -> Result<Option<Url>, RequestError> {
         let follows = match response.status().as_u16() {
             301 | 302 => matches!(*method, Method::GET | Method::HEAD),
@@ -231,13 +231,16 @@ impl HttpTransport {
             return Ok(None);
         };
         let location = String::from_utf8_lossy(location.as_bytes());
-        let next = self.base.redirect(from, &location).ok_or_else(|| {
+        let next = self.base.redirect(from, &location);
+        if response.status() == StatusCode::SEE_OTHER && !matches!(*method, Method::GET | Method::HEAD) {
+            return Ok(next.filter(|_| self.methods.contains(&Method::GET)));
+        }
+        next.map(Some).ok_or_else(|| {
             RequestError::Redirected(format!(
                 "a redirect to `{}`, which is not below the base URL, or not in `allow_paths`",
                 shortened(&location)
             ))
-        })?;
-        Ok(Some(next))
+        })
     }
 
     async fn whole(&self, response: Response) -> Result<Incoming, RequestError> {

@@ -59,6 +59,8 @@ pub enum Misbehaviour {
     CloseMidResponse,
     /// Nothing is accepted; redirect with 307 to this location.
     Redirect(String),
+    /// What was sent is accepted; 303 to this location, where its result would be.
+    SeeOther(String),
     /// The right answer, byte by byte with this pause between.
     SlowBody(Duration),
     /// What was sent is accepted; an answer of this many bytes.

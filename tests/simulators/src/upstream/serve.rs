@@ -149,6 +149,10 @@ async fn misbehave(misbehaviour: Misbehaviour, request: Request, shared: &Shared
         }
         Misbehaviour::CloseMidResponse => with_body(into_http(execute(request, shared)), |body| torn(body, cut)).await,
         Misbehaviour::Redirect(location) => into_http(Response::empty(307).with("location", location)),
+        Misbehaviour::SeeOther(location) => {
+            _ = execute(request, shared);
+            into_http(Response::empty(303).with("location", location))
+        }
         Misbehaviour::SlowBody(pause) => with_body(into_http(execute(request, shared)), |body| slow(body, pause)).await,
         Misbehaviour::HugeBody(bytes) => with_body(into_http(execute(request, shared)), |_| huge(bytes)).await,
     }

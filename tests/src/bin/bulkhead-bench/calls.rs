@@ -1,20 +1,13 @@
-//! What a call into a guest costs, and a reading on its way out of one and into one: for information.
+//! What a call into a guest costs, and a reading on its way out of one and into one.
 
 use crate::figure::Figure;
 use crate::hand_modbus::now_ns;
+use crate::instantly::{guest, guest_seen};
 use crate::place::{Place, subject};
-use anyhow::{Context, Result, anyhow, ensure};
-use async_trait::async_trait;
-use bulkhead_engine::SystemClock;
-use bulkhead_model::{PointId, PointInfo};
-use bulkhead_sandbox::capability::{
-    Capabilities, Catalogue, Change, Fault, Http, Incoming, Journal, Level, Modbus, Outgoing, Remedy, Span, Words,
-};
-use bulkhead_sandbox::{Guest, Limits, PointTable, SandboxConfig, wit};
+use anyhow::{Result, anyhow, ensure};
+use bulkhead_sandbox::tap::{Kinds, Tap};
+use bulkhead_sandbox::{CodeKind, Guest, wit};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Readings of a large call.
@@ -22,20 +15,35 @@ const READINGS: u32 = 1_000;
 /// Time over which each kind of call is repeated.
 const TIME: Duration = Duration::from_millis(500);
 
+/// What a call that does nothing may cost.
+const EMPTY_MAX_NS: f64 = 1_000.0;
+
 /// The figures.
 pub(crate) fn measure(place: &Place) -> Result<Vec<Figure>> {
     subject()?.block_on(async {
         // A listener that gets no frames does nothing.
         let topics = json!({ "topics": [{ "filter": "#", "points": [{ "path": "value" }] }] });
-        let mut listener = guest(place, "mqtt-json", &topics)?;
+        let mut listener = adapter(place, "mqtt-json", &topics)?;
         let empty = time!(listener.receive("broker", &[]));
+        let tap = Tap::default();
+        let seen = place.adapters.join("mqtt-json.wasm");
+        let mut seen = guest_seen(place, &seen, CodeKind::Native, &topics, tap.clone())?;
+        let mut looking_on = tap.listen(Kinds::ALL);
+        let reader = tokio::spawn(async move {
+            loop {
+                _ = looking_on.next().await;
+            }
+        });
+        let empty_seen = time!(seen.receive("broker", &[]));
+        reader.abort();
         let one = time_of_polls(place, 1).await?;
         let many = time_of_polls(place, READINGS).await?;
         let one_in = time_of_deliveries(place, 1).await?;
         let many_in = time_of_deliveries(place, READINGS).await?;
         let each = |one: f64, many: f64| (many - one) / f64::from(READINGS - 1);
         Ok(vec![
-            Figure::of("calls-empty", empty, "ns"),
+            Figure::of("calls-empty", empty, "ns").at_most(EMPTY_MAX_NS),
+            Figure::of("calls-empty-while-tapped", empty_seen, "ns"),
             Figure::of("calls-reading-out", each(one, many), "ns/reading"),
             Figure::of("calls-reading-in", each(one_in, many_in), "ns/reading"),
         ])
@@ -61,7 +69,7 @@ async fn time_of_polls(place: &Place, registers: u32) -> Result<f64> {
     let points: Vec<Value> = (0..registers)
         .map(|register| json!({ "name": format!("r{register}"), "table": "holding-register", "address": register }))
         .collect();
-    let mut guest = guest(place, "modbus-registers", &json!({ "points": points }))?;
+    let mut guest = adapter(place, "modbus-registers", &json!({ "points": points }))?;
     let readings = guest.poll("default").await.map_err(|error| anyhow!("the poll failed: {error}"))?;
     ensure!(readings.len() == registers as usize && readings.iter().all(|reading| reading.status.is_good()));
     Ok(time!(guest.poll("default")))
@@ -69,7 +77,7 @@ async fn time_of_polls(place: &Place, registers: u32) -> Result<f64> {
 
 /// One delivery of so many readings to a server that answers at once, with a body that does not look at them.
 async fn time_of_deliveries(place: &Place, readings: u32) -> Result<f64> {
-    let mut guest = guest(place, "http-json", &json!({ "body": "{}" }))?;
+    let mut guest = adapter(place, "http-json", &json!({ "body": "{}" }))?;
     let point = wit::BatchPoint {
         connection: "boiler".into(),
         name: "flow_temp".into(),
@@ -93,60 +101,6 @@ async fn time_of_deliveries(place: &Place, readings: u32) -> Result<f64> {
     Ok(time!(guest.deliver(&batch)))
 }
 
-fn guest(place: &Place, adapter: &str, settings: &Value) -> Result<Guest> {
-    let sandbox = SandboxConfig { cache_dir: Some(place.cache()), ..SandboxConfig::default() }.build()?;
-    let path = place.adapters.join(format!("{adapter}.wasm"));
-    let adapter = sandbox.load(adapter, &path).with_context(|| format!("{} does not load", path.display()))?;
-    let instant = Arc::new(Instantly::default());
-    let capabilities = Capabilities {
-        catalogue: instant.clone(),
-        journal: instant.clone(),
-        clock: Arc::new(SystemClock::default()),
-        state: None,
-        modbus: BTreeMap::from([("device".to_owned(), instant.clone() as Arc<dyn Modbus>)]),
-        serial: BTreeMap::new(),
-        tcp: BTreeMap::new(),
-        mqtt: BTreeMap::new(),
-        http: BTreeMap::from([("upstream".to_owned(), instant as Arc<dyn Http>)]),
-    };
-    let points = Arc::new(PointTable::default());
-    Ok(Guest::new(adapter, capabilities, points, Limits::default(), settings.to_string().into())?)
-}
-
-/// A host whose devices and servers answer at once.
-#[derive(Default)]
-struct Instantly {
-    points: AtomicU32,
-}
-
-#[async_trait]
-impl Catalogue for Instantly {
-    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
-        Ok(points.iter().map(|_| PointId(self.points.fetch_add(1, Ordering::Relaxed))).collect())
-    }
-}
-
-impl Journal for Instantly {
-    fn write(&self, _: Level, _: &str) {}
-    fn report(&self, _: Option<&str>, _: &Fault) {}
-}
-
-#[async_trait]
-impl Modbus for Instantly {
-    async fn read(&self, spans: Vec<Span>) -> Result<Words, Fault> {
-        let words = spans.iter().map(|span| usize::from(span.count)).sum();
-        Ok(Words { words: vec![7; words], faults: Vec::new() })
-    }
-
-    async fn write(&self, changes: Vec<Change>) -> Vec<Result<(), Fault>> {
-        let refused = || Err(Fault::new(Remedy::Reject, "read-only", "this device only reads"));
-        changes.iter().map(|_| refused()).collect()
-    }
-}
-
-#[async_trait]
-impl Http for Instantly {
-    async fn request(&self, _: Outgoing) -> Result<Incoming, Fault> {
-        Ok(Incoming { status: 200, headers: Vec::new(), body: Vec::new() })
-    }
+fn adapter(place: &Place, name: &str, settings: &Value) -> Result<Guest> {
+    guest(place, &place.adapters.join(format!("{name}.wasm")), CodeKind::Native, settings)
 }

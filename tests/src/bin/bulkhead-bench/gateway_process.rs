@@ -6,12 +6,16 @@ use anyhow::{Context, Result, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rusqlite::{Connection, OpenFlags};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Pause between two looks at the gateway's log.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
+/// Longest wait for an answer of the API.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// Longest wait for the process to end.
 const END_MAX: Duration = Duration::from_secs(10);
 
@@ -23,6 +27,10 @@ pub(crate) struct GatewayProcess {
     child: Child,
     dir: PathBuf,
     started: Instant,
+    /// Where its API is.
+    address: SocketAddr,
+    /// What its config begins with.
+    head: String,
 }
 
 /// What a process has used.
@@ -41,18 +49,61 @@ pub(crate) struct Usage {
 impl GatewayProcess {
     /// Runs the gateway on connections in a folder, which holds its config and its data.
     pub(crate) fn start(place: &Place, dir: &Path, connections: &str) -> Result<Self> {
-        let adapters = serde_json::to_string(&place.adapters)?;
+        Self::start_with(place, &place.adapters, dir, connections)
+    }
+
+    /// The same with the adapters of another folder.
+    pub(crate) fn start_with(place: &Place, adapters: &Path, dir: &Path, connections: &str) -> Result<Self> {
+        let address = free_address()?;
+        let adapters = serde_json::to_string(adapters)?;
         let head = format!(
-            "[gateway]\nadapters_dir = {adapters}\n[api]\nlisten = \"127.0.0.1:0\"\n[logging]\nlevel = \"warn\"\n\
+            "[gateway]\nadapters_dir = {adapters}\n[api]\nlisten = \"{address}\"\n[logging]\nlevel = \"warn\"\n\
              [health]\ninterval_s = 0\n"
         );
         let config = dir.join("gateway.toml");
-        std::fs::write(&config, head + connections)?;
+        std::fs::write(&config, format!("{head}{connections}"))?;
         let mut command = Command::new(place.gateway()?);
         command.arg("run").arg("-c").arg(&config).stdin(Stdio::null()).stdout(Stdio::null());
         let started = Instant::now();
         let child = command.spawn().context("the gateway does not start")?;
-        Ok(Self { child, dir: dir.to_owned(), started })
+        Ok(Self { child, dir: dir.to_owned(), started, address, head })
+    }
+
+    /// How long it took from the start of the process until all its connections run.
+    pub(crate) fn all_running(&mut self, connections: usize, longest: Duration) -> Result<Duration> {
+        let mut state = String::new();
+        while self.started.elapsed() < longest {
+            if let Ok(answer) = self.ask("GET", "/api/v1/connections") {
+                if answer.matches("\"state\":\"running\"").count() == connections {
+                    return Ok(self.started.elapsed());
+                }
+                state = answer;
+            }
+            ensure!(self.child.try_wait()?.is_none(), "the gateway has ended");
+            std::thread::sleep(LOOK_EVERY);
+        }
+        anyhow::bail!("within {} ms not all {connections} connections ran: {state}", longest.as_millis())
+    }
+
+    /// Has it take up a config with other connections.
+    pub(crate) fn reload(&self, connections: &str) -> Result<()> {
+        std::fs::write(self.dir.join("gateway.toml"), format!("{}{connections}", self.head))?;
+        let answer = self.ask("POST", "/api/v1/config/reload")?;
+        ensure!(answer.contains("\"restarted\":[{"), "the reload restarted nothing: {answer}");
+        Ok(())
+    }
+
+    /// The body of the API's answer to a request without a body.
+    fn ask(&self, method: &str, path: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
+        let host = self.address;
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("the API's answer has no body")?;
+        ensure!(head.starts_with("HTTP/1.1 200 "), "{method} {path}: {head} {body}");
+        Ok(body.to_owned())
     }
 
     /// How long it took from the start of the process until its log held a committed reading.
@@ -108,6 +159,11 @@ impl GatewayProcess {
     fn log(&self) -> PathBuf {
         self.dir.join("data/log")
     }
+}
+
+/// An address of this machine that was free a moment ago.
+fn free_address() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 impl Drop for GatewayProcess {

@@ -6,6 +6,7 @@
 
 mod ages;
 mod calls;
+mod crowd;
 mod figure;
 mod footprint;
 mod gateway_process;
@@ -13,13 +14,16 @@ mod hand_log;
 mod hand_modbus;
 mod hand_mqtt;
 mod in_process;
+mod instantly;
 mod log;
 mod modbus;
 mod mosquitto;
 mod mqtt;
+mod odata;
 mod place;
 mod rounds;
 mod steady;
+mod tax;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -55,6 +59,9 @@ const MEASUREMENTS: &[Measurement] = &[
     ("age-100k", ages::measure),
     ("footprint", footprint::measure),
     ("calls", calls::measure),
+    ("odata", odata::measure),
+    ("tax", tax::measure),
+    ("crowd", crowd::measure),
     ("log-append-1", |place| log::measure(place, "append-1")),
     ("log-append-100", |place| log::measure(place, "append-100")),
     ("log-append-10000", |place| log::measure(place, "append-10000")),

@@ -53,6 +53,12 @@ impl Place {
         Ok(&self.gateway)
     }
 
+    /// The folder of what measures decoding.
+    pub(crate) fn decoding(&self) -> Result<PathBuf> {
+        let folder = std::env::var_os("BULKHEAD_DECODING").map(PathBuf::from);
+        folder.context("BULKHEAD_DECODING is not set: run `cargo xtask bench`")
+    }
+
     /// The log's own measurements, built beside the gateway.
     pub(crate) fn log_bench(&self) -> Result<PathBuf> {
         let program = self.gateway.with_file_name("examples").join("log_bench");

@@ -1,6 +1,7 @@
 //! The cases, a file for what belongs together. The texts of the guests lay their data out by hand: the transport's role `device` at
 //! 200, a point `p` that can be written at 400, what a case needs beside from 256 and from 2048 on.
 
+pub(super) mod bundles;
 mod computing;
 mod files;
 mod grants;
@@ -27,6 +28,7 @@ pub(super) fn of(group: u8) -> Vec<Case> {
         8 => points::cases(),
         9 => files::cases(),
         10 => points::memory_cases(),
+        11 => bundles::cases(),
         _ => Vec::new(),
     }
 }

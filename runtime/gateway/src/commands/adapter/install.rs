@@ -1,7 +1,7 @@
 //! `bulkhead adapter install`, `remove` and `pack`: adapters into the gateway's folder and out of it.
 
 use super::super::{checked, shown_if_wrong};
-use super::source::{Fetched, fetch};
+use super::source::{Fetched, fetch, is_set};
 use super::{name_of, read_text};
 use crate::cli::{InstallArguments, PackArguments, RemoveArguments};
 use crate::console;
@@ -48,13 +48,10 @@ pub(super) async fn install(arguments: &InstallArguments) -> Result<(), Exit> {
     Ok(())
 }
 
-fn is_set(file: &Path) -> bool {
-    file.extension().is_some_and(|end| end == "tar")
-}
-
 /// One file, judged under its name here.
 pub(super) async fn judge_file(arguments: &InstallArguments, trust: &Trust) -> Result<Installing, Exit> {
-    let Fetched { name, bytes, signature } = fetch(arguments).await?;
+    let Fetched { name, bytes, signatures } = fetch(arguments).await?;
+    let signature = trust.best_of(&name, &bytes, signatures);
     Ok(Installing::judged(&name, bytes, signature, trust, arguments.allow_rollback)?)
 }
 

@@ -16,6 +16,8 @@ pub(super) fn list(arguments: &ListArguments) -> Result<(), Exit> {
     let rows = Installed::names_in(&folder).into_iter().map(|name| {
         let mut row = look_at(&name, &folder.join(format!("{name}.wasm")), &trust);
         row["used_by"] = json!(users_of(&config, &name));
+        let ended = Installed::ended_of(&config.data_dir(), &name).ok().flatten();
+        row["last_upgrade"] = json!(ended);
         row["on_probation"] = json!(pending.iter().any(|one| one.name == name));
         row
     });

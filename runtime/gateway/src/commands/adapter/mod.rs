@@ -6,11 +6,15 @@ mod install;
 mod keys;
 mod list;
 mod project;
+mod push;
+pub(super) mod record;
 mod run;
 mod script;
 mod source;
 mod test;
 mod upgrade;
+
+pub(super) use script::Recording;
 
 use crate::cli::AdapterCommand;
 use crate::exit::Exit;
@@ -26,6 +30,7 @@ pub(crate) async fn adapter(command: &AdapterCommand) -> Result<(), Exit> {
         AdapterCommand::Upgrade(arguments) => upgrade::upgrade(arguments).await,
         AdapterCommand::Remove(arguments) => install::remove(arguments),
         AdapterCommand::Pack(arguments) => install::pack(arguments),
+        AdapterCommand::Push(arguments) => push::push(arguments).await,
         AdapterCommand::New(arguments) => project::new(arguments),
         AdapterCommand::Build(arguments) => project::build_command(arguments),
         AdapterCommand::Test(arguments) => test::test(arguments).await,

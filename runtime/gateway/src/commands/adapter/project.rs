@@ -7,7 +7,12 @@ use bulkhead_author::{NewProject, Project, Role};
 use std::path::{Path, PathBuf};
 
 pub(super) fn new(arguments: &NewArguments) -> Result<(), Exit> {
-    let Language::Rust = arguments.lang;
+    let language = match arguments.lang {
+        Language::Rust => bulkhead_author::Language::Rust,
+        Language::Js => bulkhead_author::Language::JavaScript,
+        Language::Python => bulkhead_author::Language::Python,
+        Language::C => bulkhead_author::Language::C,
+    };
     let roles = arguments.roles.iter().map(|role| match role {
         RoleArgument::Poller => Role::Poller,
         RoleArgument::Listener => Role::Listener,
@@ -16,9 +21,12 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Exit> {
         RoleArgument::Responder => Role::Responder,
     });
     let folder = arguments.into.clone().unwrap_or_else(|| PathBuf::from(&arguments.name));
-    NewProject { name: arguments.name.clone(), roles: roles.collect() }.write(&folder)?;
+    NewProject { name: arguments.name.clone(), roles: roles.collect(), language }.write(&folder)?;
     let shown = folder.display();
-    console::say(&format!("made {shown}; next:\n  cd {shown}\n  bulkhead adapter build\n  bulkhead adapter test"));
+    let install = language.install().map(|install| format!("\n  {install}")).unwrap_or_default();
+    console::say(&format!(
+        "made {shown}; next:\n  cd {shown}{install}\n  bulkhead adapter build\n  bulkhead adapter test"
+    ));
     Ok(())
 }
 

@@ -1,7 +1,6 @@
 //! `bulkhead adapter test`: a component in the real sandbox against scripts, and what came of them against what was expected.
 
-use super::script::outcome::difference;
-use super::script::{Case, play, strayed};
+use super::script::{Case, difference, play, strayed};
 use super::{name_of, project};
 use crate::cli::TestArguments;
 use crate::exit::Exit;

@@ -56,6 +56,9 @@ pub(super) enum Transport {
         /// As `coils`.
         #[serde(default)]
         discrete_inputs: BTreeMap<String, Vec<u16>>,
+        /// What is asked and answered, in this order, as a recording has it; then the tables above count for nothing.
+        #[serde(default)]
+        answers: Vec<ModbusAnswer>,
     },
     /// A broker that takes everything.
     Mqtt {},
@@ -77,6 +80,43 @@ pub(super) struct Answer {
     pub(super) answer: Option<Bytes>,
     /// What goes wrong instead.
     pub(super) fault: Option<ScriptedFault>,
+}
+
+/// One call of a Modbus device: a read of spans, or changes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ModbusAnswer {
+    /// The spans that the adapter must read, such as `holding-register:100-101`; absent: whatever it reads.
+    pub(super) read: Option<Vec<String>>,
+    /// The changes that it must write; absent: it reads.
+    pub(super) write: Option<Vec<Written>>,
+    /// The words of all spans, one after another.
+    #[serde(default)]
+    pub(super) words: Vec<u16>,
+    /// What goes wrong with single spans or changes.
+    #[serde(default)]
+    pub(super) faults: Vec<ItemFault>,
+    /// What goes wrong with the whole call instead.
+    pub(super) fault: Option<ScriptedFault>,
+}
+
+/// Words that an adapter writes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Written {
+    /// Table and first address, such as `holding-register:100`.
+    pub(super) from: String,
+    /// The words.
+    pub(super) words: Vec<u16>,
+}
+
+/// What goes wrong with one span or change.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct ItemFault {
+    /// Which one, from 0 on.
+    pub(super) index: u32,
+    #[serde(flatten)]
+    pub(super) fault: ScriptedFault,
 }
 
 /// One request to a server.
@@ -109,33 +149,52 @@ pub(super) struct ScriptedFault {
     code: String,
     #[serde(default)]
     message: String,
+    /// `retry`, `reconnect`, `reject` or `reconfigure`.
+    #[serde(default)]
+    remedy: ScriptedRemedy,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ScriptedRemedy {
+    #[default]
+    Retry,
+    Reconnect,
+    Reject,
+    Reconfigure,
 }
 
 impl ScriptedFault {
     pub(super) fn fault(&self) -> Fault {
-        Fault::new(Remedy::Retry, self.code.clone(), self.message.clone())
+        let remedy = match self.remedy {
+            ScriptedRemedy::Retry => Remedy::Retry,
+            ScriptedRemedy::Reconnect => Remedy::Reconnect,
+            ScriptedRemedy::Reject => Remedy::Reject,
+            ScriptedRemedy::Reconfigure => Remedy::Reconfigure,
+        };
+        Fault::new(remedy, self.code.clone(), self.message.clone())
     }
 }
 
 /// Bytes: a text, or `{ hex = "0a ff" }`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Written")]
+#[serde(try_from = "TextOrHex")]
 pub(super) struct Bytes(pub(super) Vec<u8>);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum TextOrHex {
     Text(String),
     Hex { hex: String },
 }
 
-impl TryFrom<Written> for Bytes {
+impl TryFrom<TextOrHex> for Bytes {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
+    fn try_from(written: TextOrHex) -> Result<Self, String> {
         let hex = match written {
-            Written::Text(text) => return Ok(Self(text.into_bytes())),
-            Written::Hex { hex } => hex.split_whitespace().collect::<String>(),
+            TextOrHex::Text(text) => return Ok(Self(text.into_bytes())),
+            TextOrHex::Hex { hex } => hex.split_whitespace().collect::<String>(),
         };
         let digits: Option<Vec<u8>> = hex.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect();
         match digits {
@@ -202,6 +261,9 @@ pub(super) struct Frame {
     /// MQTT's retain flag.
     #[serde(default)]
     pub(super) retained: bool,
+    /// MQTT 5 user properties.
+    #[serde(default)]
+    pub(super) properties: Vec<(String, String)>,
 }
 
 fn data() -> String {

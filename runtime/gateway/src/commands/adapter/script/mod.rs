@@ -2,9 +2,13 @@
 //! sandbox; only the far side of the transports is played. What came of it is plain data to compare with what was expected.
 
 mod case;
-pub(super) mod outcome;
+mod modbus;
+mod outcome;
 mod play;
+mod recording;
 mod transports;
 
 pub(super) use case::Case;
+pub(super) use outcome::difference;
 pub(super) use play::{play, strayed};
+pub(in crate::commands) use recording::{Recorded, Recording, plain};

@@ -32,6 +32,7 @@ pub(in super::super) async fn play(adapter: &Arc<Adapter>, case: &Case) -> Resul
         tcp: BTreeMap::new(),
         mqtt: BTreeMap::new(),
         http: BTreeMap::new(),
+        tap: bulkhead_sandbox::tap::Tap::default(),
     };
     grant(&mut capabilities, &case.transports, &diary);
     let limits = Limits { rebuild_first: std::time::Duration::ZERO, ..Limits::default() };
@@ -190,7 +191,7 @@ fn frame_of(frame: &super::case::Frame, received: i64) -> Result<wit::Frame, Str
         payload: frame.payload.0.clone(),
         received,
         retained: frame.retained,
-        properties: Vec::new(),
+        properties: frame.properties.clone(),
     })
 }
 

@@ -1,13 +1,12 @@
 //! The far sides of an adapter's transports as its script has them. What the adapter does to each is kept in order.
 
 use super::case::{Answer, HttpAnswer, Transport};
+use super::modbus::{Conversation, Registers};
 use super::outcome::{bytes, fault};
 use async_trait::async_trait;
 use bulkhead_model::{PointId, PointInfo, Timestamp};
 use bulkhead_sandbox::capability as host;
-use host::{
-    Change, Fault, Framing, Incoming, Level, LineSettings, Message, Outgoing, Remedy, Span, SpanFault, Table, Words,
-};
+use host::{Fault, Framing, Incoming, Level, LineSettings, Message, Outgoing, Remedy};
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -22,7 +21,7 @@ pub(super) struct Diary {
 }
 
 impl Diary {
-    fn note(&self, done: Json) {
+    pub(super) fn note(&self, done: Json) {
         self.did.lock().push(done);
     }
 
@@ -136,14 +135,12 @@ pub(super) fn grant(
                 capabilities.serial.insert(key.clone(), line.clone());
                 capabilities.tcp.insert(key, line);
             }
-            Transport::Modbus { holding_registers, input_registers, coils, discrete_inputs } => {
-                let mut words = BTreeMap::new();
-                fill(&mut words, 0, coils);
-                fill(&mut words, 1, discrete_inputs);
-                fill(&mut words, 2, input_registers);
-                fill(&mut words, 3, holding_registers);
-                let device = Registers { role: role.clone(), words: Mutex::new(words), diary };
-                capabilities.modbus.insert(key, Arc::new(device));
+            Transport::Modbus { answers, .. } if !answers.is_empty() => {
+                capabilities.modbus.insert(key, Arc::new(Conversation::new(role, answers, diary)));
+            }
+            Transport::Modbus { holding_registers, input_registers, coils, discrete_inputs, .. } => {
+                let tables = [coils, discrete_inputs, input_registers, holding_registers];
+                capabilities.modbus.insert(key, Arc::new(Registers::new(role, tables, diary)));
             }
             Transport::Mqtt {} => _ = capabilities.mqtt.insert(key, Arc::new(Broker { role: role.clone(), diary })),
             Transport::Http { answers } => {
@@ -154,8 +151,17 @@ pub(super) fn grant(
     }
 }
 
-fn unscripted(what: &str) -> Fault {
-    Fault::new(Remedy::Retry, "not-in-the-script", format!("{what}, and the script has no such answer"))
+/// The fault of a call that the script does not have here; `expected` is the one it has.
+pub(super) fn unscripted(done: &str, expected: Option<String>) -> Fault {
+    let expected = expected.unwrap_or_else(|| "no further call".to_owned());
+    Fault::new(Remedy::Retry, "not-in-the-script", format!("{done}, and the script expects {expected} here"))
+}
+
+/// What a script expects a line to be sent, and the first byte that was another.
+fn expected_bytes(expected: &[u8], sent: &[u8]) -> String {
+    let differs = expected.iter().zip(sent).position(|(a, b)| a != b).unwrap_or(expected.len().min(sent.len()));
+    let shown = |bytes: &[u8]| bytes.get(differs).map_or("nothing".to_owned(), |byte| format!("{byte:02x}"));
+    format!("{}, which differs at byte {differs}: expected {}, sent {}", bytes(expected), shown(expected), shown(sent))
 }
 
 struct Line {
@@ -180,7 +186,9 @@ impl host::ByteLine for Line {
             Some(Answer { fault: Some(fault), .. }) => Err(fault.fault()),
             Some(Answer { answer, .. }) => Ok(answer.unwrap_or_default().0),
             None => {
-                Err(unscripted(&format!("the adapter sent {:?} on {}", String::from_utf8_lossy(&request), self.role)))
+                let next = answers.front().and_then(|next| next.request.as_ref());
+                let expected = next.map(|expected| expected_bytes(&expected.0, &request));
+                Err(unscripted(&format!("the adapter sent {} on {}", bytes(&request), self.role), expected))
             }
         };
         let told = answer.as_ref().map_or_else(fault, |answer| bytes(answer));
@@ -191,65 +199,6 @@ impl host::ByteLine for Line {
     async fn send(&self, data: Vec<u8>) -> Result<(), Fault> {
         self.diary.note(json!({ "send": self.role, "data": bytes(&data) }));
         Ok(())
-    }
-}
-
-/// Words by table (0 coils, 1 discrete inputs, 2 input registers, 3 holding registers) and address.
-type Bank = BTreeMap<(u8, u16), u16>;
-
-fn fill(bank: &mut Bank, table: u8, rows: &BTreeMap<String, Vec<u16>>) {
-    for (start, words) in rows {
-        let start: u16 = start.parse().unwrap_or(0);
-        bank.extend(words.iter().zip(start..).map(|(word, address)| ((table, address), *word)));
-    }
-}
-
-fn number(table: Table) -> (u8, &'static str) {
-    match table {
-        Table::Coil => (0, "coil"),
-        Table::DiscreteInput => (1, "discrete-input"),
-        Table::InputRegister => (2, "input-register"),
-        Table::HoldingRegister => (3, "holding-register"),
-    }
-}
-
-struct Registers {
-    role: String,
-    words: Mutex<Bank>,
-    diary: Arc<Diary>,
-}
-
-#[async_trait]
-impl host::Modbus for Registers {
-    async fn read(&self, spans: Vec<Span>) -> Result<Words, Fault> {
-        let bank = self.words.lock();
-        let mut read = Words { words: Vec::new(), faults: Vec::new() };
-        let mut told = Vec::new();
-        for (index, span) in (0u32..).zip(&spans) {
-            let (table, name) = number(span.table);
-            told.push(format!("{name}:{}-{}", span.address, u32::from(span.address) + u32::from(span.count) - 1));
-            let words = (0..span.count).map(|offset| bank.get(&(table, span.address.wrapping_add(offset))).copied());
-            if words.clone().any(|word| word.is_none()) {
-                let message = format!("the script has no {name} at some of {}", told.last().map_or("", String::as_str));
-                read.faults
-                    .push(SpanFault { index, fault: Fault::new(Remedy::Reject, "illegal-data-address", message) });
-            }
-            read.words.extend(words.map(Option::unwrap_or_default));
-        }
-        self.diary.note(json!({ "modbus-read": self.role, "spans": told }));
-        Ok(read)
-    }
-
-    async fn write(&self, changes: Vec<Change>) -> Vec<Result<(), Fault>> {
-        let mut bank = self.words.lock();
-        let write = |change: Change| {
-            let (table, name) = number(change.table);
-            let told = json!({ "modbus-write": self.role, "from": format!("{name}:{}", change.address), "words": change.words });
-            self.diary.note(told);
-            bank.extend(change.words.iter().zip(change.address..).map(|(word, address)| ((table, address), *word)));
-            Ok(())
-        };
-        changes.into_iter().map(write).collect()
     }
 }
 
@@ -299,12 +248,29 @@ impl host::Http for Server {
                 headers: answer.headers.into_iter().collect(),
                 body: answer.body.0,
             }),
-            None => Err(unscripted(&format!("the adapter asked {asked} of {}", self.role))),
+            None => {
+                let expected = answers.front().and_then(|next| next.request.clone());
+                Err(unscripted(&format!("the adapter asked {asked} of {}", self.role), expected))
+            }
         };
         let told = answer
             .as_ref()
             .map_or_else(fault, |answer| json!({ "status": answer.status, "body": bytes(&answer.body) }));
         self.diary.note(json!({ "request": self.role, "asked": asked, "headers": request.headers, "body": bytes(&request.body), "answer": told }));
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_byte_that_differs_is_named() {
+        assert_eq!(
+            expected_bytes(b"READ\r\n", b"REED\r\n"),
+            "\"READ\\r\\n\", which differs at byte 2: expected 41, sent 45"
+        );
+        assert!(expected_bytes(&[2, 3], &[2]).ends_with("differs at byte 1: expected 03, sent nothing"));
     }
 }

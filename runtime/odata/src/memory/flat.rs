@@ -1,0 +1,85 @@
+//! Rows that need nothing but their own values: written straight from what the service gave, without a record and without a
+//! look at names. It is how long answers leave; what it writes is what [`super::write`] would.
+
+use super::write::Writer;
+use crate::json::{write_moment, write_string, write_value};
+use crate::model::PrimitiveType;
+use crate::negotiate::Metadata;
+use crate::typed::Types;
+use crate::view::View;
+use crate::{Query, Row, Value};
+
+/// The members of a row, in the order of the type.
+pub(super) struct Flat {
+    members: Vec<Member>,
+}
+
+struct Member {
+    /// Where the value stands in a row.
+    column: usize,
+    /// The name, quoted, with the colon, and the comma before if it is not the first.
+    name: Vec<u8>,
+    /// Whether numbers are texts here.
+    as_text: bool,
+}
+
+impl Flat {
+    /// The members of rows of a query; none where rows need more than their values.
+    pub(super) fn of(query: &Query<'_>, view: &View, writer: &Writer<'_>, types: &Types<'_>) -> Option<Self> {
+        let (ty, style) = (query.entity_type, writer.style);
+        let place = view.row.structure()?;
+        let tagged =
+            (ty.etag.is_some() || ty.etag_of_all) && !ty.etag_in_header && style.format.metadata != Metadata::None;
+        let plain_type = types.of_model(place) == Some(place) && ty.base.is_none() && !ty.has_stream && !tagged;
+        let plain_view = view.compute.is_empty() && view.shape.expand.is_empty() && !writer.omit_nulls;
+        if !plain_type || !plain_view || style.format.metadata == Metadata::Full {
+            return None;
+        }
+        let select = view.shape.select.as_ref();
+        if select.is_some_and(|select| select.items.iter().any(|(name, _)| ty.navigation_position(name).is_some())) {
+            return None;
+        }
+        let mut members: Vec<Member> = Vec::new();
+        for (position, property) in ty.properties.iter().enumerate() {
+            if select.is_some_and(|select| !select.star && select.of(&property.name).is_none()) {
+                continue;
+            }
+            let primitive = property.ty.primitive()?;
+            if primitive.is_geo() || primitive == PrimitiveType::Stream {
+                return None;
+            }
+            let mut name = Vec::new();
+            if !members.is_empty() {
+                name.push(b',');
+            }
+            // Writing to memory does not fail.
+            let _ = write_string(&mut name, &property.name);
+            name.push(b':');
+            let long = matches!(primitive, PrimitiveType::Int64 | PrimitiveType::Decimal);
+            let as_text = long && style.format.ieee754_compatible;
+            let column = query.columns.iter().position(|column| *column == position)?;
+            members.push(Member { column, name, as_text });
+        }
+        Some(Self { members })
+    }
+
+    /// Writes a row.
+    pub(super) fn write(&self, row: &Row, out: &mut Vec<u8>) {
+        out.push(b'{');
+        for member in &self.members {
+            out.extend_from_slice(&member.name);
+            match row.get(member.column) {
+                Some(Value::DateTimeOffset(ns)) => {
+                    out.push(b'"');
+                    write_moment(out, *ns);
+                    out.push(b'"');
+                }
+                Some(value) => {
+                    let _ = write_value(&mut *out, value, member.as_text);
+                }
+                None => out.extend_from_slice(b"null"),
+            }
+        }
+        out.push(b'}');
+    }
+}
