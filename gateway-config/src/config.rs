@@ -1,12 +1,13 @@
 //! The config as plain values: the whole file and its global sections. Connections and routes have modules of their own.
 
-use crate::{Connection, Route};
-use bulkhead_model::Secret;
+use crate::{Api, Connection, Route};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+/// Where users and API keys are, in the data folder.
+pub const ACCOUNTS_FILE: &str = "access/accounts.json";
 
 /// A config that was checked: every name refers to something, every number is inside of its bounds.
 #[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
@@ -66,7 +67,8 @@ impl Config {
     pub fn named_files(&self) -> BTreeSet<PathBuf> {
         let transports = self.connections.values().flat_map(|connection| connection.transports.values());
         let of_transports = transports.flat_map(|transport| transport.files());
-        let of_api = self.api.credentials.values().filter_map(|credential| credential.secret().file());
+        let of_hooks = self.connections.values().filter_map(|connection| connection.webhook.signature.as_ref());
+        let of_api = self.api.files().chain(of_hooks.filter_map(|signature| signature.secret.file()));
         let of_settings = self.settings_files.iter().map(PathBuf::as_path);
         of_settings.chain(of_transports).chain(of_api).map(|file| self.resolve(file)).collect()
     }
@@ -75,6 +77,12 @@ impl Config {
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.resolve(&self.gateway.data_dir)
+    }
+
+    /// The file of users and API keys.
+    #[must_use]
+    pub fn accounts_file(&self) -> PathBuf {
+        self.data_dir().join(ACCOUNTS_FILE)
     }
 
     /// The folder that a running gateway writes backups below: `backup_dir`, or `backups` in the data folder.
@@ -182,95 +190,6 @@ pub enum SandboxEngine {
     Native,
     /// By an interpreter, for processors that Cranelift makes no code for. Slower; adapters are translated all the same.
     Pulley,
-}
-
-/// The HTTP API.
-#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Api {
-    /// Address and port to listen on; port 0 takes a free one. Anything but loopback needs a credential.
-    #[schemars(with = "String", extend("format" = "socket-address"))]
-    pub listen: SocketAddr,
-    /// Who may use it, by name. None: everybody who reaches it may read and write.
-    #[schemars(extend("propertyNames" = crate::schema::name()))]
-    pub credentials: BTreeMap<String, Credential>,
-    /// Addresses of proxies, or networks of them such as `10.1.0.0/16`, whose `Forwarded` and `X-Forwarded-*` are believed: links
-    /// in answers then lead where the client came from. Nobody else's are.
-    #[schemars(inner(length(min = 1, max = 64)))]
-    pub trusted_proxies: Vec<String>,
-}
-
-impl Default for Api {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 8470)),
-            credentials: BTreeMap::new(),
-            trusted_proxies: Vec::new(),
-        }
-    }
-}
-
-impl Api {
-    /// Whether an address is one of the trusted proxies.
-    #[must_use]
-    pub fn trusts(&self, address: std::net::IpAddr) -> bool {
-        crate::proxies::names(&self.trusted_proxies, address)
-    }
-}
-
-/// A credential of the API.
-#[derive(Clone, PartialEq, Debug, Deserialize, JsonSchema)]
-#[serde(untagged, deny_unknown_fields)]
-pub enum Credential {
-    /// A token in `Authorization: Bearer` (RFC 6750).
-    Token {
-        /// The token.
-        token: Secret,
-        /// What its holder may do.
-        #[serde(default)]
-        role: ApiRole,
-    },
-    /// User name and password (RFC 7617).
-    Password {
-        /// User name.
-        #[schemars(length(min = 1, max = 255))]
-        username: String,
-        /// Password.
-        password: Secret,
-        /// What the user may do.
-        #[serde(default)]
-        role: ApiRole,
-    },
-}
-
-impl Credential {
-    /// What its holder may do.
-    #[must_use]
-    pub fn role(&self) -> ApiRole {
-        match self {
-            Credential::Token { role, .. } | Credential::Password { role, .. } => *role,
-        }
-    }
-
-    /// The token or the password.
-    #[must_use]
-    pub fn secret(&self) -> &Secret {
-        match self {
-            Credential::Token { token, .. } => token,
-            Credential::Password { password, .. } => password,
-        }
-    }
-}
-
-/// What the holder of a credential may do.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ApiRole {
-    /// Read everything.
-    #[default]
-    Reader,
-    /// Read everything and write to points.
-    Operator,
 }
 
 /// Which adapters may run: whose signatures are believed, which files are pinned, how long an upgrade is on probation.

@@ -1,6 +1,6 @@
 //! Connections: an adapter with its settings, its transports, its schedule and its limits.
 
-use crate::{LogLevel, WhenFull};
+use crate::{LogLevel, Webhook, WhenFull};
 use bulkhead_model::transport::Transport;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -54,6 +54,9 @@ pub struct Connection {
     /// What it may use up.
     #[serde(default)]
     pub limits: Limits,
+    /// What others may send to its webhooks, where its adapter has the role responder.
+    #[serde(default)]
+    pub webhook: Webhook,
     /// What the adapter is told, as its own schema lays it out. Handed over as JSON.
     #[serde(default)]
     #[schemars(with = "serde_json::Value", extend("type" = "object"))]

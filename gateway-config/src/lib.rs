@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod adapters;
+mod api;
 mod check;
 mod checks;
 mod config;
@@ -33,9 +34,13 @@ mod walk;
 mod wanted;
 
 pub use adapters::{AdapterLookup, AdapterSchemas, AnyAdapter};
+pub use api::{
+    Api, ApiLimits, ApiRole, ApiTls, ClientCertificate, Credential, Jwt, SignatureAlgorithm, SignatureEncoding,
+    Webhook, WebhookSignature,
+};
 pub use config::{
-    Api, ApiRole, Config, Credential, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel,
-    Logging, SandboxEngine, SandboxSettings, Security, TapSettings, WhenFull,
+    ACCOUNTS_FILE, Config, Durability, Gateway, HEALTH_CONNECTION, Health, Log, LogFormat, LogLevel, Logging,
+    SandboxEngine, SandboxSettings, Security, TapSettings, WhenFull,
 };
 pub use connection::{AdapterSettings, Connection, DEFAULT_POLL_GROUP, Limits, PollGroup};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};

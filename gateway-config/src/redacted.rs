@@ -4,6 +4,7 @@
 use crate::tree::{KeyPath, Node, Value};
 use crate::walk::walk;
 use crate::{AdapterSchemas, json_schema, redact, settings, tree};
+use bulkhead_model::Secret;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read as _;
@@ -24,7 +25,7 @@ pub struct Redacted {
     pub text: String,
     /// How many secrets stood in the config itself, instead of in files or the environment.
     pub inline: usize,
-    /// The files and environment variables that the config takes secrets from, as it names them.
+    /// The files, environment variables and credentials of systemd that the config takes secrets from, as it names them.
     pub references: Vec<String>,
     /// The secrets, the longest first.
     secrets: Vec<String>,
@@ -154,7 +155,8 @@ impl Found<'_> {
         self.secrets.extend(secret.lines().map(|line| line.trim().to_owned()));
     }
 
-    /// Looks through the tree for secrets as they read, escapes resolved, and for `{ file = … }` and `{ env = … }`.
+    /// Looks through the tree for secrets as they read, escapes resolved, and for `{ file = … }`,
+    /// `{ env = … }` and `{ credential = … }`.
     fn in_tree(&mut self, node: &Node, spans: &[Range<usize>]) {
         if let Some(text) = node.text().filter(|_| spans.contains(&node.span)) {
             self.add(text);
@@ -166,6 +168,7 @@ impl Found<'_> {
             match entry.key.as_str() {
                 "file" => self.of_file(name),
                 "env" => self.of_variable(name),
+                "credential" => self.of_credential(name),
                 _ => {}
             }
         }
@@ -174,9 +177,20 @@ impl Found<'_> {
 
     fn of_file(&mut self, name: &str) {
         self.references.insert(format!("file {name}"));
+        self.in_file(&self.base_dir.join(name));
+    }
+
+    fn of_credential(&mut self, name: &str) {
+        self.references.insert(format!("systemd credential {name}"));
+        if let Ok(file) = Secret::credential_file(name) {
+            self.in_file(&file);
+        }
+    }
+
+    fn in_file(&mut self, path: &Path) {
         let mut content = String::new();
-        let read = std::fs::File::open(self.base_dir.join(name))
-            .and_then(|file| file.take(SECRET_FILE_MAX_BYTES).read_to_string(&mut content));
+        let read =
+            std::fs::File::open(path).and_then(|file| file.take(SECRET_FILE_MAX_BYTES).read_to_string(&mut content));
         // One that cannot be read is in no text of ours either.
         if read.is_ok() {
             self.add(&content);

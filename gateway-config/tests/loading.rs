@@ -91,10 +91,10 @@ fn each_adapter_is_looked_up_once_in_the_folder_that_the_config_names() {
 
 #[test]
 fn a_picture_marks_the_place_and_covers_secrets() {
-    let text = "[api.credentials.a]\ntoken = \"hunter2\"\nrole = \"admin\"\n";
-    let errors = parse(text, Path::new("gateway.toml"), &AnyAdapter).expect_err("`admin` is no role");
+    let text = "[api.credentials.a]\ntoken = \"hunter2\"\nrole = \"root\"\n";
+    let errors = parse(text, Path::new("gateway.toml"), &AnyAdapter).expect_err("`root` is no role");
     let picture = errors.pretty(false);
-    assert!(picture.contains("gateway.toml:3:8") && picture.contains("role = \"admin\""), "{picture}");
+    assert!(picture.contains("gateway.toml:3:8") && picture.contains("role = \"root\""), "{picture}");
     assert!(picture.contains("token = \"*******\""), "{picture}");
     assert!(errors.pretty(true).contains('\u{1b}') && !picture.contains('\u{1b}'));
 }

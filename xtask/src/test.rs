@@ -45,7 +45,7 @@ enum Step {
 }
 
 /// Debian packages that tests need, each with a program that shows it is there.
-const DEBIAN_NEEDS: [(&str, &str); 9] = [
+const DEBIAN_NEEDS: [(&str, &str); 10] = [
     ("mosquitto", "mosquitto"),
     ("mosquitto-clients", "mosquitto_pub"),
     ("socat", "socat"),
@@ -54,6 +54,7 @@ const DEBIAN_NEEDS: [(&str, &str); 9] = [
     ("openssl", "openssl"),
     ("systemd", "systemd-analyze"),
     ("faketime", "faketime"),
+    ("slowhttptest", "slowhttptest"),
     ("docker-registry", "docker-registry"),
 ];
 

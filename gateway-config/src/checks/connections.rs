@@ -3,6 +3,7 @@
 use super::{At, connections};
 use crate::tree::{Node, Value};
 use crate::{DEFAULT_POLL_GROUP, Diagnostic, HEALTH_CONNECTION, Limits, Log};
+use bulkhead_model::Secret;
 use std::path::Path;
 
 pub(super) fn check(root: &Node, out: &mut Vec<Diagnostic>) {
@@ -56,7 +57,7 @@ fn writable_without_grant(connection: &At<'_>, out: &mut Vec<Diagnostic>) {
 }
 
 /// Where the config has secrets, by the keys that hold them.
-const SECRET_KEYS: [&str; 4] = ["token", "password", "value", "client_secret"];
+const SECRET_KEYS: [&str; 6] = ["token", "password", "value", "client_secret", "secret", "key"];
 
 /// Empty secrets are errors; files and variables that are not there now are warnings, because they may come later.
 pub(super) fn check_secrets(root: &Node, base_dir: &Path, out: &mut Vec<Diagnostic>) {
@@ -65,7 +66,9 @@ pub(super) fn check_secrets(root: &Node, base_dir: &Path, out: &mut Vec<Diagnost
         let auth = transport.at.get("auth");
         std::iter::once(transport.at).chain(auth)
     });
-    for holder in credentials.map(|(_, at)| at).chain(transports) {
+    let tls = At::root(root).get("api").and_then(|api| api.get("tls"));
+    let signatures = connections(root).filter_map(|(_, connection)| connection.get("webhook")?.get("signature"));
+    for holder in credentials.map(|(_, at)| at).chain(transports).chain(tls).chain(signatures) {
         for secret in SECRET_KEYS.iter().filter_map(|key| holder.get(key)) {
             check_secret(&secret, base_dir, out);
         }
@@ -86,5 +89,11 @@ fn check_secret(secret: &At<'_>, base_dir: &Path, out: &mut Vec<Diagnostic>) {
         && std::env::var_os(variable).is_none()
     {
         out.push(at.warning(format!("found {variable:?}, an environment variable that is not set now")));
+    }
+    if let Some((at, name)) = secret.text_of("credential")
+        && !Secret::credential_file(name).is_ok_and(|file| file.is_file())
+    {
+        let message = format!("found {name:?}, a credential that systemd has not handed to this process");
+        out.push(at.warning(message).hint("`LoadCredential=` in the unit hands it to the service"));
     }
 }

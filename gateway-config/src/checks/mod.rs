@@ -19,7 +19,7 @@ use crate::tree::{Entry, KeyPath, Node};
 /// Everything that is wrong across the config.
 pub(crate) fn all(root: &Node, base_dir: &std::path::Path) -> Vec<Diagnostic> {
     let mut out = Vec::new();
-    api::check(root, &mut out);
+    api::check(root, base_dir, &mut out);
     connections::check(root, &mut out);
     transports::check(root, base_dir, &mut out);
     lines::check(root, &mut out);

@@ -1,14 +1,14 @@
 //! What all requests share.
 
-use crate::credential::LiveCredentials;
-use crate::gate::Gate;
-use crate::limits::{STREAMS_MAX, TAPS_MAX};
+use crate::access::door::Door;
+use crate::audit::{AuditLog, Recorder};
+use crate::idempotency::Remembered;
+use crate::limits::{REQUESTS_MAX, STREAMS_MAX, TAPS_MAX};
 use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,13 @@ use tokio_util::sync::CancellationToken;
 /// What all requests share.
 pub(crate) struct App {
     pub(crate) engine: Engine,
-    pub(crate) gate: Gate,
+    pub(crate) door: Door,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) audit_log: AuditLog,
+    /// Keys of writes and webhooks, with their answers.
+    pub(crate) remembered: Remembered,
+    /// One permit a request that is worked on.
+    pub(crate) requests: Arc<Semaphore>,
     /// One permit an event stream.
     pub(crate) streams: Arc<Semaphore>,
     /// One permit a tap.
@@ -33,16 +39,15 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        credentials: LiveCredentials,
-        listen: SocketAddr,
+        door: Door,
+        (recorder, audit_log): (Arc<Recorder>, AuditLog),
         shutdown: CancellationToken,
         operations: Operations,
     ) -> Self {
+        let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
+        let (taps, remembered) = (Arc::new(Semaphore::new(TAPS_MAX)), Remembered::default());
         let odata = Face::default();
-        let gate = Gate { credentials, listen };
-        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
-        let taps = Arc::new(Semaphore::new(TAPS_MAX));
-        Self { engine, gate, streams, taps, shutdown, odata, operations }
+        Self { engine, door, recorder, audit_log, remembered, requests, streams, taps, shutdown, odata, operations }
     }
 
     /// Does what may wait for the disk, off the async threads.

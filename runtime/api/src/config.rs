@@ -1,6 +1,10 @@
 //! `/api/v1/config`: the running config, and the ways to another one. What is refused leaves the running one as it is.
 
+use crate::access::door::Arrival;
+use crate::access::identity::Proof;
 use crate::app::{App, Shared};
+use crate::audit::Note;
+use crate::gate::Sender;
 use crate::limits::CONFIG_BODY_MAX_BYTES;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -39,19 +43,31 @@ pub(crate) async fn status(state: Shared, uri: Uri) -> Result<Json<Value>, Probl
 }
 
 /// Takes up a config in TOML that was made from the one whose tag `If-Match` gives, and writes it to the file.
-pub(crate) async fn put(state: Shared, uri: Uri, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+pub(crate) async fn put(
+    state: Shared,
+    sender: Sender,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let live = live(&state)?;
-    let text = config_text(&state, &headers, body).await?;
+    let text = config_text(&sender, &headers, body).await?;
     let expected = expected(headers.get(header::IF_MATCH), &live.current().tag)?;
     applied(live.put(text, expected).await)
 }
 
 /// Checks a config in TOML as [`put`] would, and changes nothing.
-pub(crate) async fn check(state: Shared, uri: Uri, headers: HeaderMap, body: Body) -> Result<Json<Value>, Problem> {
+pub(crate) async fn check(
+    state: Shared,
+    sender: Sender,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let live = live(&state)?;
-    let text = config_text(&state, &headers, body).await?;
+    let text = config_text(&sender, &headers, body).await?;
     let shown = |ok: bool, diagnostics: &Diagnostics| {
         Json(json!({ "ok": ok, "diagnostics": diagnostics.items, "text": diagnostics.plain() }))
     };
@@ -89,9 +105,10 @@ fn live(app: &App) -> Result<&Arc<LiveConfig>, Problem> {
 
 /// The body as text, from somebody who may send a config: it names files and addresses, so that without credentials
 /// everybody on the machine could have them read and sent elsewhere.
-async fn config_text(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
-    if app.gate.credentials.now().is_empty() {
-        let detail = "without a credential in [api.credentials] the API takes no config; change the file instead";
+async fn config_text(sender: &Arrival, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
+    if sender.identity.proof == Proof::Nothing {
+        let detail = "while nobody is known here the API takes no config: make a user with `bulkhead user add`, or change \
+                      the file instead";
         return Err(Problem::new(StatusCode::FORBIDDEN, "needs-credential", detail));
     }
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -123,7 +140,9 @@ fn expected(if_match: Option<&HeaderValue>, current: &str) -> Result<Option<Stri
 fn applied(outcome: Result<Applied, Refusal>) -> Result<Response, Problem> {
     let done = outcome?;
     let tag = done.tag.clone();
-    Ok(tagged(Json(json!(done)).into_response(), &tag))
+    let mut answer = tagged(Json(json!(done)).into_response(), &tag);
+    answer.extensions_mut().insert(Note(json!({ "tag": tag })));
+    Ok(answer)
 }
 
 fn tagged(mut response: Response, tag: &str) -> Response {

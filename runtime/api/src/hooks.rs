@@ -1,16 +1,22 @@
 //! `/hooks/{connection}/{path}`: webhooks, answered by the connection's adapter after its readings are committed.
 
-use crate::app::Shared;
-use crate::gate::HOOKS_PREFIX;
+use crate::access::policy::Policy;
+use crate::app::{App, Shared};
+use crate::gate::{HOOKS_PREFIX, Sender, take_turn};
+use crate::idempotency;
 use crate::limits::HOOK_BODY_MAX_BYTES;
 use crate::path::decode;
+use crate::peer::Peer;
 use crate::problem::{Problem, no_such_path};
+use crate::signature::Signer;
 use crate::write::read_body;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bulkhead_engine::{WebhookReply, WebhookRequest};
+use bulkhead_sandbox::capability::Clock;
 
 /// Header fields that never reach an adapter: they are how clients show who they are.
 const WITHHELD: [HeaderName; 3] = [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE];
@@ -28,18 +34,48 @@ const REPLY_WITHHELD: [HeaderName; 7] = [
 ];
 
 /// Hands a request to the connection's adapter and sends what it answers.
-pub(crate) async fn hook(state: Shared, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn hook(state: Shared, sender: Sender, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let (connection, path) = target(parts.uri.path())?;
+    let policy = state.door.policy.now();
+    let hook = policy.hooks.get(&connection);
+    if let Some(hook) = hook {
+        take_turn(&state.door, &format!("hook:{connection}"), hook.requests_per_s)?;
+    }
+    let body_max_bytes = hook.map_or(HOOK_BODY_MAX_BYTES, |hook| hook.body_max_bytes);
+    let body = read_body(body, body_max_bytes).await?;
+    if let Some(signer) = hook.and_then(|hook| hook.signer.as_ref()) {
+        check_signature(&state, signer, &parts, &body)?;
+    }
     let request = WebhookRequest {
         method: parts.method.as_str().to_owned(),
         path,
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: handed_on(&parts.headers),
-        body: read_body(body, HOOK_BODY_MAX_BYTES).await?.into(),
+        body: body.clone().into(),
     };
-    let reply = state.engine.respond(&connection, request).await.map_err(Problem::of_responder)?;
-    answer(&connection, reply)
+    idempotency::once(&state, &sender, &parts, &body, async {
+        let reply = state.engine.respond(&connection, request).await.map_err(Problem::of_responder)?;
+        answer(&connection, reply)
+    })
+    .await
+}
+
+/// The connection of a path whose webhooks are signed.
+pub(crate) fn signed_connection(policy: &Policy, path: &str) -> Option<String> {
+    let (connection, _) = target(path).ok()?;
+    policy.hooks.get(&connection)?.signer.as_ref().map(|_| connection)
+}
+
+/// A wrong signature counts as a failure of its address.
+fn check_signature(app: &App, signer: &Signer, request: &Parts, body: &[u8]) -> Result<(), Problem> {
+    let now_s = app.door.clock.now().0 / 1_000_000_000;
+    signer.check(&request.headers, body, now_s).map_err(|reason| {
+        if let Some(peer) = request.extensions.get::<Peer>() {
+            app.door.failed(peer);
+        }
+        Problem::new(StatusCode::UNAUTHORIZED, "bad-signature", reason)
+    })
 }
 
 /// The connection of a hook's path, and the path below it with its first slash.

@@ -18,19 +18,28 @@
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
 //! | `/odata/v4/` | the log as an OData service |
 //! | `/api/v1/backup`, `/api/v1/journal` | a backup below the configured folder; the journal's last lines |
+//! | `/api/v1/login`, `…/logout`, `…/session` | sessions of people |
+//! | `/api/v1/users`, `/api/v1/keys`, `/api/v1/audit` | who may use the API, and who did what, for admins |
 //! | `/metrics`, `/healthz`, `/readyz` | for those who watch over it |
 //!
-//! What decides (credentials, origins, parameters, paths, the bounds of a page) are plain functions over values; the rest
+//! Every request passes the `gate`: what it needs stands in one table (`access::table`), and what is not in it is not served.
+//!
+//! What decides (roles, origins, parameters, paths, the bounds of a page) are plain functions over values; the rest
 //! is wiring. Every answer to a request that cannot be served is a problem (RFC 9457), those of OData excepted, which are
 //! as its standard wants them.
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod app;
+mod audit;
+mod audit_paths;
 mod backup;
+mod command_key;
 mod config;
+mod connection_watch;
 mod connections;
-mod credential;
+mod cors;
 mod dead_letters;
 mod error;
 mod events;
@@ -42,8 +51,10 @@ mod health;
 mod history;
 mod holes;
 mod hooks;
+mod idempotency;
 mod journal;
 mod json;
+mod keys;
 mod limits;
 mod log_state;
 mod metrics;
@@ -55,14 +66,28 @@ mod page;
 mod parameters;
 mod path;
 mod paths;
+mod patience;
+mod peer;
+mod places;
 mod points;
 mod problem;
 mod routes;
 mod server;
+mod serving;
+mod session;
+mod signature;
 mod tap;
+mod tls;
+mod users;
 mod write;
 
-pub use credential::{Credentials, ServerConfig};
+pub use access::accounts::{Accounts, ApiKey, User};
+pub use access::store::{AccountStore, NewKey};
+pub use access::table::{EndpointNeeds, endpoints};
+pub use audit::{AuditLog, AuditRecord, AuditResult};
+pub use command_key::command_line_key;
 pub use error::ApiError;
 pub use operations::{Operations, Turns};
-pub use server::Server;
+pub use paths::served_paths;
+pub use server::{Server, ServerConfig};
+pub use tls::ShownCertificate;

@@ -4,6 +4,28 @@ use std::time::Duration;
 
 /// TCP connections served at the same time; further ones wait in the listener's queue.
 pub(crate) const CLIENTS_MAX: usize = 256;
+/// Longest wait for the end of a TLS handshake.
+pub(crate) const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+/// A client that takes nothing of an answer for this long is cut off.
+pub(crate) const UNREAD_MAX: Duration = Duration::from_secs(30);
+/// Requests that one HTTP/2 connection may have on the way.
+pub(crate) const HTTP_2_STREAMS_MAX: u32 = 64;
+/// Streams that an HTTP/2 client may have reset before the server has even looked at them.
+pub(crate) const HTTP_2_UNSEEN_RESETS_MAX: usize = 20;
+/// Streams that an HTTP/2 client may have the server reset by mistakes of its own.
+pub(crate) const HTTP_2_MISTAKES_MAX: usize = 64;
+/// Bytes of a body that an HTTP/2 client may send ahead, on a stream and in all.
+pub(crate) const HTTP_2_STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// The same for all streams of a connection.
+pub(crate) const HTTP_2_WINDOW_BYTES: u32 = 256 * 1024;
+/// How often a silent HTTP/2 client is asked whether it is still there, and how long it has to answer.
+pub(crate) const HTTP_2_PING: Duration = Duration::from_secs(30);
+/// An HTTP/2 connection without a request for this long is closed; for at most twice as long.
+pub(crate) const HTTP_2_IDLE: Duration = Duration::from_secs(60);
+/// Requests that a connection may take back beyond those it lets be answered.
+pub(crate) const RESETS_MAX: u32 = 100;
+/// Requests worked on at the same time; further ones are answered with 503.
+pub(crate) const REQUESTS_MAX: usize = 256;
 /// Most header fields of a request.
 pub(crate) const HEADERS_MAX: usize = 100;
 /// Bytes of a request's head, request line and header fields together, after which no more is read; what one read brought

@@ -3,17 +3,31 @@
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
 use crate::{
-    backup, config, connections, dead_letters, events, front_page, gaps, gate, health, history, hooks, journal,
-    log_state, metrics, odata, points, routes, tap, write,
+    audit_paths, backup, config, connections, dead_letters, events, front_page, gaps, gate, health, history, hooks,
+    journal, keys, log_state, metrics, odata, points, routes, session, tap, users, write,
 };
 use axum::http::{StatusCode, Uri};
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, delete, get, post};
 use axum::{Router, middleware};
 use std::sync::Arc;
 
-/// The paths of the server behind its gate.
-pub(crate) fn router(app: Arc<App>) -> Router {
-    Router::new()
+/// A router that remembers its paths, so that a test can hold them against the table of what each needs.
+#[derive(Default)]
+struct Paths {
+    router: Router<Arc<App>>,
+    known: Vec<&'static str>,
+}
+
+impl Paths {
+    fn route(mut self, path: &'static str, methods: MethodRouter<Arc<App>>) -> Self {
+        self.known.push(path);
+        Self { router: self.router.route(path, methods), known: self.known }
+    }
+}
+
+/// All paths.
+fn paths() -> Paths {
+    Paths::default()
         .route("/", get(front_page::html))
         .route("/front-page.js", get(front_page::script))
         .route("/front-page.css", get(front_page::style))
@@ -48,9 +62,30 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/odata/v4", any(odata::answer))
         .route("/odata/v4/", any(odata::answer))
         .route("/odata/v4/{*path}", any(odata::answer))
+        .route("/api/v1/login", post(session::log_in))
+        .route("/api/v1/logout", post(session::log_out))
+        .route("/api/v1/session", get(session::show))
+        .route("/api/v1/users", get(users::all).post(users::add))
+        .route("/api/v1/users/{user}", delete(users::remove))
+        .route("/api/v1/users/{user}/password", post(users::set_password))
+        .route("/api/v1/audit", get(audit_paths::records))
+        .route("/api/v1/keys", get(keys::all).post(keys::create))
+        .route("/api/v1/keys/{key}", delete(keys::revoke))
         .route("/metrics", get(metrics::metrics))
         .route(health::HEALTH_PATH, get(health::health))
         .route(health::READY_PATH, get(health::ready))
+}
+
+/// The paths that are served, as the router has them.
+#[must_use]
+pub fn served_paths() -> Vec<&'static str> {
+    paths().known
+}
+
+/// The paths of the server behind its gate.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    paths()
+        .router
         .fallback(async |uri: Uri| no_such_path(uri.path()))
         .method_not_allowed_fallback(async |uri: Uri| {
             let detail = format!("{} does not take this method; the header `allow` says which it takes", uri.path());

@@ -1,5 +1,6 @@
 //! Answers to requests that cannot be served: problem details (RFC 9457) as JSON.
 
+use crate::error::ApiError;
 use crate::limits::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -107,6 +108,10 @@ impl Problem {
     }
 }
 
+/// The code of the problem that an answer is, for the audit log.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Problematic(pub(crate) Option<&'static str>);
+
 /// Whole seconds, rounded up, at least one.
 pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
     (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
@@ -115,6 +120,7 @@ pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.body().to_string()).into_response();
+        response.extensions_mut().insert(Problematic(Some(self.code)));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(wait) = self.retry_after {
@@ -126,6 +132,20 @@ impl IntoResponse for Problem {
             }
         }
         response
+    }
+}
+
+impl From<ApiError> for Problem {
+    fn from(error: ApiError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ApiError::Account { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-account", detail),
+            ApiError::NoAccount { what, .. } => Self::not_found("no-such-account", detail).with("what", what),
+            error => {
+                tracing::error!("a request failed: {}", chain(&error));
+                Self::internal("it did not work; the journal says why")
+            }
+        }
     }
 }
 

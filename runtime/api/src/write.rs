@@ -1,7 +1,10 @@
 //! `POST /api/v1/connections/{connection}/points/{point}`: a value for a point, answered with what the device says
 //! afterwards.
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
+use crate::audit::Note;
+use crate::gate::Sender;
+use crate::idempotency;
 use crate::json;
 use crate::limits::WRITE_BODY_MAX_BYTES;
 use crate::moment;
@@ -10,26 +13,35 @@ use crate::path::PointPath;
 use crate::problem::Problem;
 use axum::Json;
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use bulkhead_engine::{Command, Written};
 use bulkhead_model::{Kind, Value};
 use serde_json::{Value as Given, json};
 
 /// Writes `{"value": …}` or `{"text": "…"}`.
-pub(crate) async fn write(state: Shared, uri: Uri, headers: HeaderMap, body: Body) -> Result<Json<Given>, Problem> {
-    Parameters::parse(uri.query(), &[])?;
-    let path = PointPath::parse(uri.path())?;
+pub(crate) async fn write(state: Shared, sender: Sender, request: Request) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    Parameters::parse(parts.uri.query(), &[])?;
+    let path = PointPath::parse(parts.uri.path())?;
     if path.history {
-        let detail = format!("{} is a history and takes no POST", uri.path());
+        let detail = format!("{} is a history and takes no POST", parts.uri.path());
         return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail));
     }
-    check_media_type(&headers)?;
+    check_media_type(&parts.headers)?;
     let body = read_body(body, WRITE_BODY_MAX_BYTES).await?;
-    let catalogue = state.engine.log().catalogue();
+    idempotency::once(&state, &sender, &parts, &body, written(&state, &path, &body)).await
+}
+
+async fn written(app: &App, path: &PointPath, body: &[u8]) -> Result<Response, Problem> {
+    let catalogue = app.engine.log().catalogue();
     let kind = catalogue.by_name(&path.connection, &path.point).map(|point| point.info.kind);
-    let command = command(&body, kind)?;
-    let written = state.engine.write(&path.connection, &path.point, command).await?;
-    Ok(Json(shown(&written)))
+    let command = command(body, kind)?;
+    let shown = shown(&app.engine.write(&path.connection, &path.point, command).await?);
+    let mut answer = Json(&shown).into_response();
+    answer.extensions_mut().insert(Note(json!({ "written": shown["written"] })));
+    Ok(answer)
 }
 
 /// Only JSON: what a page of another site can send without being asked first (a form, plain text) is refused.

@@ -1,7 +1,9 @@
 //! The command line as types: every command, its arguments and its help.
 
+mod access;
 mod adapter;
 
+pub(crate) use access::*;
 pub(crate) use adapter::*;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -75,6 +77,23 @@ pub(crate) enum Command {
     /// Adapters: what a file is and asks for, installing and upgrading, signing, writing your own.
     #[command(subcommand, after_help = ADAPTER_EXAMPLES)]
     Adapter(AdapterCommand),
+    /// Users of the API: make the first one before the gateway runs, or any while it runs.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bulkhead user add anna --role admin -c /etc/bulkhead/gateway.toml\n  bulkhead user list\n  bulkhead user password anna\n  bulkhead user remove anna"
+    )]
+    User(UserCommand),
+    /// API keys, for programs: random, good for all connections or some, with or without an end.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  bulkhead key create historian -c /etc/bulkhead/gateway.toml\n  bulkhead key list\n  bulkhead key revoke historian"
+    )]
+    Key(KeyCommand),
+    /// Show the audit log: who changed what, from where, and who was refused.
+    #[command(
+        after_help = "Examples:\n  bulkhead audit --since 24h\n  bulkhead audit --since 2026-11-22T08:00:00Z --json | jq 'select(.result == \"refused\")'"
+    )]
+    Audit(AuditArguments),
     /// Make a backup of the log, the config and the adapters: through the running gateway where there is one, else directly.
     ///
     /// It is written below gateway.backup_dir, read back and compared before it gets its name. Secrets are not in it: files

@@ -27,6 +27,9 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Completions { shell } => commands::generate::completions(shell),
         Command::Man => commands::generate::man_page(),
+        Command::Audit(arguments) => commands::audit::audit(&arguments),
+        Command::User(command) => commands::user::user(&command),
+        Command::Key(command) => commands::key::key(&command),
         Command::CompileAdapter { pulley } => bulkhead_sandbox::compile_adapter(pulley.into()).map_err(Exit::Failed),
         asynchronous => runtime().and_then(|runtime| {
             let outcome = runtime.block_on(run(asynchronous));
@@ -75,6 +78,13 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::Backup(arguments) => commands::backup::backup(&arguments).await,
         Command::Restore(arguments) => commands::restore::restore(&arguments).await,
         Command::SupportBundle(arguments) => commands::support_bundle::support_bundle(&arguments).await,
-        Command::Check(_) | Command::Completions { .. } | Command::Man | Command::CompileAdapter { .. } => Ok(()),
+        // Done without threads, above.
+        Command::Check(_)
+        | Command::Completions { .. }
+        | Command::Man
+        | Command::Audit(_)
+        | Command::User(_)
+        | Command::Key(_)
+        | Command::CompileAdapter { .. } => Ok(()),
     }
 }

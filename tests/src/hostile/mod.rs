@@ -15,6 +15,7 @@ mod row;
 mod stage;
 mod trial;
 
+pub use neighbours::{INTERVAL as NEIGHBOURS_INTERVAL, Neighbours};
 pub use row::{Row, table};
 
 use anyhow::Result;

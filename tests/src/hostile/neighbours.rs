@@ -11,17 +11,22 @@ use tokio::task::JoinHandle;
 /// How many there are.
 pub(super) const NEIGHBOURS: usize = 4;
 /// How often each is polled.
-pub(super) const INTERVAL: Duration = Duration::from_millis(50);
+pub const INTERVAL: Duration = Duration::from_millis(50);
 
 /// Simulated devices that gateways poll, and the times between their polls.
-pub(super) struct Neighbours {
+#[derive(Debug)]
+pub struct Neighbours {
     devices: Vec<Device>,
     watchers: Vec<JoinHandle<()>>,
     intervals: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Neighbours {
-    pub(super) async fn start() -> Result<Self> {
+    /// Starts them.
+    ///
+    /// # Errors
+    /// Where a device finds no port.
+    pub async fn start() -> Result<Self> {
         let intervals = Arc::new(Mutex::new(Vec::new()));
         let (mut devices, mut watchers) = (Vec::new(), Vec::new());
         for _ in 0..NEIGHBOURS {
@@ -44,7 +49,8 @@ impl Neighbours {
     }
 
     /// Their part of a config.
-    pub(super) fn config(&self) -> String {
+    #[must_use]
+    pub fn config(&self) -> String {
         self.devices.iter().enumerate().fold(String::new(), |mut text, (number, device)| {
             // Writing to a text cannot fail.
             _ = write!(
@@ -60,17 +66,19 @@ impl Neighbours {
     }
 
     /// Forgets the times so far.
-    pub(super) fn forget(&self) {
+    pub fn forget(&self) {
         self.intervals.lock().clear();
     }
 
     /// How many times there are.
-    pub(super) fn count(&self) -> usize {
+    #[must_use]
+    pub fn count(&self) -> usize {
         self.intervals.lock().len()
     }
 
     /// The 99th percentile of the times since [`Neighbours::forget`], and how many there are.
-    pub(super) fn p99(&self) -> Duration {
+    #[must_use]
+    pub fn p99(&self) -> Duration {
         let mut times = self.intervals.lock().clone();
         times.sort_unstable();
         // The smallest that is no less than 99 in 100 of them.

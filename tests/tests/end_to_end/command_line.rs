@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "run",
     "check",
     "reload",
@@ -19,6 +19,9 @@ const COMMANDS: [&str; 14] = [
     "poll",
     "write",
     "dead-letters",
+    "user",
+    "key",
+    "audit",
     "backup",
     "restore",
     "support-bundle",

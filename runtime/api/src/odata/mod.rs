@@ -24,6 +24,7 @@ pub(crate) use service::Face;
 use crate::app::Shared;
 use crate::gate::authority;
 use crate::limits::{ODATA_AT_ONCE_MAX, ODATA_WAIT, RETRY_AFTER};
+use crate::peer::Peer;
 use crate::problem::{Problem, task_failed};
 use crate::write::read_body;
 use axum::extract::Request;
@@ -36,7 +37,6 @@ use bulkhead_sandbox::capability::Clock;
 use forwarded::Origin;
 use outlet::Exit;
 use service::GatewayService;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
@@ -51,10 +51,6 @@ pub(crate) struct Rights {
     /// Change the config.
     pub(crate) configure: bool,
 }
-
-/// The other end of a request's connection; the server puts it into the request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 /// Places for requests at the same time.
 pub(crate) fn places() -> Arc<Semaphore> {
@@ -119,9 +115,9 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
 
 /// The service root as the client reaches it: through a proxy if the other end of its connection is a trusted one.
 fn root_url(state: &Shared, request: &Parts) -> Result<String, Problem> {
-    let direct = Origin::direct(false, authority(request)?);
-    let peer = request.extensions.get::<PeerAddress>();
-    let is_trusted = peer.is_some_and(|peer| state.engine.config().api.trusts(peer.0.ip()));
+    let peer = request.extensions.get::<Peer>();
+    let direct = Origin::direct(peer.is_some_and(|peer| peer.channel.tls), authority(request)?);
+    let is_trusted = peer.is_some_and(|peer| state.engine.config().api.trusts(peer.address.ip()));
     let Origin { scheme, authority, prefix } = if is_trusted { direct.forwarded(&request.headers) } else { direct };
     Ok(format!("{scheme}://{authority}{prefix}{ROOT}/"))
 }

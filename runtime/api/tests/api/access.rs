@@ -52,7 +52,7 @@ async fn each_credential_may_do_what_its_role_says_and_nobody_else_anything() {
     assert_eq!(answer(gateway.post(WRITE, body)).await.0, StatusCode::UNAUTHORIZED);
     for path in [WRITE, "/hooks/boiler/x"] {
         let (status, problem) = answer(gateway.post(path, body).bearer_auth("only-reads")).await;
-        assert_eq!((status, problem["code"].as_str()), (StatusCode::FORBIDDEN, Some("reader")), "{path}");
+        assert_eq!((status, problem["code"].as_str()), (StatusCode::FORBIDDEN, Some("role-needed")), "{path}");
         let written = answer(gateway.post(path, body).basic_auth("anna", Some("s3cret:word"))).await;
         assert_eq!(written.0, StatusCode::SERVICE_UNAVAILABLE, "an operator gets as far as the stopped connection");
     }

@@ -39,7 +39,10 @@ pub(crate) struct Gateway {
     engine: Engine,
     shutdown: CancellationToken,
     serving: JoinHandle<Result<(), bulkhead_api::ApiError>>,
-    _dir: TempDir,
+    /// Where the config and the data folder are.
+    pub(crate) dir: TempDir,
+    pub(crate) config: Config,
+    pub(crate) certificate: bulkhead_api::ShownCertificate,
 }
 
 /// A config from its text.
@@ -65,10 +68,11 @@ impl Gateway {
         let sandbox = SandboxConfig::default().build().unwrap();
         let engine = Engine::start(Arc::new(config.clone()), log.clone(), sandbox);
         let server = Server::bind(&config, engine.clone()).unwrap();
+        let certificate = server.certificate();
         let (address, shutdown) = (server.local_addr(), CancellationToken::new());
         let serving = tokio::spawn(server.run(shutdown.clone()));
         let client = Client::builder().timeout(PATIENCE).no_proxy().build().unwrap();
-        Self { log, address, client, engine, shutdown, serving, _dir: dir }
+        Self { log, address, client, engine, shutdown, serving, dir, config, certificate }
     }
 
     /// A gateway with [`QUIET`], the points of [`declare`] and readings of all of them.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod accounts;
 mod dead_letters;
 mod events;
 mod golden;
@@ -12,5 +13,9 @@ mod odata;
 mod odata_sets;
 mod odata_wide;
 mod operations;
+mod requests;
 mod rest;
+mod roles;
+mod sessions;
+mod tls;
 mod watching;

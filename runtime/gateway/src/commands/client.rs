@@ -2,7 +2,7 @@
 
 use super::GATEWAY_CONNECT_MAX;
 use crate::exit::Exit;
-use bulkhead_config::{ApiRole, Config, Credential};
+use bulkhead_config::{Config, Credential};
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value as Json;
 use std::net::SocketAddr;
@@ -115,7 +115,17 @@ impl<'c> GatewayClient<'c> {
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Option<Answer>, Exit> {
         let listen = self.config.api.listen;
         let failed = |error| Exit::failed(format!("the gateway at {listen} did not answer: {error}"));
-        let response = match with_credential(request, self.config)?.send().await {
+        let mut outcome = None;
+        // The key that the running gateway has left for us; where there is none that it knows, a credential of the config.
+        if let (Some(key), Some(request)) = (bulkhead_api::command_line_key(self.config), request.try_clone()) {
+            let answered = request.bearer_auth(key).send().await;
+            outcome = Some(answered).filter(|answered| !answered.as_ref().is_ok_and(is_unknown));
+        }
+        let outcome = match outcome {
+            Some(outcome) => outcome,
+            None => with_credential(request, self.config)?.send().await,
+        };
+        let response = match outcome {
             Ok(response) => response,
             Err(error) if error.is_connect() => return Ok(None),
             Err(error) => return Err(failed(error)),
@@ -170,11 +180,17 @@ impl LineStream {
     }
 }
 
-/// Adds the first credential of the config that may write; where none may, the first there is.
+/// Whether the gateway does not know who asked.
+fn is_unknown(response: &reqwest::Response) -> bool {
+    response.status() == reqwest::StatusCode::UNAUTHORIZED
+}
+
+/// Adds the credential of the config with the highest role, if there is one.
 fn with_credential(request: RequestBuilder, config: &Config) -> Result<RequestBuilder, Exit> {
     let credentials = &config.api.credentials;
-    let operator = credentials.iter().find(|(_, credential)| credential.role() == ApiRole::Operator);
-    let Some((name, credential)) = operator.or_else(|| credentials.iter().next()) else { return Ok(request) };
+    // Of equal roles the first by name.
+    let highest = credentials.iter().rev().max_by_key(|(_, credential)| credential.role());
+    let Some((name, credential)) = highest else { return Ok(request) };
     let secret = credential
         .secret()
         .reveal(&config.base_dir)

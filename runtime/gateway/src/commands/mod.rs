@@ -1,6 +1,8 @@
 //! One module a command, and what they share: loading a config and setting up the sandbox.
 
+mod accounts;
 pub(crate) mod adapter;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod check;
 mod client;
@@ -9,12 +11,14 @@ pub(crate) mod connections;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod generate;
+pub(crate) mod key;
 pub(crate) mod poll;
 pub(crate) mod restore;
 pub(crate) mod run;
 pub(crate) mod support_bundle;
 pub(crate) mod tap;
 pub(crate) mod test;
+pub(crate) mod user;
 pub(crate) mod write;
 
 use crate::console;

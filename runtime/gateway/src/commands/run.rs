@@ -6,8 +6,8 @@ use crate::cli::RunArguments;
 use crate::exit::Exit;
 use crate::notify::{Notifier, monotonic};
 use crate::probation::{self, Folders};
-use crate::{journal, watchdog};
-use bulkhead_api::{Operations, Server, Turns};
+use crate::{console, journal, watchdog};
+use bulkhead_api::{Operations, Server, ShownCertificate, Turns};
 use bulkhead_config::{Config, Loaded};
 use bulkhead_engine::{Backups, Engine, LiveConfig, RecentLines, Trigger, record_health};
 use bulkhead_log::Log;
@@ -34,6 +34,7 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Exit> {
     let gateway = RunningGateway::start(loaded.config, offers).await?;
     watchdog::watch(notifier.clone(), gateway.engine.clone(), gateway.turns.clone(), &stop);
     tracing::info!(address = %gateway.address, "the gateway runs; its API is at http://{}/", gateway.address);
+    tell_certificate(&gateway.certificate, &gateway.address);
     match &gateway.live {
         Some(live) => {
             live.add_follower(Arc::new(journal.levels));
@@ -46,6 +47,16 @@ pub(crate) async fn run(arguments: &RunArguments) -> Result<(), Exit> {
     notifier.stopping();
     tracing::info!("stopping");
     gateway.stop().await
+}
+
+/// Says by what the certificate is told, in the journal and, where that is elsewhere, at the terminal of the start too.
+fn tell_certificate(shown: &ShownCertificate, address: &SocketAddr) {
+    let by_whom = if shown.is_self_signed { "its own, self-signed" } else { "that of the config" };
+    let fingerprint = &shown.fingerprint;
+    tracing::info!(%fingerprint, "over TLS it is https://{address}/, with {by_whom} certificate; SHA-256 {fingerprint}");
+    if console::stdout_is_terminal() {
+        console::say(&format!("https://{address}/ has {by_whom} certificate with the SHA-256 {fingerprint}"));
+    }
 }
 
 /// Reads the config again at each SIGHUP, until it is time to stop; the service manager is told when it begins and ends.
@@ -89,6 +100,8 @@ pub(crate) struct ConfigFile {
 pub(crate) struct RunningGateway {
     pub(crate) engine: Engine,
     pub(crate) address: SocketAddr,
+    /// What the API shows to those who come by TLS.
+    pub(crate) certificate: ShownCertificate,
     /// Turns of the API's loop.
     pub(crate) turns: Turns,
     backups: Option<Backups>,
@@ -112,7 +125,7 @@ impl RunningGateway {
         let engine = Engine::start(config.clone(), log.clone(), sandbox);
         let backups = offers.file.as_ref().map(|file| Backups::new(engine.clone(), file.path.clone()));
         let server = Server::bind(&config, engine.clone())?;
-        let address = server.local_addr();
+        let (address, certificate) = (server.local_addr(), server.certificate());
         // Only now: a config whose API cannot listen is none to go back to.
         let live =
             offers.file.map(|file| LiveConfig::new(&file.path, file.text, file.loaded, file.listen, engine.clone()));
@@ -124,7 +137,7 @@ impl RunningGateway {
         let server = tokio::spawn(server.run(stop_server.clone()));
         let stop_health = CancellationToken::new();
         tokio::spawn(record_health(engine.clone(), stop_health.clone()));
-        Ok(Self { engine, address, turns, backups, live, stop_health, log, server, stop_server })
+        Ok(Self { engine, address, certificate, turns, backups, live, stop_health, log, server, stop_server })
     }
 
     /// Stops in order: no new requests, then routes and connections, then the log with what they handed to it.

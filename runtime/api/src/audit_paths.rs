@@ -1,0 +1,31 @@
+//! `/api/v1/audit`: the audit log, for admins.
+
+use crate::app::Shared;
+use crate::moment;
+use crate::parameters::Parameters;
+use crate::problem::{Problem, task_failed};
+use axum::Json;
+use axum::http::Uri;
+use serde_json::{Value, json};
+
+/// Records, the oldest first: `?since=&after=&limit=`.
+pub(crate) async fn records(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["since", "after", "limit"])?;
+    let since_ns = parameters.moment("since")?.map_or(i64::MIN, |since| since.0);
+    let (after, limit) = (parameters.number("after")?.unwrap_or(0), parameters.limit()?);
+    let log = state.audit_log.clone();
+    let read = tokio::task::spawn_blocking(move || log.read(after, since_ns, limit + 1));
+    let mut records = read.await.map_err(|error| task_failed(&error))??;
+    let has_more = records.len() > limit;
+    records.truncate(limit);
+    let next = records.last().filter(|_| has_more).map(|last| last.id.to_string());
+    let shown: Vec<Value> = records
+        .iter()
+        .map(|record| {
+            let mut shown = json!(record);
+            shown["time"] = moment::rfc3339(record.time_ns).into();
+            shown
+        })
+        .collect();
+    Ok(Json(json!({ "records": shown, "next": next })))
+}
