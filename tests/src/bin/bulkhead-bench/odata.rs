@@ -93,9 +93,11 @@ impl Subject {
 
     fn stop(self) -> Result<()> {
         self.shutdown.cancel();
-        self.runtime.block_on(self.engine.stop());
-        self.runtime.block_on(tokio::time::timeout(END_MAX, self.log.close()))??;
-        Ok(())
+        self.runtime.block_on(async {
+            self.engine.stop().await;
+            tokio::time::timeout(END_MAX, self.log.close()).await??;
+            Ok(())
+        })
     }
 }
 
