@@ -6,7 +6,7 @@
 //! escape, a number of more than 18 digits, 64 objects in one another. So there is one place that says what is wrong with JSON.
 
 use crate::Scalar;
-use crate::tree::{Goal, Node, Receive};
+use crate::tree::{Node, Receive};
 
 /// Objects and arrays in one another that are gone into.
 const DEPTH_MAX: u32 = 64;
@@ -289,6 +289,7 @@ fn below_space(eight: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::path::Path;
+    use crate::tree::Goal;
     use proptest::prelude::*;
     use serde_json::value::RawValue;
 
