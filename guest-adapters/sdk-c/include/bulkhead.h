@@ -764,7 +764,7 @@ typedef struct {
 // Imported Functions from `bulkhead:adapter/points@0.1.0`
 // Makes points known and returns their numbers, in order. The same name and kind give the same number, so calling
 // it again is harmless; unit, group, limits and description are replaced. At most 20,000 points a connection.
-// Fault `too-many-points` or `bad-point-name`.
+// Faults: `too-many-points`, `bad-point-name`; `timeout` and `log` where the gateway cannot store them now.
 extern bool bulkhead_points_declare(bulkhead_points_list_point_info_t *points, bulkhead_points_list_point_t *ret, bulkhead_points_fault_t *err);
 
 // Imported Functions from `bulkhead:adapter/log@0.1.0`
@@ -784,42 +784,49 @@ extern uint64_t bulkhead_clock_monotonic(void);
 extern bool bulkhead_clock_set_timer(bulkhead_string_t *name, uint32_t after_ms);
 
 // Imported Functions from `bulkhead:adapter/state@0.1.0`
-// The value under a key; none where there is none.
+// The value under a key; none where there is none. Faults: `not-granted` (`limits.state_max_kb = 0`), `timeout`, `log`.
 extern bool bulkhead_state_get(bulkhead_string_t *key, bulkhead_option_list_u8_t *ret, bulkhead_state_fault_t *err);
-// Stores a value, durable when it returns. Fault `state-full`.
+// Stores a value, durable when it returns. At most 50 changes a second on average, further ones wait. Faults:
+// `state-full`, `not-granted`, `timeout`, `log`.
 extern bool bulkhead_state_set(bulkhead_string_t *key, bulkhead_list_u8_t *value, bulkhead_state_fault_t *err);
-// Removes a key; nothing happens where there is none.
+// Removes a key; nothing happens where there is none. Faults: `not-granted`, `timeout`, `log`.
 extern bool bulkhead_state_remove(bulkhead_string_t *key, bulkhead_state_fault_t *err);
 
 // Imported Functions from `bulkhead:adapter/modbus@0.1.0`
 // Reads spans. The host merges neighbours into few requests, splits a request that the device refuses, paces them and
-// times each out. The fault is for the whole call: no transport of that role, or the device is not connected.
+// times each out. The fault is for the whole call: `no-such-transport`, `not-connected`, `too-large`, `timeout`. Those of
+// single spans are in the answer: `not-granted`, `bad-span`, `timeout`, `bad-answer`, and the device's own, such as
+// `illegal-data-address` or `device-failure`.
 extern bool bulkhead_modbus_read(bulkhead_string_t *transport, bulkhead_modbus_list_span_t *spans, bulkhead_modbus_words_t *ret, bulkhead_modbus_fault_t *err);
-// Writes, in order, one request each. Outside the granted ranges: fault `not-granted`.
+// Writes, in order, one request each. Faults, one a change: `not-granted` outside the granted ranges, else as for `read`.
 extern void bulkhead_modbus_write(bulkhead_string_t *transport, bulkhead_modbus_list_change_t *changes, bulkhead_modbus_list_result_void_fault_t *ret);
 
 // Imported Functions from `bulkhead:adapter/serial@0.1.0`
 // Sends `request` (it may be empty: only listen) and reads one frame. None: the transport's framing, timeout and line
-// settings. Nobody else uses the line meanwhile.
+// settings. Nobody else uses the line meanwhile. Faults: `no-such-transport`, `not-connected`, `timeout`, `too-large`,
+// `bad-setting`.
 extern bool bulkhead_serial_exchange(bulkhead_string_t *transport, bulkhead_list_u8_t *request, bulkhead_serial_framing_t *maybe_framing, uint32_t *maybe_timeout_ms, bulkhead_serial_line_settings_t *maybe_line, bulkhead_list_u8_t *ret, bulkhead_serial_fault_t *err);
-// Sends without waiting for an answer.
+// Sends without waiting for an answer. Faults: `no-such-transport`, `not-connected`, `timeout`, `too-large`.
 extern bool bulkhead_serial_send(bulkhead_string_t *transport, bulkhead_list_u8_t *data, bulkhead_serial_fault_t *err);
 
 // Imported Functions from `bulkhead:adapter/tcp@0.1.0`
-// Sends `request` (it may be empty) and reads one frame. None: the transport's framing and timeout.
+// Sends `request` (it may be empty) and reads one frame. None: the transport's framing and timeout. Faults:
+// `no-such-transport`, `not-connected`, `timeout`, `too-large`, `bad-setting`.
 extern bool bulkhead_tcp_exchange(bulkhead_string_t *transport, bulkhead_list_u8_t *request, bulkhead_tcp_framing_t *maybe_framing, uint32_t *maybe_timeout_ms, bulkhead_list_u8_t *ret, bulkhead_tcp_fault_t *err);
-// Sends without waiting for an answer.
+// Sends without waiting for an answer. Faults: `no-such-transport`, `not-connected`, `timeout`, `too-large`.
 extern bool bulkhead_tcp_send(bulkhead_string_t *transport, bulkhead_list_u8_t *data, bulkhead_tcp_fault_t *err);
 
 // Imported Functions from `bulkhead:adapter/mqtt@0.1.0`
-// Publishes and, above QoS 0, waits until the broker has acknowledged. Fault `not-granted`, `not-connected`, `timeout`.
+// Publishes and, above QoS 0, waits until the broker has acknowledged. Faults: `not-granted`, `not-connected`, `timeout`,
+// `bad-topic`, `too-large`, `no-such-transport`.
 extern bool bulkhead_mqtt_publish(bulkhead_string_t *transport, bulkhead_mqtt_message_t *message, bulkhead_mqtt_fault_t *err);
-// The last will, in force from the next connect on. Called in `adapter.start` it holds from the first.
+// The last will, in force from the next connect on. Called in `adapter.start` it holds from the first. Faults as for
+// `publish`.
 extern bool bulkhead_mqtt_set_will(bulkhead_string_t *transport, bulkhead_mqtt_message_t *message, bulkhead_mqtt_fault_t *err);
 
 // Imported Functions from `bulkhead:adapter/http@0.1.0`
 // Sends a request and waits for the whole answer. Faults: `connect`, `timeout`, `tls`, `not-granted` (a redirect out
-// of the base URL, a path out of the grant), `too-large`.
+// of the base URL, a path out of the grant), `too-large`, `connection-lost`, `bad-request`, `no-such-transport`.
 extern bool bulkhead_http_request(bulkhead_string_t *transport, bulkhead_http_outgoing_t *request, bulkhead_http_incoming_t *ret, bulkhead_http_fault_t *err);
 
 // Exported Functions from `bulkhead:adapter/adapter@0.1.0`
