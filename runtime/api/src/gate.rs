@@ -178,11 +178,11 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
     let peer = request.extensions.get::<Peer>().ok_or_else(|| Problem::internal("a request came from nowhere"))?;
     let now_ns = door.clock.monotonic_ns();
     door.accounts.current(now_ns).await;
-    let authority = authority(request)?;
-    check_host(door, &authority)?;
     let policy = door.policy.now();
     let address = address_of(peer.address.ip());
     take_turn(door, &format!("address:{address}"), policy.limits.address_requests_per_s)?;
+    let authority = authority(request)?;
+    check_host(door, &authority)?;
     if request.headers.len() > HEADERS_MAX {
         let detail = format!("a request has at most {HEADERS_MAX} header fields");
         return Err(Problem::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too-many-headers", detail).into());

@@ -39,13 +39,14 @@ pub(crate) async fn hook(state: Shared, sender: Sender, request: Request) -> Res
     let (connection, path) = target(parts.uri.path())?;
     let policy = state.door.policy.now();
     let hook = policy.hooks.get(&connection);
-    if let Some(hook) = hook {
-        take_turn(&state.door, &format!("hook:{connection}"), hook.requests_per_s)?;
-    }
     let body_max_bytes = hook.map_or(HOOK_BODY_MAX_BYTES, |hook| hook.body_max_bytes);
     let body = read_body(body, body_max_bytes).await?;
     if let Some(signer) = hook.and_then(|hook| hook.signer.as_ref()) {
         check_signature(&state, signer, &parts, &body)?;
+    }
+    // Only now: what has no right signature must not use up the turns of the true sender.
+    if let Some(hook) = hook {
+        take_turn(&state.door, &format!("hook:{connection}"), hook.requests_per_s)?;
     }
     let request = WebhookRequest {
         method: parts.method.as_str().to_owned(),

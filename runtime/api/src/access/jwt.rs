@@ -188,7 +188,9 @@ impl Issuer {
         let claims = self.signed_claims(token)?;
         self.check(&claims, now_s)?;
         let role = self.role(&claims).ok_or("the token gives none of the configured roles")?;
-        let name: String = claims.sub.as_deref().unwrap_or("token").chars().take(SUBJECT_MAX_CHARS).collect();
+        // Without it callers could not be told from one another: they would share turns and idempotency keys.
+        let subject = claims.sub.as_deref().ok_or("the token does not say whose it is: `sub` is missing")?;
+        let name: String = subject.chars().take(SUBJECT_MAX_CHARS).collect();
         Ok(Identity::new(Proof::Token, &name, role))
     }
 

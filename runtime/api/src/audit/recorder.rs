@@ -83,7 +83,8 @@ impl Recorder {
             detail: happened.detail,
             left_out: 0,
         };
-        if result != AuditResult::Refused {
+        // What nobody has proved to have sent is rationed like a refusal: it must not push the records of others out.
+        if result != AuditResult::Refused && happened.arrival.is_some() {
             record.left_out = self.left_out.swap(0, Ordering::Relaxed);
             // The writer's task is there for as long as the server runs.
             _ = self.queue.send(record).await;
