@@ -233,8 +233,8 @@ impl<'de> Parser<'de> {
         let power = POWERS.get(exponent.unsigned_abs() as usize);
         let number = match power {
             // Both are exact, so the one operation rounds as it should.
-            Some(power) if digits < WHOLE_MAX && exponent < 0 => digits as f64 / power,
-            Some(power) if digits < WHOLE_MAX => digits as f64 * power,
+            Some(power) if digits < WHOLE_MAX && exponent < 0 => digits.cast_signed() as f64 / power,
+            Some(power) if digits < WHOLE_MAX => digits.cast_signed() as f64 * power,
             _ => {
                 return self
                     .text

@@ -292,16 +292,25 @@ impl<'p, 'de> Taken<'p, 'de> {
 
     fn listed(&mut self, index: usize, scalar: &Scalar<'_>) {
         let point = &self.plan.points[index];
-        let value = match point.conversion.plain_value(scalar) {
-            Some(value) => Ok(value),
-            None => converted(point, scalar),
-        };
-        let found = Found { place: Place::Listed(index), value, time: None };
-        if self.seen[index] != self.turn {
-            self.seen[index] = self.turn;
-            self.found.push(found);
-        } else if let Some(earlier) = self.found.iter_mut().rev().find(|earlier| earlier.place == found.place) {
-            // A name that stands twice in an object: the last one counts, as with most parsers (RFC 8259 §4).
+        match point.conversion.plain_value(scalar) {
+            Some(value) => self.put(index, Ok(value)),
+            None => self.put(index, converted(point, scalar)),
+        }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, index: usize, value: Result<Value, Box<Problem>>) {
+        if self.seen[index] == self.turn {
+            return self.replace(Found { place: Place::Listed(index), value, time: None });
+        }
+        self.seen[index] = self.turn;
+        self.found.push(Found { place: Place::Listed(index), value, time: None });
+    }
+
+    /// A name that stands twice in an object: the last one counts, as with most parsers (RFC 8259 §4).
+    #[cold]
+    fn replace(&mut self, found: Found) {
+        if let Some(earlier) = self.found.iter_mut().rev().find(|earlier| earlier.place == found.place) {
             *earlier = found;
         }
     }

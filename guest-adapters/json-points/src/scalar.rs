@@ -47,8 +47,9 @@ impl Conversion {
         Conversion { kind, scale: 1.0, offset: 0.0, time: None }
     }
 
-    /// The value of a scalar that is of the kind already, as nearly all are; none: see [`Conversion::value`].
-    #[inline]
+    /// The value of a scalar that is of the kind already, as nearly all are; none: see [`Conversion::value`]. Always inlined, so
+    /// that a value is written once, where it stays: one that is copied whole before its parts have been written stalls.
+    #[inline(always)]
     pub(crate) fn plain_value(&self, scalar: &Scalar<'_>) -> Option<Value> {
         match (self.kind, scalar) {
             (Kind::Real, Scalar::Real(number)) => self.scaled(*number).map(Value::Real),
@@ -61,7 +62,7 @@ impl Conversion {
     }
 
     /// A number with scale and offset; none: that is not finite.
-    #[inline]
+    #[inline(always)]
     fn scaled(&self, number: f64) -> Option<f64> {
         let plain = self.scale == 1.0 && self.offset == 0.0;
         let converted = if plain { number } else { number * self.scale + self.offset };

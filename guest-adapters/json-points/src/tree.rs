@@ -111,8 +111,9 @@ impl Node {
         !self.fields.is_empty() || !self.items.is_empty()
     }
 
-    /// The index of a name; `next` is tried first, because payloads repeat their order.
-    #[inline]
+    /// The index of a name; `next` is tried first, because payloads repeat their order. Always inlined: as a call it has more
+    /// arguments than the sandbox passes in registers, and reading one from the stack stalls.
+    #[inline(always)]
     pub(crate) fn find(&self, name: &str, next: usize) -> Option<usize> {
         match self.fields.get(next) {
             Some((known, _)) if known == name => Some(next),
