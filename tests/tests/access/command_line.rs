@@ -43,6 +43,7 @@ async fn the_first_user_is_made_before_the_gateway_runs_and_others_while_it_runs
     // The commands that ask the running gateway still may: they have a key of their own.
     let running = gateway.site().path("running.toml");
     gateway.command(["reload"]).await?.expect_code(0)?;
+    gateway.command(["tap", "source", "--for", "1s"]).await?.expect_code(0)?;
     with_password(&running, &["user", "add", "otto", "--role", "viewer"], "another horse").await?.expect_code(0)?;
     let otto = || session().basic_auth("otto", Some("another horse"));
     until("otto to be let in", async || {

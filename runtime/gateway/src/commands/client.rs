@@ -74,7 +74,7 @@ impl<'c> GatewayClient<'c> {
     /// A stream of lines of JSON, which only a running gateway can give.
     pub(super) async fn stream(&self, request: RequestBuilder) -> Result<LineStream, Exit> {
         let listen = self.config.api.listen;
-        let response = match with_credential(request, self.config)?.send().await {
+        let response = match self.answered(request).await? {
             Ok(response) => response,
             Err(error) if error.is_connect() => return Err(nobody_at(listen)),
             Err(error) => return Err(Exit::failed(format!("the gateway at {listen} did not answer: {error}"))),
@@ -115,23 +115,25 @@ impl<'c> GatewayClient<'c> {
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Option<Answer>, Exit> {
         let listen = self.config.api.listen;
         let failed = |error| Exit::failed(format!("the gateway at {listen} did not answer: {error}"));
-        let mut outcome = None;
-        // The key that the running gateway has left for us; where there is none that it knows, a credential of the config.
-        if let (Some(key), Some(request)) = (bulkhead_api::command_line_key(self.config), request.try_clone()) {
-            let answered = request.bearer_auth(key).send().await;
-            outcome = Some(answered).filter(|answered| !answered.as_ref().is_ok_and(is_unknown));
-        }
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => with_credential(request, self.config)?.send().await,
-        };
-        let response = match outcome {
+        let response = match self.answered(request).await? {
             Ok(response) => response,
             Err(error) if error.is_connect() => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         let status = response.status().as_u16();
         Ok(Some(Answer { listen, status, body: response.text().await.map_err(failed)? }))
+    }
+
+    /// What is answered to a request with the key that the running gateway has left for us; where there is none that it
+    /// knows, with a credential of the config.
+    async fn answered(&self, request: RequestBuilder) -> Result<reqwest::Result<reqwest::Response>, Exit> {
+        if let (Some(key), Some(request)) = (bulkhead_api::command_line_key(self.config), request.try_clone()) {
+            let answered = request.bearer_auth(key).send().await;
+            if !answered.as_ref().is_ok_and(is_unknown) {
+                return Ok(answered);
+            }
+        }
+        Ok(with_credential(request, self.config)?.send().await)
     }
 
     /// Sends a request that only a running gateway can answer.
