@@ -44,6 +44,7 @@ mod dead_letters;
 mod error;
 mod events;
 mod feed;
+mod forwarded;
 mod front_page;
 mod gaps;
 mod gate;
@@ -78,6 +79,7 @@ mod session;
 mod signature;
 mod tap;
 mod tls;
+mod unproved;
 mod users;
 mod write;
 

@@ -17,5 +17,6 @@ mod requests;
 mod rest;
 mod roles;
 mod sessions;
+mod strangers;
 mod tls;
 mod watching;
