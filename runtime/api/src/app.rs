@@ -3,6 +3,7 @@
 use crate::access::door::Door;
 use crate::audit::{AuditLog, Recorder};
 use crate::idempotency::Remembered;
+use crate::import::Underway;
 use crate::limits::{REQUESTS_MAX, STREAMS_MAX, TAPS_MAX};
 use crate::odata::Face;
 use crate::operations::Operations;
@@ -26,6 +27,8 @@ pub(crate) struct App {
     pub(crate) requests: Arc<Semaphore>,
     /// Places for requests that nobody has proved to have sent.
     pub(crate) unproved: UnprovedPlaces,
+    /// Imports under way.
+    pub(crate) imports: Underway,
     /// One permit an event stream.
     pub(crate) streams: Arc<Semaphore>,
     /// One permit a tap.
@@ -57,6 +60,7 @@ impl App {
             remembered,
             requests,
             unproved: UnprovedPlaces::default(),
+            imports: Underway::default(),
             streams,
             taps,
             shutdown,

@@ -19,6 +19,8 @@ mod service;
 mod statement;
 mod wide;
 
+#[cfg(test)]
+pub(crate) use row::text_of;
 pub(crate) use service::Face;
 
 use crate::access::door::Arrival;

@@ -9,6 +9,7 @@ mod events;
 mod golden;
 mod harness;
 mod history;
+mod imports;
 mod odata;
 mod odata_sets;
 mod odata_wide;
