@@ -19,6 +19,8 @@ mod headers;
 mod refusals;
 #[path = "shop/server.rs"]
 mod server;
+#[path = "shop/shapes.rs"]
+mod shapes;
 
 #[path = "../examples/odata-memory/compress.rs"]
 mod compress;

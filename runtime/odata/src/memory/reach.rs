@@ -54,7 +54,7 @@ impl Job<'_> {
         Ok(reached)
     }
 
-    /// Every entity of every set.
+    /// Every entity of every set, and every singleton.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where a set is not in memory.
@@ -63,7 +63,10 @@ impl Job<'_> {
         if sets.clone().any(|place| self.service.is_queried(place)) {
             return Err(Error::unsupported("$all", "ask each entity set"));
         }
-        Ok(Value::Collection(Arc::new(sets.flat_map(|place| self.store.set(place).items().to_vec()).collect())))
+        let entities = sets.flat_map(|place| self.store.set(place).items().to_vec());
+        let singletons = 0..self.service.model().singletons().len();
+        let singletons = singletons.flat_map(|place| self.store.singleton(place).items().to_vec());
+        Ok(Value::Collection(Arc::new(entities.chain(singletons).collect())))
     }
 
     fn step(&self, step: &Step, reached: &mut Reached, types: &Types<'_>) -> Result<(), Error> {

@@ -342,7 +342,8 @@ impl<'a> Job<'a> {
         let mut object = super::write::Object::begin(out);
         if format.metadata != Metadata::None {
             let context = if place.since.is_some() {
-                format!("{}$metadata#{}/$delta", self.root, self.service.model().entity_sets()[queried.set].name)
+                let home = crate::Home::Set(queried.set);
+                format!("{}/$delta", context::of_entities(style, types, home, view.row, &view.shape, false))
             } else if target.tail == Tail::Ref {
                 format!("{}$metadata#Collection($ref)", self.root)
             } else {
@@ -381,7 +382,8 @@ impl<'a> Job<'a> {
                 if kept {
                     self.json_row(writer, target, view, row, out)?;
                 } else {
-                    writer.removed(out, row);
+                    let set = target.home_set().map_or("", |set| &self.service.model().entity_sets()[set].name);
+                    writer.removed(out, row, set);
                 }
                 if lines {
                     out.push(b'\n');

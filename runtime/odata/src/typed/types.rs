@@ -8,13 +8,15 @@ use crate::model::{Base, EnumType, StructuredType, Type};
 pub struct Types<'m> {
     model: &'m Model,
     made: Vec<StructuredType>,
+    /// For each type made: the one that the others made with it are derived from.
+    heads: Vec<usize>,
 }
 
 impl<'m> Types<'m> {
     /// The types of the model.
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
-        Self { model, made: Vec::new() }
+        Self { model, made: Vec::new(), heads: Vec::new() }
     }
 
     /// The model.
@@ -25,13 +27,25 @@ impl<'m> Types<'m> {
 
     /// Adds a type and gives its place.
     pub fn make(&mut self, ty: StructuredType) -> usize {
+        self.make_beside(ty, self.model.types().len() + self.made.len())
+    }
+
+    /// Adds a type that stands to another made type as one of the model to its base type.
+    pub fn make_beside(&mut self, ty: StructuredType, head: usize) -> usize {
         self.made.push(ty);
+        self.heads.push(head);
         self.model.types().len() + self.made.len() - 1
     }
 
-    /// The places of all structured types.
-    pub fn places(&self) -> std::ops::Range<usize> {
-        0..self.model.types().len() + self.made.len()
+    /// The types that rows of a type can be of: itself, and then those derived from it.
+    #[must_use]
+    pub fn family(&self, place: usize) -> Vec<usize> {
+        let of_model = self.model.types().len();
+        let derived: Vec<usize> = match place < of_model {
+            true => (0..of_model).filter(|other| self.is_a(*other, place)).collect(),
+            false => (0..self.made.len()).filter(|made| self.heads[*made] == place).map(|at| of_model + at).collect(),
+        };
+        std::iter::once(place).chain(derived.into_iter().filter(|other| *other != place)).collect()
     }
 
     /// A structured type by its place.
