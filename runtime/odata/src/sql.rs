@@ -237,6 +237,7 @@ impl<'a, 't> Writer<'a, 't> {
             Node::List(_)
             | Node::Object(..)
             | Node::Search(..)
+            | Node::Aggregate(..)
             | Node::Variable(_)
             | Node::Navigate(..)
             | Node::As(..)

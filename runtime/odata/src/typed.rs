@@ -111,6 +111,8 @@ pub enum Node {
     Find(Box<TypedExpr>, Vec<(usize, Value)>),
     /// How many items a collection has.
     Count(Box<TypedExpr>),
+    /// A value computed of a collection: how, and of what of each item, which is in the slot meanwhile.
+    Aggregate(Box<TypedExpr>, usize, crate::apply::Method, Box<TypedExpr>),
     /// The items of a collection for which a condition holds; they are in the slot meanwhile.
     Filter(Box<TypedExpr>, usize, Box<TypedExpr>),
     /// The items of a collection in whose texts something is found.
@@ -174,6 +176,7 @@ impl Node {
             | Node::Cast(operand, _)
             | Node::IsOf(operand, _) => each(operand),
             Node::Filter(left, _, right)
+            | Node::Aggregate(left, _, _, right)
             | Node::Compare(_, left, right)
             | Node::And(left, right)
             | Node::Or(left, right)
@@ -216,6 +219,7 @@ impl Node {
             | Node::Cast(operand, _)
             | Node::IsOf(operand, _) => each(operand),
             Node::Filter(left, _, right)
+            | Node::Aggregate(left, _, _, right)
             | Node::Compare(_, left, right)
             | Node::And(left, right)
             | Node::Or(left, right)

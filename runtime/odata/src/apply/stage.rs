@@ -79,8 +79,16 @@ impl Stage {
     /// A row with the property.
     #[must_use]
     pub fn apply(&self, row: &Value, evaluator: &Evaluator<'_>, slots: &mut Slots) -> Value {
+        if !matches!(row, Value::Record(_)) {
+            return row.clone();
+        }
+        self.with(row, evaluator.value(&self.value, slots))
+    }
+
+    /// A row with a value of the property.
+    #[must_use]
+    pub fn with(&self, row: &Value, value: Value) -> Value {
         let Value::Record(record) = row else { return row.clone() };
-        let value = evaluator.value(&self.value, slots);
         let mut values = record.values.clone();
         values.resize(self.position, Value::Null);
         values.push(value);

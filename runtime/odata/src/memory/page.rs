@@ -246,6 +246,11 @@ impl<'a> Job<'a> {
         let base = format!("{}$metadata#", self.root);
         match (&target.root, target.tail) {
             (_, Tail::Ref) => return format!("{base}Collection($ref)"),
+            // What is made of pairs of entities has no set; its properties are said all the same.
+            (Root::CrossJoin(_), _) => {
+                let list = view.row.structure().map(|place| context::list(style, types, place, &view.shape));
+                return format!("{base}Collection(Edm.ComplexType){}", list.unwrap_or_default());
+            }
             (Root::All, _) if target.ty.is_none() => return format!("{base}Collection(Edm.EntityType)"),
             _ => {}
         }

@@ -25,6 +25,14 @@ pub(super) struct Reached {
     pub(super) queried: Option<Queried>,
 }
 
+impl Reached {
+    /// No value.
+    pub(super) fn nothing() -> Self {
+        let (owner, properties, last) = (None, Vec::new(), None);
+        Self { value: Value::Null, owner, properties, last, may_be_nothing: false, queried: None }
+    }
+}
+
 impl Job<'_> {
     /// Follows a path.
     pub(super) fn reach(&self, target: &Target, types: &Types<'_>) -> Result<Reached, Error> {
