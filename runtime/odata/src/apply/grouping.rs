@@ -141,6 +141,10 @@ fn levels<'p>(path: &'p str) -> Result<Vec<Vec<&'p str>>, Error> {
     if all {
         names.remove(0);
     }
+    if names.len() > TRANSFORMATIONS_MAX {
+        let limit = "transformations";
+        return Err(Error::Limit { target: "$apply".into(), limit, max: TRANSFORMATIONS_MAX });
+    }
     match names.len() {
         _ if names.iter().any(|name| name.is_empty()) => wrong("paths are expected in `rollup`"),
         0 => wrong("paths are expected in `rollup`"),

@@ -126,7 +126,8 @@ fn vocabularies(can: Capabilities) -> impl Iterator<Item = &'static str> {
 }
 
 /// The transformations of `$apply` that are evaluated.
-const TRANSFORMATIONS: [&str; 16] = [
+const TRANSFORMATIONS: [&str; 20] = [
+    "addnested",
     "aggregate",
     "bottomcount",
     "bottompercent",
@@ -136,7 +137,10 @@ const TRANSFORMATIONS: [&str; 16] = [
     "filter",
     "groupby",
     "identity",
+    "join",
+    "nest",
     "orderby",
+    "outerjoin",
     "search",
     "skip",
     "top",

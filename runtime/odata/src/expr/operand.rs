@@ -289,7 +289,8 @@ impl Parser<'_> {
             match token.kind {
                 TokenKind::Punct('(') => open += 1,
                 TokenKind::Punct(')') => open -= 1,
-                TokenKind::End => return Err(self.error("`)` is expected, not the end")),
+                // Both are last: there is nothing behind them to go on to.
+                TokenKind::End | TokenKind::Invalid(_) => return Err(self.error("`)` is expected, not the end")),
                 _ => {}
             }
             if open == 0 {

@@ -30,6 +30,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$select=ShippingAddress($filter=City eq 'x')", 400, "$filter", "does not go with"),
         ("Products?$select=ShippingAddress($expand=X)", 400, "$expand", "does not go with"),
         ("Products?$select=Name($top=1)", 400, "$select", "no parts"),
+        ("Products?$filter=Descriptions/aggregate(#", 400, "$filter", "unexpected character"),
         ("Products?$select=Shop.Nope", 400, "$select", "no type derived"),
         ("Products?$filter=matchesPattern(Name,'(')", 400, "$filter", "regular expression"),
         ("Products?$orderby=Location", 400, "$orderby", "no order to sort by"),
