@@ -107,6 +107,10 @@ fn rolled_up(
     rest: Option<&str>,
     row: Type,
 ) -> Result<(Transformation, Type), Error> {
+    if rest.is_some_and(|rest| rest.contains("rollup")) {
+        // Each would be planned for each level of the other.
+        return Err(Error::unsupported("rollup within rollup in $apply", "give the levels in one groupby"));
+    }
     let mut groupings: Vec<Vec<&str>> = vec![Vec::new()];
     for path in paths {
         let levels = levels(path)?;

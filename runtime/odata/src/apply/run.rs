@@ -4,6 +4,7 @@ use super::{Aggregation, Key, Measure, Method, Stage, Transformation};
 use crate::OrderBy;
 use crate::Value;
 use crate::eval::{Evaluator, Slots, order};
+use crate::limits::ENTITIES_MAX;
 use crate::typed::{Arithmetic, Node, SLOT_THIS, TypedExpr};
 use crate::value::{Home, Record};
 use std::cmp::Ordering;
@@ -12,7 +13,16 @@ use std::sync::Arc;
 /// Runs a sequence over rows.
 #[must_use]
 pub fn run(sequence: &[Transformation], rows: Vec<Value>, evaluator: &Evaluator<'_>) -> Vec<Value> {
-    sequence.iter().fold(rows, |rows, transformation| step(transformation, rows, evaluator))
+    let mut rows = rows;
+    for transformation in sequence {
+        rows = step(transformation, rows, evaluator);
+        if rows.len() > ENTITIES_MAX {
+            // Rows can double with each step: nobody waits for what comes of that.
+            evaluator.types.give_up();
+            return Vec::new();
+        }
+    }
+    rows
 }
 
 fn step(transformation: &Transformation, rows: Vec<Value>, evaluator: &Evaluator<'_>) -> Vec<Value> {
@@ -66,6 +76,9 @@ fn joined(
             items.push(Value::Null);
         }
         found.extend(items.into_iter().map(|item| stage.with(row, item)));
+        if found.len() > ENTITIES_MAX {
+            break;
+        }
     }
     found
 }

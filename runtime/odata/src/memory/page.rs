@@ -80,6 +80,7 @@ impl<'a> Job<'a> {
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+        types.check_rows()?;
         self.collection(&target, &reached, &view, chosen, start, types)
     }
 
@@ -99,6 +100,7 @@ impl<'a> Job<'a> {
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+        types.check_rows()?;
         Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), chosen.count.to_string().into_bytes()))
     }
 
@@ -128,6 +130,7 @@ impl<'a> Job<'a> {
         options.nothing_left("$all; cast it to a type, as in $all/Namespace.Type")?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+        types.check_rows()?;
         if target.tail == Tail::Count {
             let body = chosen.count.to_string().into_bytes();
             return Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), body));

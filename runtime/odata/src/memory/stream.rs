@@ -108,6 +108,7 @@ impl<'a> Job<'a> {
         check_reach(&view, self.service, types)?;
         if !view.apply.is_empty() && !as_plain(&mut view) {
             let rows = self.transformed(&query, queried.set, &view.apply, types)?;
+            types.check_rows()?;
             let made = View { apply: Vec::new(), ..view.clone() };
             let slots = |row: &Value| Slots::of(row.clone());
             let chosen = super::page::choose(&made, rows, slots, &self.evaluator(types));

@@ -1,7 +1,9 @@
 //! The types of a request: those of the model, and those that the request makes for itself with `$compute` or `$apply`.
 
-use crate::Model;
+use crate::limits::ENTITIES_MAX;
 use crate::model::{Base, EnumType, StructuredType, Type};
+use crate::{Error, Model};
+use std::cell::Cell;
 
 /// The types of the model and those made since.
 #[derive(Clone, Debug)]
@@ -10,13 +12,15 @@ pub struct Types<'m> {
     made: Vec<StructuredType>,
     /// For each type made: the one that the others made with it are derived from.
     heads: Vec<usize>,
+    /// Whether `$apply` has made more rows than may be.
+    too_many_rows: Cell<bool>,
 }
 
 impl<'m> Types<'m> {
     /// The types of the model.
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
-        Self { model, made: Vec::new(), heads: Vec::new() }
+        Self { model, made: Vec::new(), heads: Vec::new(), too_many_rows: Cell::new(false) }
     }
 
     /// The model.
@@ -35,6 +39,22 @@ impl<'m> Types<'m> {
         self.made.push(ty);
         self.heads.push(head);
         self.model.types().len() + self.made.len() - 1
+    }
+
+    /// Says that `$apply` makes more rows than may be.
+    pub(crate) fn give_up(&self) {
+        self.too_many_rows.set(true);
+    }
+
+    /// Refuses an answer whose rows were too many to be made.
+    ///
+    /// # Errors
+    /// [`Error::Limit`]
+    pub(crate) fn check_rows(&self) -> Result<(), Error> {
+        if self.too_many_rows.get() {
+            return Err(Error::Limit { target: "$apply".into(), limit: "rows", max: ENTITIES_MAX });
+        }
+        Ok(())
     }
 
     /// The types that rows of a type can be of: itself, and then those derived from it.

@@ -48,6 +48,7 @@ fn aggregations_are_computed() {
         ("groupby((rollup(Name)))", 501),
         ("groupby((rolluprecursive(Name)))", 501),
         ("groupby((rollup()))", 400),
+        ("groupby((rollup(Name,Rating)),groupby((rollup(Name,Rating))))", 501),
         ("join(Category as C)", 400),
         ("join(Name as N)", 400),
         ("join(Descriptions)", 400),

@@ -30,7 +30,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$select=ShippingAddress($filter=City eq 'x')", 400, "$filter", "does not go with"),
         ("Products?$select=ShippingAddress($expand=X)", 400, "$expand", "does not go with"),
         ("Products?$select=Name($top=1)", 400, "$select", "no parts"),
-        ("Products?$filter=Descriptions/aggregate(#", 400, "$filter", "unexpected character"),
+        ("Products?$filter=Descriptions/aggregate(~", 400, "$filter", "unexpected character"),
         ("Products?$select=Shop.Nope", 400, "$select", "no type derived"),
         ("Products?$filter=matchesPattern(Name,'(')", 400, "$filter", "regular expression"),
         ("Products?$orderby=Location", 400, "$orderby", "no order to sort by"),
@@ -89,6 +89,14 @@ fn limits_are_named_when_they_are_passed() {
     });
     refused(&format!("Products?$expand={deep}"), "expand depth");
     refused(&format!("Products?$apply={}", vec!["identity"; 70].join("/")), "transformations");
+    refused(&format!("Products?$apply={}", vec!["concat(identity,identity)"; 60].join("/")), "rows");
+    let joins: Vec<String> = (0..40).map(|n| format!("join(Category/Products as P{n})")).collect();
+    refused(&format!("Products?$apply={}", joins.join("/")), "rows");
+    refused(
+        &format!("Categories?$expand=Products($apply={})", vec!["concat(identity,identity)"; 60].join("/")),
+        "rows",
+    );
+    refused(&format!("Products?$apply=groupby((rollup({})))", vec!["Name"; 100].join(",")), "transformations");
     refused(&format!("Products?$apply={}identity{}", "concat(".repeat(500), ",identity)".repeat(500)), "nesting");
     let aliases: String =
         (0..20).map(|n| format!("&@a{n}={}@a{}{}", "not (".repeat(30), n + 1, ")".repeat(30))).collect();
