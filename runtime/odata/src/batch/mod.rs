@@ -89,13 +89,20 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Runs one request.
+    /// Runs one request, and tells the service.
     fn run(&mut self, part: &Part) -> Response {
         let address = match self.address(&part.url) {
             Ok(address) => address,
             Err(error) => return failure(&error),
         };
-        let (path, query) = address.split_once('?').unwrap_or((&address, ""));
+        let response = self.answer(part, &address);
+        let path = address.split('?').next().unwrap_or_default();
+        self.service.carried(&part.method, path, response.status);
+        response
+    }
+
+    fn answer(&mut self, part: &Part, address: &str) -> Response {
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
         if path.trim_start_matches('/').starts_with("$batch") {
             return failure(&Error::invalid("$batch", "a batch is no request of a batch"));
         }
