@@ -7,6 +7,7 @@ use crate::limits::{REQUESTS_MAX, STREAMS_MAX, TAPS_MAX};
 use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
+use crate::request_id::Requests;
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(crate) struct App {
     pub(crate) audit_log: AuditLog,
     /// Keys of writes and webhooks, with their answers.
     pub(crate) remembered: Remembered,
+    /// Names requests.
+    pub(crate) ids: Requests,
     /// One permit a request that is worked on.
     pub(crate) requests: Arc<Semaphore>,
     /// One permit an event stream.
@@ -39,7 +42,7 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        door: Door,
+        (door, ids): (Door, Requests),
         (recorder, audit_log): (Arc<Recorder>, AuditLog),
         shutdown: CancellationToken,
         operations: Operations,
@@ -47,7 +50,20 @@ impl App {
         let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
         let (taps, remembered) = (Arc::new(Semaphore::new(TAPS_MAX)), Remembered::default());
         let odata = Face::default();
-        Self { engine, door, recorder, audit_log, remembered, requests, streams, taps, shutdown, odata, operations }
+        Self {
+            engine,
+            door,
+            recorder,
+            audit_log,
+            remembered,
+            ids,
+            requests,
+            streams,
+            taps,
+            shutdown,
+            odata,
+            operations,
+        }
     }
 
     /// Does what may wait for the disk, off the async threads.

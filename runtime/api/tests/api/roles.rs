@@ -42,6 +42,7 @@ fn filled(path: &str) -> String {
         ("{letter}", "1"),
         ("{user}", "u"),
         ("{key}", "k"),
+        ("{asset}", "page.js"),
     ]
     .iter()
     .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
