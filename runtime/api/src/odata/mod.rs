@@ -6,7 +6,6 @@
 mod actions;
 mod aggregate;
 mod changes;
-mod compress;
 mod forwarded;
 mod lists;
 mod model;
