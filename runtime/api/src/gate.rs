@@ -9,7 +9,7 @@ use crate::app::{App, Shared};
 use crate::audit::{self, AuditResult, Happened, Note};
 use crate::cors;
 use crate::limits::{HEADERS_MAX, REQUEST_MAX, REQUESTS_MAX};
-use crate::odata::{Rights, only_carries_requests};
+use crate::odata::{Client, Rights, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::peer::Peer;
 use crate::problem::{Problem, Problematic};
@@ -55,6 +55,7 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let origin = cors::named_origin(&parts.headers, &state.door.policy.now().cors_origins);
+    let odata_client = Client::of(&parts);
     let mut seen = Seen::of(&parts);
     let mut response = match admit(&state, &parts, origin.is_some()).await {
         Err(stranger) => {
@@ -70,6 +71,9 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
         }
         Ok(Admitted::Anybody) => answer(&state, Request::from_parts(parts, body), next, &path).await,
     };
+    if let Some(client) = odata_client {
+        client.reword(&mut response);
+    }
     seen.record(&state, &mut response).await;
     if let Some(origin) = origin {
         cors::let_read(&mut response, origin);
@@ -116,7 +120,7 @@ impl Seen {
         let is_refusal = audit::result_of(status) == AuditResult::Refused;
         let is_change = (changes_something(&self.method, &self.path) || tap::is_tap(&self.path)) && !is_hook;
         let Some(from) = self.from.filter(|_| is_refusal || is_change) else { return };
-        let Problematic(code) = response.extensions_mut().remove().unwrap_or_default();
+        let code = response.extensions_mut().remove().map(|Problematic { code, .. }| code);
         let detail = response.extensions_mut().remove().map(|Note(detail)| detail);
         // A login says who it was of in its answer.
         let arrival = self.arrival.or_else(|| response.extensions_mut().remove());

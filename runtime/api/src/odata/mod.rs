@@ -14,11 +14,13 @@ mod names;
 mod outlet;
 mod points_filter;
 mod readings;
+mod refused;
 mod row;
 mod service;
 mod statement;
 mod wide;
 
+pub(crate) use refused::Client;
 pub(crate) use service::Face;
 
 use crate::app::Shared;

@@ -12,6 +12,9 @@ use crate::negotiate::{self, Negotiated};
 use crate::{Error, Service};
 use std::collections::BTreeMap;
 
+/// The header field with the highest version that a client understands.
+const MAX_VERSION: &str = "odata-maxversion";
+
 /// A request in a batch.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Part {
@@ -43,7 +46,7 @@ pub(crate) fn answer(
         service,
         now_ns: request.now_ns,
         go_on: goes_on(request),
-        short_names: negotiated.short_names,
+        max_version: request.header(MAX_VERSION),
         addresses: BTreeMap::new(),
         bytes: 0,
     };
@@ -74,8 +77,8 @@ struct Batch<'a> {
     service: &'a dyn Service,
     now_ns: i64,
     go_on: bool,
-    /// Whether the client asked for 4.01 by name.
-    short_names: bool,
+    /// The highest version that the client of the batch understands; it holds for requests that name none of their own.
+    max_version: Option<&'a str>,
     /// The paths of requests that have run, by their ids.
     addresses: BTreeMap<String, String>,
     /// Bytes of the answers so far.
@@ -95,10 +98,8 @@ impl Batch<'_> {
         }
         let mut headers: Vec<(&str, &str)> =
             part.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let asks = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("odata-maxversion"));
-        if self.short_names && !asks {
-            headers.push(("odata-maxversion", "4.01"));
-        }
+        let asks = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(MAX_VERSION));
+        headers.extend(self.max_version.filter(|_| !asks).map(|version| (MAX_VERSION, version)));
         let request = Request {
             method: &part.method,
             path_below_root: path,
