@@ -12,7 +12,7 @@ use crate::cors;
 use crate::forwarded::seen_through;
 use crate::import;
 use crate::limits::{HEADERS_MAX, REQUEST_MAX, REQUESTS_MAX, RETRY_AFTER};
-use crate::odata::{Rights, only_carries_requests};
+use crate::odata::{Client, Rights, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::path::PointPath;
 use crate::peer::Peer;
@@ -77,6 +77,7 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
     }
     let path = parts.uri.path().to_owned();
     let origin = cors::named_origin(&parts.headers, &state.door.policy.now().cors_origins);
+    let odata_client = Client::of(&parts);
     let mut seen = Seen::of(&parts);
     let mut response = match admit(&state, &parts, origin.is_some()).await {
         Err(stranger) => {
@@ -105,6 +106,9 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
             Err(problem) => problem.into_response(),
         },
     };
+    if let Some(client) = odata_client {
+        client.reword(&mut response);
+    }
     seen.record(&state, &mut response).await;
     if let Some(origin) = origin {
         cors::let_read(&mut response, origin);
@@ -152,7 +156,7 @@ impl Seen {
         // What a batch carries is recorded where it is done; a batch or a long query that only reads changes nothing.
         let is_own = !is_hook && !only_carries_requests(&self.method, &self.path);
         let is_change = (changes_something(&self.method, &self.path) || tap::is_tap(&self.path)) && is_own;
-        let Problematic(code) = response.extensions_mut().remove().unwrap_or_default();
+        let code = response.extensions_mut().remove().map(|Problematic { code, .. }| code);
         let request = RequestId::current();
         if let Some(id) = request.as_ref().filter(|_| status.is_client_error() || status.is_server_error()) {
             let what = NotServed { method: &self.method, path: &self.path, status, code };

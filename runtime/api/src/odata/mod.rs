@@ -13,11 +13,13 @@ mod names;
 mod outlet;
 mod points_filter;
 mod readings;
+mod refused;
 mod row;
 mod service;
 mod statement;
 mod wide;
 
+pub(crate) use refused::Client;
 #[cfg(test)]
 pub(crate) use row::text_of;
 pub(crate) use service::Face;
