@@ -8,6 +8,7 @@ use crate::limits::{REQUESTS_MAX, STREAMS_MAX, TAPS_MAX};
 use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
+use crate::request_id::Requests;
 use crate::unproved::UnprovedPlaces;
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
@@ -23,6 +24,8 @@ pub(crate) struct App {
     pub(crate) audit_log: AuditLog,
     /// Keys of writes and webhooks, with their answers.
     pub(crate) remembered: Remembered,
+    /// Names requests.
+    pub(crate) ids: Requests,
     /// One permit a request that is worked on.
     pub(crate) requests: Arc<Semaphore>,
     /// Places for requests that nobody has proved to have sent.
@@ -45,7 +48,7 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        door: Door,
+        (door, ids): (Door, Requests),
         (recorder, audit_log): (Arc<Recorder>, AuditLog),
         shutdown: CancellationToken,
         operations: Operations,
@@ -58,6 +61,7 @@ impl App {
             recorder,
             audit_log,
             remembered,
+            ids,
             requests,
             unproved: UnprovedPlaces::default(),
             imports: Underway::default(),

@@ -12,10 +12,12 @@ use crate::cors;
 use crate::forwarded::seen_through;
 use crate::import;
 use crate::limits::{HEADERS_MAX, REQUEST_MAX, REQUESTS_MAX, RETRY_AFTER};
-use crate::odata::{Rights, only_carries_requests};
+use crate::odata::{Client, Rights, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
+use crate::path::PointPath;
 use crate::peer::Peer;
 use crate::problem::{Problem, Problematic, task_failed};
+use crate::request_id::{self, NotServed, RequestId};
 use crate::session::CSRF_HEADER;
 use crate::tap;
 use crate::unproved::Unproved;
@@ -57,8 +59,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
     }
 }
 
-/// Lets a request through to its handler or answers it with the reason why not.
-pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Response {
+/// Lets a request through to its handler or answers it with the reason why not, under an id of its own.
+pub(crate) async fn pass(state: Shared, mut request: Request, next: Next) -> Response {
+    let id = state.ids.next();
+    request.extensions_mut().insert(id.clone());
+    let mut response = id.clone().cover(passed(state, request, next)).await;
+    if let Ok(text) = HeaderValue::from_str(id.text()) {
+        response.headers_mut().insert(request_id::HEADER, text);
+    }
+    response
+}
+
+async fn passed(state: Shared, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     if let Some(peer) = parts.extensions.remove::<Peer>() {
         let config = state.engine.config();
@@ -66,15 +78,16 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
     }
     let path = parts.uri.path().to_owned();
     let origin = cors::named_origin(&parts.headers, &state.door.policy.now().cors_origins);
+    let odata_client = Client::of(&parts);
     let seen = Seen::of(&parts);
     let admitted = admit(&state, &parts, origin.is_some()).await;
     let (is_change, app) = (seen.is_change(), Arc::clone(&state.0));
-    let work = carried_out(app, Request::from_parts(parts, body), next, admitted, seen);
-    let mut response = if is_change {
+    let id = parts.extensions.get::<RequestId>().cloned().filter(|_| is_change);
+    let work = carried_out(app, Request::from_parts(parts, body), next, admitted, (seen, odata_client));
+    let mut response = match id {
         // A client that goes away amid a change ends neither the change nor its record.
-        tokio::spawn(work).await.unwrap_or_else(|error| task_failed(&error).into_response())
-    } else {
-        work.await
+        Some(id) => tokio::spawn(id.cover(work)).await.unwrap_or_else(|error| task_failed(&error).into_response()),
+        None => work.await,
     };
     if let Some(origin) = origin {
         cors::let_read(&mut response, origin);
@@ -88,7 +101,7 @@ async fn carried_out(
     request: Request,
     next: Next,
     admitted: Result<Admitted, Stranger>,
-    mut seen: Seen,
+    (mut seen, odata_client): (Seen, Option<Client>),
 ) -> Response {
     let (mut parts, body) = request.into_parts();
     let path = seen.path.clone();
@@ -119,6 +132,9 @@ async fn carried_out(
             Err(problem) => problem.into_response(),
         },
     };
+    if let Some(client) = odata_client {
+        client.reword(&mut response);
+    }
     seen.record(&app, &mut response).await;
     response
 }
@@ -168,8 +184,13 @@ impl Seen {
         let is_hook = self.path.starts_with(HOOKS_PREFIX);
         let is_refusal = audit::result_of(status) == AuditResult::Refused;
         let is_change = self.is_change();
+        let code = response.extensions_mut().remove().map(|Problematic { code, .. }| code);
+        let request = RequestId::current();
+        if let Some(id) = request.as_ref().filter(|_| status.is_client_error() || status.is_server_error()) {
+            let what = NotServed { method: &self.method, path: &self.path, status, code };
+            app.ids.tell(id, app.door.clock.monotonic_ns(), &what);
+        }
         let Some(from) = self.from.filter(|_| is_refusal || is_change) else { return };
-        let Problematic(code) = response.extensions_mut().remove().unwrap_or_default();
         let detail = response.extensions_mut().remove().map(|Note(detail)| detail);
         // A login says who it was of in its answer.
         let arrival = self.arrival.or_else(|| response.extensions_mut().remove());
@@ -182,6 +203,7 @@ impl Seen {
             known_name: self.name.filter(|name| app.door.knows(name)),
             from,
             what: format!("{} {}{}", self.method, self.path, query.unwrap_or_default()),
+            request: request.map(|id| id.text().to_owned()),
             status,
             code,
             detail,
@@ -262,7 +284,9 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
         check_origin(request, &authority)?;
     }
     let endpoint = endpoint(request)?;
+    let is_history = PointPath::is_history(request.uri.path());
     let need = endpoint.and_then(|endpoint| endpoint.need(&request.method));
+    let need = need.filter(|_| !is_history || !changes);
     // What such a request carries is judged by its own method, by the rights that the handler is given.
     let only_carries = only_carries_requests(&request.method, request.uri.path());
     let need = need.map(|need| if only_carries { Need::Role(ApiRole::Viewer) } else { need });
@@ -289,7 +313,7 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
         check_explicit(&request.headers).map_err(named)?;
     }
     let Some(endpoint) = endpoint else { return Ok(Admitted::Somebody(arrival)) };
-    let Some(need) = need else { return Ok(Admitted::Answered(not_allowed(endpoint, request.uri.path()))) };
+    let Some(need) = need else { return Ok(Admitted::Answered(not_allowed(endpoint, request.uri.path(), is_history))) };
     check_role(door, &arrival.identity, endpoint, need, request).map_err(named)?;
     Ok(Admitted::Somebody(arrival))
 }
@@ -302,12 +326,12 @@ fn endpoint(request: &Parts) -> Result<Option<&'static Endpoint>, Problem> {
     Endpoint::at(path.as_str()).map(Some).ok_or_else(missing)
 }
 
-/// The answer to a method that an endpoint does not take.
-fn not_allowed(endpoint: &Endpoint, path: &str) -> Response {
+/// The answer to a method that an endpoint does not take. `only_reads`: of its methods only those are taken here.
+fn not_allowed(endpoint: &Endpoint, path: &str, only_reads: bool) -> Response {
     let detail = format!("{path} does not take this method; the header `allow` says which it takes");
     let mut answer = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail).into_response();
-    let methods =
-        endpoint.methods.iter().flat_map(|(name, _)| if *name == "GET" { vec!["GET", "HEAD"] } else { vec![*name] });
+    let taken = endpoint.methods.iter().filter(|(name, _)| *name == "GET" || !only_reads);
+    let methods = taken.flat_map(|(name, _)| if *name == "GET" { vec!["GET", "HEAD"] } else { vec![*name] });
     if let Ok(allow) = HeaderValue::from_str(&methods.collect::<Vec<_>>().join(",")) {
         answer.headers_mut().insert(header::ALLOW, allow);
     }

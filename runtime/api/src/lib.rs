@@ -21,6 +21,7 @@
 //! | `/api/v1/backup`, `/api/v1/journal` | a backup below the configured folder; the journal's last lines |
 //! | `/api/v1/login`, `…/logout`, `…/session` | sessions of people |
 //! | `/api/v1/users`, `/api/v1/keys`, `/api/v1/audit` | who may use the API, and who did what, for admins |
+//! | `/docs`, `/api/v1/openapi.json` | what there is, as OpenAPI and as a page |
 //! | `/metrics`, `/healthz`, `/readyz` | for those who watch over it |
 //!
 //! Every request passes the `gate`: what it needs stands in one table (`access::table`), and what is not in it is not served.
@@ -37,12 +38,17 @@ mod audit;
 mod audit_paths;
 mod backup;
 mod command_key;
+mod compress;
 mod config;
 mod connection_watch;
 mod connections;
+#[cfg(test)]
+mod contract;
 mod cors;
 mod dead_letters;
+mod docs_page;
 mod error;
+mod etag;
 mod events;
 mod feed;
 mod forwarded;
@@ -65,6 +71,7 @@ mod moment;
 mod odata;
 mod operations;
 mod origin;
+mod packed;
 mod page;
 mod parameters;
 mod path;
@@ -74,6 +81,7 @@ mod peer;
 mod places;
 mod points;
 mod problem;
+mod request_id;
 mod routes;
 mod server;
 mod serving;

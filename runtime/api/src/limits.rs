@@ -79,8 +79,6 @@ pub(crate) const ODATA_WAIT: Duration = Duration::from_secs(10);
 pub(crate) const ODATA_PIECES_AHEAD: usize = 2;
 /// Longest wait for a client to take a piece of a streamed answer; then it is cut off.
 pub(crate) const ODATA_STALL_MAX: Duration = Duration::from_secs(60);
-/// Answers below this many bytes are not compressed.
-pub(crate) const COMPRESS_MIN_BYTES: usize = 512;
 /// Longest run of one statement of an OData request.
 pub(crate) const ODATA_QUERY_MAX: Duration = Duration::from_secs(10);
 /// Event streams open at the same time.

@@ -17,18 +17,42 @@ use axum::extract::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bulkhead_sandbox::capability::Clock;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The header in which a page repeats its second secret.
 pub(crate) const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// Who wants to log in.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Credentials {
+pub(crate) struct Credentials {
+    /// The user's name.
     username: String,
+    /// The password.
     password: String,
+}
+
+/// Who sends a request.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Sender"))]
+pub(crate) struct ShownSender {
+    /// The connections that the key is good for; null: all.
+    connections: Option<BTreeSet<String>>,
+    /// What the page repeats in the header `X-CSRF-Token`; only within a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf_token: Option<String>,
+    /// The user, key, credential or certificate.
+    name: String,
+    /// How they proved it.
+    proof: &'static str,
+    /// What they may do.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::role"))]
+    role: &'static str,
+    /// The user of the session; only within one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
 }
 
 /// Begins a session: `{"username": "…", "password": "…"}`.
@@ -59,8 +83,10 @@ pub(crate) async fn log_in(
 pub(crate) async fn log_out(
     state: Shared,
     Extension(peer): Extension<Peer>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
     if let Said::Cookie(token) = said(&headers, peer.channel.tls) {
         state.door.sessions.end(&token);
     }
@@ -70,24 +96,21 @@ pub(crate) async fn log_out(
 }
 
 /// Who the sender is.
-pub(crate) async fn show(sender: Sender, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn show(sender: Sender, uri: Uri) -> Result<Json<ShownSender>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     Ok(Json(shown(&sender)))
 }
 
-fn shown(arrival: &Arrival) -> Value {
-    let identity = &arrival.identity;
-    let mut shown = json!({
-        "name": &*identity.name,
-        "role": identity.role.name(),
-        "proof": identity.proof.name(),
-        "connections": identity.connections.as_deref(),
-    });
-    if let Some(session) = &arrival.session {
-        shown["user"] = session.user.clone().into();
-        shown["csrf_token"] = session.csrf.clone().into();
+fn shown(arrival: &Arrival) -> ShownSender {
+    let (identity, session) = (&arrival.identity, arrival.session.as_ref());
+    ShownSender {
+        connections: identity.connections.as_deref().cloned(),
+        csrf_token: session.map(|session| session.csrf.clone()),
+        name: identity.name.to_string(),
+        proof: identity.proof.name(),
+        role: identity.role.name(),
+        user: session.map(|session| session.user.clone()),
     }
-    shown
 }
 
 fn set_cookie(answer: &mut Response, tls: bool, token: &str, max_age_s: u64) -> Result<(), Problem> {

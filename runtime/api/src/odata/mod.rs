@@ -6,7 +6,6 @@
 mod actions;
 mod aggregate;
 mod changes;
-mod compress;
 mod forwarded;
 mod lists;
 mod model;
@@ -14,11 +13,13 @@ mod names;
 mod outlet;
 mod points_filter;
 mod readings;
+mod refused;
 mod row;
 mod service;
 mod statement;
 mod wide;
 
+pub(crate) use refused::Client;
 #[cfg(test)]
 pub(crate) use row::text_of;
 pub(crate) use service::Face;
@@ -30,6 +31,7 @@ use crate::gate::authority;
 use crate::limits::{ODATA_AT_ONCE_MAX, ODATA_WAIT, RETRY_AFTER};
 use crate::peer::Peer;
 use crate::problem::{Problem, task_failed};
+use crate::request_id::RequestId;
 use crate::write::read_body;
 use axum::extract::Request;
 use axum::http::request::Parts;
@@ -134,6 +136,7 @@ fn record_carried(app: &App, batch: &Parts, carried: Vec<CarriedRequest>) {
             known_name: None,
             from: peer.client(),
             what: format!("{} {ROOT}/{} in $batch", request.method, request.path_below_root),
+            request: batch.extensions.get::<RequestId>().map(|id| id.text().to_owned()),
             status: StatusCode::from_u16(request.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             code: None,
             detail: request.note,

@@ -1,8 +1,8 @@
 //! The way of an answer out of the thread that makes it: whole, or piece by piece into a bounded channel, compressed on the
 //! way.
 
-use super::compress::{Encoder, is_worth};
 use crate::audit::Note;
+use crate::compress::{Encoder, is_worth};
 use crate::limits::{ODATA_PIECES_AHEAD, ODATA_STALL_MAX, RETRY_AFTER};
 use crate::problem::{Problem, retry_after_seconds};
 use axum::body::Body;

@@ -4,6 +4,7 @@
 
 mod access;
 mod accounts;
+mod contract;
 mod dead_letters;
 mod events;
 mod golden;

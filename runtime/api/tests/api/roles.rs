@@ -43,6 +43,7 @@ fn filled(path: &str) -> String {
         ("{user}", "u"),
         ("{key}", "k"),
         ("{id}", "i"),
+        ("{asset}", "page.js"),
     ]
     .iter()
     .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))
