@@ -60,9 +60,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
 }
 
 /// Lets a request through to its handler or answers it with the reason why not, under an id of its own.
-pub(crate) async fn pass(state: Shared, mut request: Request, next: Next) -> Response {
+pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Response {
     let id = state.ids.next();
-    request.extensions_mut().insert(id.clone());
     let mut response = id.clone().cover(passed(state, request, next)).await;
     if let Ok(text) = HeaderValue::from_str(id.text()) {
         response.headers_mut().insert(request_id::HEADER, text);
@@ -82,7 +81,7 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
     let seen = Seen::of(&parts);
     let admitted = admit(&state, &parts, origin.is_some()).await;
     let (is_change, app) = (seen.is_change(), Arc::clone(&state.0));
-    let id = parts.extensions.get::<RequestId>().cloned().filter(|_| is_change);
+    let id = RequestId::current().filter(|_| is_change);
     let work = carried_out(app, Request::from_parts(parts, body), next, admitted, (seen, odata_client));
     let mut response = match id {
         // A client that goes away amid a change ends neither the change nor its record.
