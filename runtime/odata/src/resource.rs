@@ -278,7 +278,7 @@ impl<'a> Resolver<'a> {
             "$count" => return Err(Error::invalid("path", "`$count` needs a collection before it")),
             "$ref" => {
                 if structure.is_none_or(|place| self.types.structured(place).complex) {
-                    return Err(Error::invalid("path", "`$ref` needs an entity before it"));
+                    return Err(Error::NotFound("`$ref` needs an entity before it".into()));
                 }
                 self.target.tail = Tail::Ref;
             }

@@ -238,7 +238,10 @@ impl Planner<'_, '_> {
             let typed = typed::check_filter(&parsed, self.context(view.row, false));
             view.filter = Some(typed.map_err(|found| mismatch("$filter", &text, found))?);
         }
-        if let Some(option) = options.take("search") {
+        if let Some(mut option) = options.take("search") {
+            // Spaces around it are none of its own (Part 2 §5.1.8.1).
+            option.value = option.value.trim().to_owned();
+            option.form_value = option.form_value.map(|value| value.trim().to_owned());
             view.search = Some(parse_option(&option, "$search", search::parse)?.0);
         }
         if let Some(option) = options.take("orderby") {

@@ -75,6 +75,13 @@ impl<'a> Job<'a> {
         if !ty.collection {
             return self.single(&target, reached, ty, options, types);
         }
+        if target.tail == Tail::Ref {
+            // References have no properties that could be shaped.
+            let shaped = ["select", "expand", "compute"].iter().find_map(|name| options.take(name).map(|_| *name));
+            if let Some(name) = shaped {
+                return Err(Error::invalid(format!("${name}"), "this option does not go with references"));
+            }
+        }
         let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left("a collection")?;
         super::queried::check_reach(&view, self.service, types)?;
