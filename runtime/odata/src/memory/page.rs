@@ -31,7 +31,7 @@ pub(super) struct Chosen {
 pub(super) fn choose(
     view: &View,
     rows: Vec<Value>,
-    slots: impl Fn(&Value) -> Slots,
+    slots: &dyn Fn(&Value) -> Slots,
     evaluator: &Evaluator<'_>,
 ) -> Chosen {
     let mut rows = run(&view.apply, rows, evaluator);
@@ -86,7 +86,7 @@ impl<'a> Job<'a> {
         options.nothing_left("a collection")?;
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
-            choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+            choose(&view, reached.value.items().to_vec(), &|row| Slots::of(row.clone()), &self.evaluator(types));
         types.check_rows()?;
         self.collection(&target, &reached, &view, chosen, start, types)
     }
@@ -106,7 +106,7 @@ impl<'a> Job<'a> {
         options.nothing_left("$count")?;
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
-            choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+            choose(&view, reached.value.items().to_vec(), &|row| Slots::of(row.clone()), &self.evaluator(types));
         types.check_rows()?;
         Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), chosen.count.to_string().into_bytes()))
     }
@@ -136,7 +136,7 @@ impl<'a> Job<'a> {
         }
         options.nothing_left("$all; cast it to a type, as in $all/Namespace.Type")?;
         let chosen =
-            choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+            choose(&view, reached.value.items().to_vec(), &|row| Slots::of(row.clone()), &self.evaluator(types));
         types.check_rows()?;
         if target.tail == Tail::Count {
             let body = chosen.count.to_string().into_bytes();

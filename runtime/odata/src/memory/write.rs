@@ -255,7 +255,7 @@ impl<'a> Writer<'a> {
         let slots = |row: &Value| Slots::below(&it, row.clone());
         match value {
             Value::Collection(items) => {
-                let chosen = super::page::choose(view, items.to_vec(), slots, &self.evaluator);
+                let chosen = super::page::choose(view, items.to_vec(), &slots, &self.evaluator);
                 (Value::Collection(std::sync::Arc::new(chosen.rows)), chosen.count)
             }
             Value::Record(_) => {
