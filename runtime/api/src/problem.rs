@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::limits::RETRY_AFTER;
+use crate::request_id::RequestId;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bulkhead_engine::EngineError;
@@ -15,6 +16,8 @@ use std::time::Duration;
 const MEDIA_TYPE: &str = "application/problem+json";
 /// What a problem's `type` begins with; its code follows.
 const TYPE_PREFIX: &str = "urn:bulkhead:problem:";
+/// What a problem's `instance` begins with; the id of the request follows.
+const INSTANCE_PREFIX: &str = "urn:bulkhead:request:";
 
 /// The code of the transports' faults when a device does not answer in time.
 const DEVICE_TIMEOUT: &str = "timeout";
@@ -103,14 +106,22 @@ impl Problem {
         body.insert("status".into(), self.status.as_u16().into());
         body.insert("code".into(), self.code.into());
         body.insert("detail".into(), self.detail.clone().into());
+        if let Some(id) = RequestId::current() {
+            body.insert("instance".into(), format!("{INSTANCE_PREFIX}{}", id.text()).into());
+        }
         body.extend(self.more.clone());
         Value::Object(body)
     }
 }
 
-/// The code of the problem that an answer is, for the audit log.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Problematic(pub(crate) Option<&'static str>);
+/// The problem that an answer is, for the audit log and for those who write it in another form.
+#[derive(Clone)]
+pub(crate) struct Problematic {
+    /// Its code.
+    pub(crate) code: &'static str,
+    /// What it says.
+    pub(crate) detail: String,
+}
 
 /// Whole seconds, rounded up, at least one.
 pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
@@ -120,7 +131,7 @@ pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.body().to_string()).into_response();
-        response.extensions_mut().insert(Problematic(Some(self.code)));
+        response.extensions_mut().insert(Problematic { code: self.code, detail: self.detail });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(wait) = self.retry_after {

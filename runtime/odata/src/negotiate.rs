@@ -32,6 +32,16 @@ pub struct Negotiated {
     pub short_names: bool,
 }
 
+impl Negotiated {
+    /// In what the model goes as XML: 4.0 for clients that have not said that they know 4.01. Many fetch `$metadata` without a
+    /// word about versions, save it or hand it to others, and take no other; both versions say the same of our models.
+    #[must_use]
+    pub fn for_xml_model(self) -> Self {
+        let version = if self.short_names { Version::V4_01 } else { Version::V4_0 };
+        Self { version, ..self }
+    }
+}
+
 /// Chooses the version by `OData-MaxVersion`, and checks `OData-Version`. The headers of OData 1 to 3 are ignored.
 ///
 /// # Errors

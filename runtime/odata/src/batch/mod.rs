@@ -13,6 +13,9 @@ use crate::negotiate::{self, Negotiated};
 use crate::{Error, Service};
 use std::collections::BTreeMap;
 
+/// The header field with the highest version that a client understands.
+const MAX_VERSION: &str = "odata-maxversion";
+
 /// A request in a batch.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Part {
@@ -44,7 +47,7 @@ pub(crate) fn answer(
         service,
         now_ns: request.now_ns,
         go_on: goes_on(request, media_type == "application/json"),
-        version: request.header("odata-maxversion").map(str::to_owned),
+        max_version: request.header(MAX_VERSION),
         addresses: BTreeMap::new(),
         tags: BTreeMap::new(),
         bytes: 0,
@@ -78,8 +81,8 @@ struct Batch<'a> {
     service: &'a dyn Service,
     now_ns: i64,
     go_on: bool,
-    /// The version that the client asked for, for requests that ask for none.
-    version: Option<String>,
+    /// The highest version that the client of the batch understands; it holds for requests that name none of their own.
+    max_version: Option<&'a str>,
     /// The paths of requests that have run, by their ids.
     addresses: BTreeMap<String, String>,
     /// The entity tags of what they gave, by their ids.
@@ -89,13 +92,20 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Runs one request.
+    /// Runs one request, and tells the service.
     fn run(&mut self, part: &Part) -> Response {
         let address = match self.address(&part.url) {
             Ok(address) => address,
             Err(error) => return failure(&error),
         };
-        let (path, query) = address.split_once('?').unwrap_or((&address, ""));
+        let response = self.answer(part, &address);
+        let path = address.split('?').next().unwrap_or_default();
+        self.service.carried(&part.method, path, response.status);
+        response
+    }
+
+    fn answer(&mut self, part: &Part, address: &str) -> Response {
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
         if path.trim_start_matches('/').starts_with("$batch") {
             return failure(&Error::invalid("$batch", "a batch is no request of a batch"));
         }
@@ -110,11 +120,8 @@ impl Batch<'_> {
             })
             .collect();
         let mut headers: Vec<(&str, &str)> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let asks = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("odata-maxversion"));
-        let version = self.version.clone();
-        if let Some(version) = version.as_deref().filter(|_| !asks) {
-            headers.push(("odata-maxversion", version));
-        }
+        let asks = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(MAX_VERSION));
+        headers.extend(self.max_version.filter(|_| !asks).map(|version| (MAX_VERSION, version)));
         let request = Request {
             method: &part.method,
             path_below_root: path,

@@ -194,8 +194,9 @@ impl<'a> Job<'a> {
         };
         let better = format.is_none() && negotiate::prefers(accept, "application/json", "application/xml");
         if asked("application/xml", "xml") && !better {
-            let body = csdl::xml(model, self.negotiated.version, can).into_bytes();
-            return Ok(success(self.negotiated, "application/xml;charset=utf-8".into(), body));
+            let negotiated = self.negotiated.for_xml_model();
+            let body = csdl::xml(model, negotiated.version, can).into_bytes();
+            return Ok(success(negotiated, "application/xml;charset=utf-8".into(), body));
         }
         if asked("application/json", "json") {
             let body = csdl::json(model, can);

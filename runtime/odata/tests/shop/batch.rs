@@ -54,6 +54,22 @@ fn a_batch_stops_at_the_first_error_unless_told_otherwise() {
 }
 
 #[test]
+fn the_version_of_a_batch_is_that_of_its_requests_unless_they_say_otherwise() {
+    let (silent, own) = (part("GET Company HTTP/1.1"), part("GET Company HTTP/1.1\r\nOData-MaxVersion: 4.01"));
+    let versions = |answer: &Answer| {
+        let lines = answer.text();
+        lines.lines().filter_map(|line| line.strip_prefix("odata-version: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let answer = multipart(&[&silent, &own], &[("OData-MaxVersion", "4.0")]);
+    assert_eq!((answer.header("odata-version"), versions(&answer)), (Some("4.0"), vec!["4.0".into(), "4.01".into()]));
+    assert_eq!(versions(&multipart(&[&silent], &[])), ["4.01"]);
+    let body = object!({ "requests": [{ "id": "1", "method": "GET", "url": "Company" }] }).to_string();
+    let headers = [("Content-Type", "application/json"), ("OData-MaxVersion", "4.0")];
+    let answer = send("POST", "$batch", &headers, body.as_bytes()).json();
+    assert_eq!(answer["responses"][0]["headers"]["odata-version"], "4.0", "{answer}");
+}
+
+#[test]
 fn a_change_set_is_answered_as_one() {
     let set = |requests: &[&str]| {
         let inner: String = requests

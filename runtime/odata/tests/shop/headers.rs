@@ -22,6 +22,20 @@ fn the_version_is_the_highest_that_both_know() {
 }
 
 #[test]
+fn the_model_as_xml_is_of_4_0_unless_the_client_names_4_01() {
+    for (headers, version) in
+        [(&[][..], "4.0"), (&[("OData-MaxVersion", "4.0")], "4.0"), (&[("OData-MaxVersion", "4.01")], "4.01")]
+    {
+        let answer = send("GET", "$metadata", headers, b"");
+        assert_eq!(answer.header("odata-version"), Some(version));
+        assert!(answer.text().contains(&format!("/ns/edmx\" Version=\"{version}\">")), "{version}");
+        assert_eq!(send("HEAD", "$metadata", headers, b"").header("odata-version"), Some(version));
+    }
+    let json = send("GET", "$metadata?$format=json", &[], b"");
+    assert_eq!((json.header("odata-version"), &json.json()["$Version"]), (Some("4.01"), &"4.01".into()));
+}
+
+#[test]
 fn expansions_are_in_the_context_as_the_version_has_it() {
     let context = |version: &str| {
         let answer = send("GET", "Products?$top=1&$expand=Category", &[("OData-MaxVersion", version)], b"").json();
