@@ -207,6 +207,7 @@ impl Planner<'_, '_> {
         {
             check_nesting(&option, "$apply")?;
             (view.apply, view.row) = apply::plan(self, &option.value, item)?;
+            view.shape.select = self.with_added(item, view.row);
         }
         if let Some(option) = options.take("compute") {
             self.compute(&option, &mut view)?;
@@ -218,6 +219,19 @@ impl Planner<'_, '_> {
             self.shape(options, &mut view)?;
         }
         Ok(view)
+    }
+
+    /// Rows to which `$apply` has added properties are what they were and those: `(*,Tax)` in their context.
+    fn with_added(&self, before: Type, after: Type) -> Option<Select> {
+        let (before, after) = (before.structure()?, after.structure()?);
+        if before == after || self.types.of_model(after) != Some(before) {
+            return None;
+        }
+        let known = &self.types.structured(before).properties;
+        let added = self.types.structured(after).properties.iter().filter(|property| !property.name.is_empty());
+        let added = added.filter(|property| known.iter().all(|other| other.name != property.name));
+        let items: Vec<(String, Shape)> = added.map(|property| (property.name.clone(), Shape::default())).collect();
+        (!items.is_empty()).then(|| Select { star: true, items, ..Select::default() })
     }
 
     fn compute(&mut self, option: &RawOption, view: &mut View) -> Result<(), Error> {

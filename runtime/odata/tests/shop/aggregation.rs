@@ -80,6 +80,20 @@ fn counts_are_decimals_and_entities_count_once() {
 }
 
 #[test]
+fn contexts_say_what_was_added() {
+    let context = |apply: &str| {
+        let found = json(&format!("Products?$apply={apply}"));
+        found["@odata.context"].as_str().unwrap().replace(&format!("{}$metadata#", root()), "")
+    };
+    assert_eq!(context("compute(Price mul 2 as Twice)"), "Products(*,Twice)");
+    assert_eq!(context("compute(Price mul 2 as Twice)/filter(Twice gt 1)&$select=Twice"), "Products(Twice)");
+    assert_eq!(context("join(Descriptions as D)"), "Products(*,D)");
+    assert_eq!(context("filter(Price gt 1)"), "Products");
+    let row = &json("Products?$apply=compute(Price mul 2 as Twice)&$top=1")["value"][0];
+    assert_eq!((&row["Twice"], &row["Name"]), (&object!(1999.98), &object!("Laptop")));
+}
+
+#[test]
 fn groups_are_rolled_up() {
     let found = rows("groupby((rollup($all,Category/Name,ProductType)),aggregate($count as N))");
     let found: Vec<Value> = found.iter().map(plain).collect();
