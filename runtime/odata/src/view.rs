@@ -91,6 +91,8 @@ pub enum Expanded {
     Count,
     /// The bytes of a stream; it is no navigation property then, but a stream or `$value`.
     Stream,
+    /// Entities that `$apply` has put into a property; they are there already.
+    Inline,
 }
 
 /// A part of the way to a navigation property.

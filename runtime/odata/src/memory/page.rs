@@ -77,7 +77,8 @@ impl<'a> Job<'a> {
         }
         if target.tail == Tail::Ref {
             // References have no properties that could be shaped.
-            let shaped = ["select", "expand", "compute"].iter().find_map(|name| options.take(name).map(|_| *name));
+            let shaped =
+                ["select", "expand", "compute", "apply"].iter().find_map(|name| options.take(name).map(|_| *name));
             if let Some(name) = shaped {
                 return Err(Error::invalid(format!("${name}"), "this option does not go with references"));
             }
