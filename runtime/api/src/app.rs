@@ -3,10 +3,13 @@
 use crate::access::door::Door;
 use crate::audit::{AuditLog, Recorder};
 use crate::idempotency::Remembered;
+use crate::import::Underway;
 use crate::limits::{REQUESTS_MAX, STREAMS_MAX, TAPS_MAX};
 use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
+use crate::request_id::Requests;
+use crate::unproved::UnprovedPlaces;
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
 use std::sync::Arc;
@@ -21,8 +24,14 @@ pub(crate) struct App {
     pub(crate) audit_log: AuditLog,
     /// Keys of writes and webhooks, with their answers.
     pub(crate) remembered: Remembered,
+    /// Names requests.
+    pub(crate) ids: Requests,
     /// One permit a request that is worked on.
     pub(crate) requests: Arc<Semaphore>,
+    /// Places for requests that nobody has proved to have sent.
+    pub(crate) unproved: UnprovedPlaces,
+    /// Imports under way.
+    pub(crate) imports: Underway,
     /// One permit an event stream.
     pub(crate) streams: Arc<Semaphore>,
     /// One permit a tap.
@@ -39,15 +48,29 @@ pub(crate) type Shared = axum::extract::State<Arc<App>>;
 impl App {
     pub(crate) fn new(
         engine: Engine,
-        door: Door,
+        (door, ids): (Door, Requests),
         (recorder, audit_log): (Arc<Recorder>, AuditLog),
         shutdown: CancellationToken,
         operations: Operations,
     ) -> Self {
         let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
         let (taps, remembered) = (Arc::new(Semaphore::new(TAPS_MAX)), Remembered::default());
-        let odata = Face::default();
-        Self { engine, door, recorder, audit_log, remembered, requests, streams, taps, shutdown, odata, operations }
+        Self {
+            engine,
+            door,
+            recorder,
+            audit_log,
+            remembered,
+            ids,
+            requests,
+            unproved: UnprovedPlaces::default(),
+            imports: Underway::default(),
+            streams,
+            taps,
+            shutdown,
+            odata: Face::default(),
+            operations,
+        }
     }
 
     /// Does what may wait for the disk, off the async threads.

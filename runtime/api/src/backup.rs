@@ -12,14 +12,70 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use bulkhead_engine::{BackupJob, BackupRefused, BackupState, Backups};
 use bulkhead_log::BackupStage;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 
 /// What a request asks for.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "NewBackup"))]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(crate) struct Wanted {
+    /// The last name of its folder.
+    #[cfg_attr(test, schemars(regex(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")))]
     name: String,
+}
+
+/// What a backup is at.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Backup"))]
+pub(crate) struct ShownBackup {
+    /// The folder that it makes.
+    dir: String,
+    /// Its name.
+    name: String,
+    #[serde(flatten)]
+    state: ShownState,
+}
+
+/// How far it has got.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(inline))]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum ShownState {
+    /// It is being made.
+    Running {
+        /// `copying` or `checking`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stage: Option<&'static str>,
+        /// Bytes of the stage that are done.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes_done: Option<u64>,
+        /// Bytes of the stage.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        bytes_total: Option<u64>,
+    },
+    /// It is there and was compared with what it is of.
+    Done {
+        /// Its moment.
+        #[cfg_attr(test, schemars(schema_with = "crate::contract::moment"))]
+        begun: String,
+        /// Its bytes.
+        bytes: u64,
+        /// Its files.
+        files: usize,
+        /// The last seq in it.
+        last_seq: u64,
+        /// The id of the log that it is of.
+        log: String,
+        /// Readings in it.
+        readings: u64,
+        /// Segments in it.
+        segments: usize,
+    },
+    /// It is not there.
+    Failed {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Begins a backup: `{"name": "…"}`. Answered with 202 at once; ask for its state until it is no longer `running`.
@@ -28,7 +84,7 @@ pub(crate) async fn begin(
     uri: Uri,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<ShownBackup>), Problem> {
     Parameters::parse(uri.query(), &[])?;
     check_media_type(&headers)?;
     let body = read_body(body, WRITE_BODY_MAX_BYTES).await?;
@@ -41,7 +97,7 @@ pub(crate) async fn begin(
 }
 
 /// The newest backup since the gateway started.
-pub(crate) async fn newest(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn newest(state: Shared, uri: Uri) -> Result<Json<ShownBackup>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let none = || Problem::not_found("no-backup", "no backup was begun since the gateway started");
     backups(&state)?.newest().map(|job| Json(shown(&job))).ok_or_else(none)
@@ -52,36 +108,28 @@ fn backups(app: &App) -> Result<&Backups, Problem> {
     app.operations.backups.as_ref().ok_or_else(nowhere)
 }
 
-fn shown(job: &BackupJob) -> Value {
-    let mut shown = json!({ "name": job.name, "dir": job.dir });
-    match &job.state {
-        BackupState::Running(progress) => {
-            shown["state"] = "running".into();
-            if let Some(progress) = progress {
-                shown["stage"] = match progress.stage {
-                    BackupStage::Copying => "copying".into(),
-                    BackupStage::Checking => "checking".into(),
-                };
-                shown["bytes_done"] = progress.bytes_done.into();
-                shown["bytes_total"] = progress.bytes_total.into();
-            }
-        }
-        BackupState::Done(report) => {
-            shown["state"] = "done".into();
-            shown["log"] = report.log_id.clone().into();
-            shown["begun"] = moment::rfc3339(report.begun.0).into();
-            shown["last_seq"] = report.last_seq.into();
-            shown["readings"] = report.rows.into();
-            shown["segments"] = report.segments.into();
-            shown["files"] = report.files.into();
-            shown["bytes"] = report.bytes.into();
-        }
-        BackupState::Failed(error) => {
-            shown["state"] = "failed".into();
-            shown["reason"] = chain(error).into();
-        }
-    }
-    shown
+fn shown(job: &BackupJob) -> ShownBackup {
+    let state = match &job.state {
+        BackupState::Running(progress) => ShownState::Running {
+            stage: progress.as_ref().map(|progress| match progress.stage {
+                BackupStage::Copying => "copying",
+                BackupStage::Checking => "checking",
+            }),
+            bytes_done: progress.as_ref().map(|progress| progress.bytes_done),
+            bytes_total: progress.as_ref().map(|progress| progress.bytes_total),
+        },
+        BackupState::Done(report) => ShownState::Done {
+            begun: moment::rfc3339(report.begun.0),
+            bytes: report.bytes,
+            files: report.files,
+            last_seq: report.last_seq,
+            log: report.log_id.clone(),
+            readings: report.rows,
+            segments: report.segments,
+        },
+        BackupState::Failed(error) => ShownState::Failed { reason: chain(error) },
+    };
+    ShownBackup { dir: job.dir.to_string_lossy().into_owned(), name: job.name.clone(), state }
 }
 
 impl From<BackupRefused> for Problem {

@@ -13,12 +13,40 @@ use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use bulkhead_config::Diagnostics;
-use bulkhead_engine::{Applied, LiveConfig, Refusal, Trigger};
-use serde_json::{Value, json};
+use bulkhead_config::{Diagnostic, Diagnostics};
+use bulkhead_engine::{Applied, Current, LiveConfig, Refusal, Trigger};
+use serde::Serialize;
+use serde_json::json;
 use std::sync::Arc;
 
 const MEDIA_TYPE: &str = "application/toml";
+
+/// How the running config stands to the file.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct ConfigStatus {
+    /// The file.
+    file: String,
+    /// Keys whose change takes effect at the next start only.
+    needs_restart: Vec<&'static str>,
+    /// Why what stands in the file does not run; null: it does.
+    refused: Option<String>,
+    /// The tag of the running config.
+    tag: String,
+}
+
+/// What a check found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Checked {
+    /// What is wrong or doubtful.
+    #[cfg_attr(test, schemars(with = "Vec<crate::contract::DiagnosticShape>"))]
+    diagnostics: Vec<Diagnostic>,
+    /// Whether it would be taken.
+    ok: bool,
+    /// What `bulkhead check` prints.
+    text: String,
+}
 
 /// The running config as TOML, secrets covered; its tag in `ETag`.
 pub(crate) async fn show(state: Shared, uri: Uri) -> Result<Response, Problem> {
@@ -30,16 +58,13 @@ pub(crate) async fn show(state: Shared, uri: Uri) -> Result<Response, Problem> {
 }
 
 /// Whether the running config is the one in the file, and what of it waits for the next start.
-pub(crate) async fn status(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn status(state: Shared, uri: Uri) -> Result<Json<ConfigStatus>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let live = live(&state)?;
     let current = live.current();
-    Ok(Json(json!({
-        "tag": current.tag,
-        "file": live.path().to_string_lossy(),
-        "needs_restart": current.needs_restart,
-        "refused": current.refused,
-    })))
+    let file = live.path().to_string_lossy().into_owned();
+    let Current { tag, needs_restart, refused, .. } = current;
+    Ok(Json(ConfigStatus { file, needs_restart, refused, tag }))
 }
 
 /// Takes up a config in TOML that was made from the one whose tag `If-Match` gives, and writes it to the file.
@@ -64,18 +89,18 @@ pub(crate) async fn check(
     uri: Uri,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Checked>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let live = live(&state)?;
     let text = config_text(&sender, &headers, body).await?;
     let shown = |ok: bool, diagnostics: &Diagnostics| {
-        Json(json!({ "ok": ok, "diagnostics": diagnostics.items, "text": diagnostics.plain() }))
+        Json(Checked { diagnostics: diagnostics.items.clone(), ok, text: diagnostics.plain() })
     };
     match live.check(text).await {
         Ok(warnings) => Ok(shown(true, &warnings)),
         Err(Refusal::Invalid(diagnostics)) => Ok(shown(false, &diagnostics)),
         Err(Refusal::CannotFollow(reason)) => {
-            Ok(Json(json!({ "ok": false, "diagnostics": [], "text": format!("{reason}\n") })))
+            Ok(Json(Checked { diagnostics: Vec::new(), ok: false, text: format!("{reason}\n") }))
         }
         Err(refusal) => Err(refusal.into()),
     }

@@ -2,7 +2,7 @@
 
 use crate::history::cursor;
 use crate::holes;
-use crate::json;
+use crate::json::{self, ShownNamedReading};
 use crate::limits::{CHUNK_ROWS, HEARTBEAT};
 use crate::parameters::Position;
 use bulkhead_config::glob::Selector;
@@ -47,7 +47,7 @@ impl Filter {
 /// What a stream says next.
 #[derive(Debug)]
 enum Say {
-    Readings(Vec<serde_json::Value>),
+    Readings(Vec<ShownNamedReading>),
     Gap {
         reason: &'static str,
         from: Option<Seq>,
@@ -196,7 +196,7 @@ impl Feed {
         if readings.is_empty() { Read::NoMatch } else { Read::Say(Say::Readings(readings)) }
     }
 
-    fn shown(&mut self, row: &Row, catalogue: &Catalogue) -> Option<serde_json::Value> {
+    fn shown(&mut self, row: &Row, catalogue: &Catalogue) -> Option<ShownNamedReading> {
         let point: &Arc<Point> = catalogue.by_id(row.reading.point)?;
         let filter = &self.filter;
         let takes = *self.matched.entry(point.id).or_insert_with(|| filter.takes(point));
@@ -264,7 +264,16 @@ mod tests {
         let expected = "event: gap\nid: ab-9\ndata: {\"from\":3,\"reason\":\"retention\",\"to\":9}\n\n";
         assert_eq!(gap.event("ab-9"), expected);
         assert_eq!(Say::Heartbeat.event("ab-9"), ": heartbeat\nid: ab-9\n\n");
-        let newline = Say::Readings(vec![json!({ "value": "a\nb" })]);
+        let reading = ShownNamedReading {
+            connection: "boiler".into(),
+            point: "state".into(),
+            seq: 1,
+            status: 0,
+            status_name: "Good".into(),
+            time: "2026-01-31T08:30:00Z".into(),
+            value: json!("a\nb"),
+        };
+        let newline = Say::Readings(vec![reading]);
         assert_eq!(newline.event("ab-1").iter().filter(|byte| **byte == b'\n').count(), 4);
     }
 
@@ -273,7 +282,7 @@ mod tests {
         let point = |connection: &str, name: &str| Point {
             id: PointId(0),
             connection: connection.into(),
-            info: PointInfo::new(name, Kind::Real),
+            info: PointInfo::new(name, Kind::Real).into(),
         };
         let selectors = ["boiler/temp_*", "*/state"].map(|text| Selector::parse(text).unwrap()).into();
         let filter = Filter { connection: Some("boiler".into()), selectors };

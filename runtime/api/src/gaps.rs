@@ -7,10 +7,44 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::http::Uri;
 use bulkhead_log::Gap;
-use serde_json::{Value, json};
+use serde::Serialize;
+
+/// Gaps, the oldest first.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct GapsPage {
+    /// The gaps.
+    gaps: Vec<ShownGap>,
+    /// What to give as `after` for the next page; null: this is the last.
+    next: Option<String>,
+}
+
+/// What is missing from the log, and why.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Gap"))]
+struct ShownGap {
+    /// The connection whose readings they were, where it is about one.
+    connection: Option<String>,
+    /// The first seq.
+    first_seq: u64,
+    /// Its number, which rises.
+    id: u64,
+    /// The last seq.
+    last_seq: u64,
+    /// What happened.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::gap_reason"))]
+    reason: &'static str,
+    /// Routes that had not sent them.
+    routes: Vec<String>,
+    /// How many readings; null where nobody knows.
+    rows: Option<u64>,
+    /// When it was found.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment"))]
+    time: String,
+}
 
 /// Gaps behind a number, the oldest first: `?after=&limit=`. `next` is what to give as `after` for the next page.
-pub(crate) async fn gaps(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn gaps(state: Shared, uri: Uri) -> Result<Json<GapsPage>, Problem> {
     let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
     let (after, limit) = (parameters.number("after")?.unwrap_or(0), parameters.limit()?);
     // One more than asked for shows whether there is another page.
@@ -18,18 +52,18 @@ pub(crate) async fn gaps(state: Shared, uri: Uri) -> Result<Json<Value>, Problem
     let more = gaps.len() > limit;
     gaps.truncate(limit);
     let next = gaps.last().filter(|_| more).map(|gap| gap.id.to_string());
-    Ok(Json(json!({ "gaps": gaps.iter().map(shown).collect::<Vec<_>>(), "next": next })))
+    Ok(Json(GapsPage { gaps: gaps.into_iter().map(shown).collect(), next }))
 }
 
-fn shown(gap: &Gap) -> Value {
-    json!({
-        "id": gap.id,
-        "first_seq": gap.first,
-        "last_seq": gap.last,
-        "rows": gap.rows,
-        "reason": gap.reason.code(),
-        "connection": gap.connection,
-        "routes": gap.routes,
-        "time": moment::rfc3339(gap.time.0),
-    })
+fn shown(gap: Gap) -> ShownGap {
+    ShownGap {
+        connection: gap.connection,
+        first_seq: gap.first,
+        id: gap.id,
+        last_seq: gap.last,
+        reason: gap.reason.code(),
+        routes: gap.routes,
+        rows: gap.rows,
+        time: moment::rfc3339(gap.time.0),
+    }
 }

@@ -13,10 +13,54 @@ use axum::Json;
 use axum::http::{StatusCode, Uri};
 use bulkhead_log::{Log, LogError, LogId};
 use bulkhead_model::Seq;
-use serde_json::{Value, json};
+use holes::ShownHole;
+use json::{ShownNamedReading, ShownReading};
+use serde::Serialize;
+
+/// Readings of a point, in the order of the log.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct HistoryPage {
+    /// The lowest seq that the log still has.
+    first_available_seq: u64,
+    /// What to give as `after` for the next page; null: this is the last.
+    next: Option<String>,
+    /// The readings.
+    readings: Vec<ShownReading>,
+}
+
+/// Readings behind a cursor, in the order of the log.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct PullPage {
+    /// What to give as `after` next time, also when nothing has come.
+    cursor: String,
+    /// The lowest seq that the log still has.
+    first_available_seq: u64,
+    /// What was deleted before it was fetched.
+    gap: Option<Span>,
+    /// The id of the log.
+    log: String,
+    /// Why numbers are missing, a stretch each.
+    missing: Vec<ShownHole>,
+    /// Whether there is more behind the cursor already.
+    more: bool,
+    /// The readings.
+    readings: Vec<ShownNamedReading>,
+}
+
+/// A stretch of seqs; both ends belong to it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct Span {
+    /// The first.
+    from: u64,
+    /// The last.
+    to: u64,
+}
 
 /// The history of a point: `?from=&to=&after=&limit=`; `from` belongs to it, `to` does not.
-pub(crate) async fn of_point(app: &App, path: &PointPath, query: Option<&str>) -> Result<Json<Value>, Problem> {
+pub(crate) async fn of_point(app: &App, path: &PointPath, query: Option<&str>) -> Result<Json<HistoryPage>, Problem> {
     let parameters = Parameters::parse(query, &["from", "to", "after", "limit"])?;
     let (from, to) = (parameters.moment("from")?, parameters.moment("to")?);
     let position = parameters.position("after")?;
@@ -25,9 +69,9 @@ pub(crate) async fn of_point(app: &App, path: &PointPath, query: Option<&str>) -
     let answer = app.with_log(move |log| {
         let after = seq_in(&log.id(), position)?;
         let page = Page::read(after, limit, |after, limit| log.history(point.id, from, to, after, limit))?;
-        let readings: Vec<Value> = page.rows.iter().map(json::reading).collect();
         let next = page.last_seq().filter(|_| page.more).map(|seq| seq.to_string());
-        Ok(json!({ "readings": readings, "next": next, "first_available_seq": log.stats().first_available }))
+        let readings = page.rows.iter().map(json::reading).collect();
+        Ok(HistoryPage { first_available_seq: log.stats().first_available, next, readings })
     });
     answer.await.map(Json)
 }
@@ -46,13 +90,13 @@ fn seq_in(log: &LogId, position: Option<Position>) -> Result<Seq, Problem> {
 
 /// Everything behind a cursor: `?after=&limit=`. `cursor` is what to give as `after` next time, also when there is
 /// nothing now. Rows that retention has dropped meanwhile are named in `gap`.
-pub(crate) async fn pull(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn pull(state: Shared, uri: Uri) -> Result<Json<PullPage>, Problem> {
     let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
     let (position, limit) = (parameters.position("after")?, parameters.limit()?);
     state.with_log(move |log| pull_page(log, position, limit)).await.map(Json)
 }
 
-fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<Value, Problem> {
+fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<PullPage, Problem> {
     let id = log.id();
     let is_begin = position.is_none();
     let asked = seq_in(&id, position)?;
@@ -68,21 +112,21 @@ fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<Valu
     // Who begins anew has missed nothing.
     let gap = gap.filter(|_| !is_begin);
     let catalogue = log.catalogue();
-    let readings: Vec<Value> = page
+    let readings = page
         .rows
         .iter()
         .filter_map(|row| Some(json::named_reading(row, catalogue.by_id(row.reading.point)?)))
         .collect();
     let reached = page.last_seq().or(gap.map(|(_, to)| to)).unwrap_or(asked);
-    Ok(json!({
-        "log": id.as_str(),
-        "readings": readings,
-        "cursor": cursor(&id, reached),
-        "more": page.more,
-        "missing": missing.iter().map(holes::shown).collect::<Vec<_>>(),
-        "gap": gap.map(|(from, to)| json!({ "from": from, "to": to })),
-        "first_available_seq": log.stats().first_available,
-    }))
+    Ok(PullPage {
+        cursor: cursor(&id, reached),
+        first_available_seq: log.stats().first_available,
+        gap: gap.map(|(from, to)| Span { from, to }),
+        log: id.as_str().to_owned(),
+        missing: missing.iter().map(holes::shown).collect(),
+        more: page.more,
+        readings,
+    })
 }
 
 /// A cursor as clients get it.

@@ -3,7 +3,19 @@
 
 use bulkhead_log::{GapReason, Log, LogError, Missing, Row};
 use bulkhead_model::Seq;
-use serde_json::{Value, json};
+use serde::Serialize;
+
+/// A stretch of seqs that is missing; both ends belong to it.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Missing"))]
+pub(crate) struct ShownHole {
+    /// Why, as in the list of gaps; `unknown` where its record is lost.
+    reason: &'static str,
+    /// The first.
+    from: u64,
+    /// The last.
+    to: u64,
+}
 
 /// The reason, as in the list of gaps, and a word where its record is lost.
 pub(crate) fn reason(missing: &Missing) -> &'static str {
@@ -17,8 +29,8 @@ pub(crate) fn is_told(log: &Log, missing: &Missing) -> bool {
 }
 
 /// As clients get it.
-pub(crate) fn shown(missing: &Missing) -> Value {
-    json!({ "reason": reason(missing), "from": missing.first, "to": missing.last })
+pub(crate) fn shown(missing: &Missing) -> ShownHole {
+    ShownHole { reason: reason(missing), from: missing.first, to: missing.last }
 }
 
 /// What is missing of a span that is gone as a whole, without a hole of its own. Blocks.

@@ -12,8 +12,9 @@
 use crate::moment;
 use base64::Engine as _;
 use bulkhead_log::{Point, Row};
-use bulkhead_model::{Status, Value};
-use serde_json::{Map, Value as Json, json};
+use bulkhead_model::{Status, Value, WriteLimits};
+use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 /// Bytes a reading takes in an answer apart from its value; roughly, for the bound of a page.
 const READING_BYTES: usize = 128;
@@ -39,35 +40,94 @@ pub(crate) fn value(value: &Value) -> Json {
     }
 }
 
-/// The members every reading has.
-fn put_reading(members: &mut Map<String, Json>, row: &Row) {
-    members.insert("time".into(), moment::rfc3339(row.reading.time.0).into());
-    members.insert("status".into(), row.reading.status.0.into());
-    members.insert("status_name".into(), status_name(row.reading.status).into());
-    members.insert("value".into(), row.reading.value.as_ref().map_or(Json::Null, value));
-}
-
 /// A status for people: its name, or severity and number.
 pub(crate) fn status_name(status: Status) -> String {
     status.to_string()
 }
 
 /// A reading of a point that is named elsewhere.
-pub(crate) fn reading(row: &Row) -> Json {
-    let mut members = Map::from_iter([("seq".to_owned(), row.seq.into())]);
-    put_reading(&mut members, row);
-    Json::Object(members)
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Reading"))]
+pub(crate) struct ShownReading {
+    /// Its number in the log.
+    pub(crate) seq: u64,
+    /// OPC UA StatusCode; 0 is Good.
+    pub(crate) status: u32,
+    /// The status as a name.
+    pub(crate) status_name: String,
+    /// When the value was acquired.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment"))]
+    pub(crate) time: String,
+    /// The value; null where the status is Bad and there is none.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::value"))]
+    pub(crate) value: Json,
 }
 
 /// A reading with the point it is of.
-pub(crate) fn named_reading(row: &Row, point: &Point) -> Json {
-    let mut members = Map::from_iter([
-        ("seq".to_owned(), row.seq.into()),
-        ("connection".to_owned(), Json::from(&*point.connection)),
-        ("point".to_owned(), point.info.name.clone().into()),
-    ]);
-    put_reading(&mut members, row);
-    Json::Object(members)
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "NamedReading"))]
+pub(crate) struct ShownNamedReading {
+    /// The connection.
+    pub(crate) connection: String,
+    /// The point.
+    pub(crate) point: String,
+    /// Its number in the log.
+    pub(crate) seq: u64,
+    /// OPC UA StatusCode; 0 is Good.
+    pub(crate) status: u32,
+    /// The status as a name.
+    pub(crate) status_name: String,
+    /// When the value was acquired.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment"))]
+    pub(crate) time: String,
+    /// The value; null where the status is Bad and there is none.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::value"))]
+    pub(crate) value: Json,
+}
+
+/// A declared point.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Point"))]
+pub(crate) struct ShownPoint {
+    /// The connection.
+    pub(crate) connection: String,
+    /// What it is, in words.
+    pub(crate) description: Option<String>,
+    /// The poll group.
+    pub(crate) group: Option<String>,
+    /// Its number; never given twice.
+    pub(crate) id: u32,
+    /// The type of its values.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::kind"))]
+    pub(crate) kind: &'static str,
+    /// Its name, unique within its connection.
+    pub(crate) name: String,
+    /// The unit of its values.
+    pub(crate) unit: Option<String>,
+    /// Whether values can be written to it.
+    pub(crate) writable: bool,
+    /// What may be written; null where nothing may.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::write_limits"))]
+    pub(crate) write: Option<WriteLimits>,
+}
+
+/// A reading of a point that is named elsewhere.
+pub(crate) fn reading(row: &Row) -> ShownReading {
+    let Row { seq, reading } = row;
+    ShownReading {
+        seq: *seq,
+        status: reading.status.0,
+        status_name: status_name(reading.status),
+        time: moment::rfc3339(reading.time.0),
+        value: reading.value.as_ref().map_or(Json::Null, value),
+    }
+}
+
+/// A reading with the point it is of.
+pub(crate) fn named_reading(row: &Row, point: &Point) -> ShownNamedReading {
+    let ShownReading { seq, status, status_name, time, value } = reading(row);
+    let (connection, point) = (point.connection.to_string(), point.info.name.clone());
+    ShownNamedReading { connection, point, seq, status, status_name, time, value }
 }
 
 /// Roughly the bytes of a reading in an answer.
@@ -82,19 +142,19 @@ pub(crate) fn weight(row: &Row) -> usize {
 }
 
 /// A declared point.
-pub(crate) fn point(point: &Point) -> Json {
+pub(crate) fn point(point: &Point) -> ShownPoint {
     let info = &point.info;
-    json!({
-        "id": point.id,
-        "connection": &*point.connection,
-        "name": info.name,
-        "kind": info.kind,
-        "unit": info.unit,
-        "group": info.group,
-        "writable": info.write.is_some(),
-        "write": info.write,
-        "description": info.description,
-    })
+    ShownPoint {
+        connection: point.connection.to_string(),
+        description: info.description.clone(),
+        group: info.group.clone(),
+        id: point.id.0,
+        kind: info.kind.name(),
+        name: info.name.clone(),
+        unit: info.unit.clone(),
+        writable: info.write.is_some(),
+        write: info.write,
+    }
 }
 
 #[cfg(test)]

@@ -16,27 +16,79 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use bulkhead_config::ApiRole;
 use bulkhead_sandbox::capability::Clock;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::collections::BTreeSet;
 
+/// A key to be made.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "NewApiKey"))]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(crate) struct Wanted {
+    /// What it is for: 1 to 64 letters, digits, `-`, `_`, `.`, `@` and `+`.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::account_name"))]
     name: String,
+    /// What its holder may do; a viewer's without.
     #[serde(default)]
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::role"))]
     role: ApiRole,
+    /// The connections it is good for; all without.
+    #[cfg_attr(test, schemars(length(min = 1, max = 100)))]
     connections: Option<BTreeSet<String>>,
+    /// When it ends; it does not end by itself without.
+    #[serde(default)]
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment_or_null"))]
     expires: Option<String>,
 }
 
+/// API keys.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Keys {
+    /// By name.
+    keys: Vec<ShownKey>,
+}
+
+/// A key, without its secret.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "ApiKey"))]
+pub(crate) struct ShownKey {
+    /// The connections it is good for; null: all.
+    connections: Option<BTreeSet<String>>,
+    /// When it was made.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment"))]
+    created: String,
+    /// When it ends; null: it does not by itself.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment_or_null"))]
+    expires: Option<String>,
+    /// Whether that is past.
+    has_ended: bool,
+    /// What it is for.
+    name: String,
+    /// What its text begins with.
+    prefix: String,
+    /// What its holder may do.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::role"))]
+    role: &'static str,
+}
+
+/// A key that was made.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "MadeApiKey"))]
+pub(crate) struct MadeKey {
+    #[serde(flatten)]
+    key: ShownKey,
+    /// Its text, shown this once.
+    #[serde(rename = "key")]
+    text: String,
+}
+
 /// All keys, without their secrets.
-pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Keys>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let accounts = state.door.accounts.current(state.door.clock.monotonic_ns()).await;
     let now_ns = state.door.clock.now().0;
-    let keys: Vec<Value> = accounts.keys.iter().map(|key| shown(key, now_ns)).collect();
-    Ok(Json(json!({ "keys": keys })))
+    Ok(Json(Keys { keys: accounts.keys.iter().map(|key| shown(key, now_ns)).collect() }))
 }
 
 /// Makes a key: `{"name", "role", "connections", "expires"}`, the last two if wanted.
@@ -56,10 +108,9 @@ pub(crate) async fn create(
     let new = NewKey { name, role, connections, expires: expires.map(end).transpose()? };
     let now = state.door.clock.now();
     let (key, text) = changed(&state, move |store| store.create_key(new, now)).await?;
-    let mut made = shown(&key, now.0);
-    let note = Note(made.clone());
-    made["key"] = text.into();
-    Ok((StatusCode::CREATED, Extension(note), Json(made)))
+    let key = shown(&key, now.0);
+    let note = Note(json!(key));
+    Ok((StatusCode::CREATED, Extension(note), Json(MadeKey { key, text })))
 }
 
 /// Revokes a key, by its prefix or its name.
@@ -69,14 +120,14 @@ pub(crate) async fn revoke(state: Shared, Name(key): Name, uri: Uri) -> Result<S
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn shown(key: &ApiKey, now_ns: i64) -> Value {
-    json!({
-        "name": key.name,
-        "prefix": format!("{PREFIX}{}", key.id),
-        "role": key.role.name(),
-        "connections": key.connections,
-        "created": moment::rfc3339(key.created_ns),
-        "expires": key.expires_ns.map(moment::rfc3339),
-        "has_ended": key.expires_ns.is_some_and(|end_ns| now_ns >= end_ns),
-    })
+fn shown(key: &ApiKey, now_ns: i64) -> ShownKey {
+    ShownKey {
+        connections: key.connections.clone(),
+        created: moment::rfc3339(key.created_ns),
+        expires: key.expires_ns.map(moment::rfc3339),
+        has_ended: key.expires_ns.is_some_and(|end_ns| now_ns >= end_ns),
+        name: key.name.clone(),
+        prefix: format!("{PREFIX}{}", key.id),
+        role: key.role.name(),
+    }
 }

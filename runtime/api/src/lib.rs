@@ -13,6 +13,7 @@
 //! | `/api/v1/events` | the same as server-sent events, resumable by `Last-Event-ID` |
 //! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
 //! | `/api/v1/dead-letters`, `…/{letter}`, `…/replay` | what could not be delivered: looked at, replayed, discarded |
+//! | `/api/v1/import`, `…/{id}` | history from files, and how far an import has come |
 //! | `/api/v1/gaps` | what is missing from the log, and why |
 //! | `/api/v1/config`, `…/status`, `…/check`, `…/reload`, `…/rollback` | the running config and the ways to another |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
@@ -20,6 +21,7 @@
 //! | `/api/v1/backup`, `/api/v1/journal` | a backup below the configured folder; the journal's last lines |
 //! | `/api/v1/login`, `…/logout`, `…/session` | sessions of people |
 //! | `/api/v1/users`, `/api/v1/keys`, `/api/v1/audit` | who may use the API, and who did what, for admins |
+//! | `/docs`, `/api/v1/openapi.json` | what there is, as OpenAPI and as a page |
 //! | `/metrics`, `/healthz`, `/readyz` | for those who watch over it |
 //!
 //! Every request passes the `gate`: what it needs stands in one table (`access::table`), and what is not in it is not served.
@@ -36,14 +38,20 @@ mod audit;
 mod audit_paths;
 mod backup;
 mod command_key;
+mod compress;
 mod config;
 mod connection_watch;
 mod connections;
+#[cfg(test)]
+mod contract;
 mod cors;
 mod dead_letters;
+mod docs_page;
 mod error;
+mod etag;
 mod events;
 mod feed;
+mod forwarded;
 mod front_page;
 mod gaps;
 mod gate;
@@ -52,6 +60,7 @@ mod history;
 mod holes;
 mod hooks;
 mod idempotency;
+mod import;
 mod journal;
 mod json;
 mod keys;
@@ -62,6 +71,7 @@ mod moment;
 mod odata;
 mod operations;
 mod origin;
+mod packed;
 mod page;
 mod parameters;
 mod path;
@@ -71,6 +81,7 @@ mod peer;
 mod places;
 mod points;
 mod problem;
+mod request_id;
 mod routes;
 mod server;
 mod serving;
@@ -78,6 +89,7 @@ mod session;
 mod signature;
 mod tap;
 mod tls;
+mod unproved;
 mod users;
 mod write;
 
@@ -87,6 +99,8 @@ pub use access::table::{EndpointNeeds, endpoints};
 pub use audit::{AuditLog, AuditRecord, AuditResult};
 pub use command_key::command_line_key;
 pub use error::ApiError;
+#[doc(hidden)]
+pub use import::fuzzing;
 pub use operations::{Operations, Turns};
 pub use paths::served_paths;
 pub use server::{Server, ServerConfig};

@@ -30,6 +30,7 @@ impl Parameters {
             let known_list = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
             let detail = format!("unknown query parameter `{unknown}`; known here: {known_list}");
             let problem = Problem::bad_request("unknown-parameter", detail).with("parameter", unknown.clone());
+            let problem = problem.with("known", known);
             return Err(problem.near(bulkhead_config::nearest(unknown, known)));
         }
         Ok(Self { pairs })
@@ -42,6 +43,12 @@ impl Parameters {
             (_, Some(_)) => Err(bad(name, format!("`{name}` is given more than once"))),
             (value, None) => Ok(value),
         }
+    }
+
+    /// The name of something, which no name of the config can be empty as.
+    pub(crate) fn name(&self, name: &str) -> Result<Option<&str>, Problem> {
+        let given = self.one(name)?;
+        if given == Some("") { Err(bad(name, format!("`{name}` is empty: expected a name"))) } else { Ok(given) }
     }
 
     /// The values of a parameter that may stand several times.

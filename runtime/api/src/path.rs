@@ -35,6 +35,11 @@ pub(crate) struct PointPath {
 }
 
 impl PointPath {
+    /// Whether a path is that of a history, which can only be read.
+    pub(crate) fn is_history(path: &str) -> bool {
+        path.starts_with(CONNECTIONS) && Self::parse(path).is_ok_and(|path| path.history)
+    }
+
     /// Takes a path apart, as it was sent.
     pub(crate) fn parse(path: &str) -> Result<Self, Problem> {
         let nothing = || crate::problem::no_such_path(path);

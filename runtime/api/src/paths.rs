@@ -3,8 +3,8 @@
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
 use crate::{
-    audit_paths, backup, config, connections, dead_letters, events, front_page, gaps, gate, health, history, hooks,
-    journal, keys, log_state, metrics, odata, points, routes, session, tap, users, write,
+    audit_paths, backup, config, connections, dead_letters, docs_page, events, front_page, gaps, gate, health, history,
+    hooks, import, journal, keys, log_state, metrics, odata, points, routes, session, tap, users, write,
 };
 use axum::http::{StatusCode, Uri};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -31,6 +31,9 @@ fn paths() -> Paths {
         .route("/", get(front_page::html))
         .route("/front-page.js", get(front_page::script))
         .route("/front-page.css", get(front_page::style))
+        .route("/docs", get(docs_page::html))
+        .route("/docs/{asset}", get(docs_page::asset))
+        .route("/api/v1/openapi.json", get(docs_page::document))
         .route("/api/v1/connections", get(connections::all))
         .route("/api/v1/connections/{connection}", get(connections::one))
         .route("/api/v1/connections/{connection}/points", get(points::of_connection))
@@ -57,6 +60,8 @@ fn paths() -> Paths {
         .route("/api/v1/dead-letters/{letter}/replay", post(dead_letters::replay))
         .route("/api/v1/backup", get(backup::newest).post(backup::begin))
         .route("/api/v1/journal", get(journal::lines))
+        .route(import::PATH, post(import::import))
+        .route("/api/v1/import/{id}", get(import::one))
         .route("/hooks/{connection}", any(hooks::hook))
         .route("/hooks/{connection}/{*path}", any(hooks::hook))
         .route("/odata/v4", any(odata::answer))

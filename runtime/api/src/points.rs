@@ -10,24 +10,69 @@ use crate::path::{Name, PointPath};
 use crate::problem::Problem;
 use axum::Json;
 use axum::http::Uri;
+use axum::response::{IntoResponse, Response};
 use bulkhead_log::{Catalogue, Log, Point, Row};
-use serde_json::{Value, json};
+use json::{ShownPoint, ShownReading};
+use serde::Serialize;
 use std::sync::Arc;
 
+/// Points, by their numbers.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct PointsPage {
+    /// What to give as `after` for the next page; null: this is the last.
+    next: Option<String>,
+    /// The points.
+    points: Vec<ShownPoint>,
+}
+
+/// A point with its last reading.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct PointAndLatest {
+    #[serde(flatten)]
+    point: ShownPoint,
+    /// Its last reading; null before the first.
+    latest: Option<ShownReading>,
+}
+
+/// The last readings of points, by the numbers of the points.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct LatestPage {
+    /// What to give as `after` for the next page; null: this is the last.
+    next: Option<String>,
+    /// The readings.
+    readings: Vec<LatestReading>,
+}
+
+/// The last reading of a point.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+struct LatestReading {
+    #[serde(flatten)]
+    reading: json::ShownNamedReading,
+    /// The type of the point's values.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::kind"))]
+    kind: &'static str,
+    /// The unit of the point's values.
+    unit: Option<String>,
+}
+
 /// Points of all connections or of one, by their numbers, in pages.
-pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<PointsPage>, Problem> {
     let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit"])?;
     let connection = parameters.one("connection")?.map(str::to_owned);
     page(&state, connection.as_deref(), &parameters)
 }
 
 /// Points of one connection, in pages.
-pub(crate) async fn of_connection(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn of_connection(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<PointsPage>, Problem> {
     let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
     page(&state, Some(&name), &parameters)
 }
 
-fn page(app: &App, connection: Option<&str>, parameters: &Parameters) -> Result<Json<Value>, Problem> {
+fn page(app: &App, connection: Option<&str>, parameters: &Parameters) -> Result<Json<PointsPage>, Problem> {
     let (after, limit) = (parameters.number("after")?, parameters.limit()?);
     let catalogue = app.engine.log().catalogue();
     if let Some(name) = connection {
@@ -39,8 +84,8 @@ fn page(app: &App, connection: Option<&str>, parameters: &Parameters) -> Result<
         .filter(|point| connection.is_none_or(|name| &*point.connection == name));
     let page: Vec<&Arc<Point>> = points.by_ref().take(limit).collect();
     let next = page.last().filter(|_| points.next().is_some()).map(|point| point.id.0.to_string());
-    let shown: Vec<Value> = page.iter().map(|point| json::point(point)).collect();
-    Ok(Json(json!({ "points": shown, "next": next })))
+    let points = page.iter().map(|point| json::point(point)).collect();
+    Ok(Json(PointsPage { next, points }))
 }
 
 /// Refuses the name of a connection that is neither in the config nor in the log.
@@ -62,23 +107,22 @@ pub(crate) fn find(app: &App, connection: &str, name: &str) -> Result<Arc<Point>
 }
 
 /// A point with its last reading, or its history: both are below the same path.
-pub(crate) async fn below(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn below(state: Shared, uri: Uri) -> Result<Response, Problem> {
     let path = PointPath::parse(uri.path())?;
     if path.history {
-        return history::of_point(&state, &path, uri.query()).await;
+        return Ok(history::of_point(&state, &path, uri.query()).await?.into_response());
     }
     Parameters::parse(uri.query(), &[])?;
     let point = find(&state, &path.connection, &path.point)?;
     let answer = state.with_log(move |log| {
-        let mut shown = json::point(&point);
-        shown["latest"] = log.latest(point.id).as_ref().map_or(Value::Null, json::reading);
-        Ok(shown)
+        let latest = log.latest(point.id).as_ref().map(json::reading);
+        Ok(PointAndLatest { point: json::point(&point), latest })
     });
-    answer.await.map(Json)
+    Ok(Json(answer.await?).into_response())
 }
 
 /// The last readings of all connections or of one, by the numbers of their points, in pages.
-pub(crate) async fn latest(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn latest(state: Shared, uri: Uri) -> Result<Json<LatestPage>, Problem> {
     let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit"])?;
     let connection = parameters.one("connection")?.map(str::to_owned);
     let (after, limit) = (parameters.number("after")?, parameters.limit()?);
@@ -92,7 +136,7 @@ pub(crate) async fn latest(state: Shared, uri: Uri) -> Result<Json<Value>, Probl
     state.with_log(move |log| Ok(latest_page(log, limit, is_wanted))).await.map(Json)
 }
 
-fn latest_page(log: &Log, limit: usize, is_wanted: impl Fn(&Point) -> bool) -> Value {
+fn latest_page(log: &Log, limit: usize, is_wanted: impl Fn(&Point) -> bool) -> LatestPage {
     let catalogue = log.catalogue();
     let (mut readings, mut bytes, mut last) = (Vec::new(), 0, None);
     let mut next = None;
@@ -106,12 +150,10 @@ fn latest_page(log: &Log, limit: usize, is_wanted: impl Fn(&Point) -> bool) -> V
         last = Some(point.id.0.to_string());
         readings.push(latest_reading(&row, point));
     }
-    json!({ "readings": readings, "next": next })
+    LatestPage { next, readings }
 }
 
-fn latest_reading(row: &Row, point: &Point) -> Value {
-    let mut shown = json::named_reading(row, point);
-    shown["kind"] = point.info.kind.name().into();
-    shown["unit"] = json!(point.info.unit);
-    shown
+fn latest_reading(row: &Row, point: &Point) -> LatestReading {
+    let (reading, info) = (json::named_reading(row, point), &point.info);
+    LatestReading { reading, kind: info.kind.name(), unit: info.unit.clone() }
 }

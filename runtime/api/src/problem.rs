@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::limits::RETRY_AFTER;
+use crate::request_id::RequestId;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bulkhead_engine::EngineError;
@@ -15,6 +16,8 @@ use std::time::Duration;
 const MEDIA_TYPE: &str = "application/problem+json";
 /// What a problem's `type` begins with; its code follows.
 const TYPE_PREFIX: &str = "urn:bulkhead:problem:";
+/// What a problem's `instance` begins with; the id of the request follows.
+const INSTANCE_PREFIX: &str = "urn:bulkhead:request:";
 
 /// The code of the transports' faults when a device does not answer in time.
 const DEVICE_TIMEOUT: &str = "timeout";
@@ -103,6 +106,9 @@ impl Problem {
         body.insert("status".into(), self.status.as_u16().into());
         body.insert("code".into(), self.code.into());
         body.insert("detail".into(), self.detail.clone().into());
+        if let Some(id) = RequestId::current() {
+            body.insert("instance".into(), format!("{INSTANCE_PREFIX}{}", id.text()).into());
+        }
         body.extend(self.more.clone());
         Value::Object(body)
     }

@@ -12,6 +12,7 @@ use crate::limits::{CLIENTS_MAX, DRAIN_MAX, TURN};
 use crate::operations::{Operations, Turns};
 use crate::paths::router;
 use crate::places::{AddressPlace, AddressPlaces};
+use crate::request_id::Requests;
 use crate::serving::{Serving, serve};
 use crate::tls::{LiveTls, ShownCertificate, Tls};
 use bulkhead_config::Config;
@@ -118,7 +119,7 @@ impl Server {
     /// Serves until `shutdown`, then ends event streams and lets the other requests finish for at most two seconds.
     ///
     /// # Errors
-    /// None today; kept for what a listener may meet.
+    /// [`ApiError::Random`] where the operating system gives no random numbers.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ApiError> {
         let (turns, live) = (self.operations.turns.clone(), self.operations.config.clone());
         let (recorder, recording) = Recorder::start(self.audit_log.clone());
@@ -129,7 +130,9 @@ impl Server {
         }
         let key = self.command_key.as_ref().map(|key| key.text().to_owned());
         let door = Door::new(self.policy.clone(), self.accounts, self.local_addr, key)?;
-        let app = Arc::new(App::new(self.engine, door, (recorder, self.audit_log), shutdown.clone(), self.operations));
+        let guarded = (door, Requests::new()?);
+        let app =
+            Arc::new(App::new(self.engine, guarded, (recorder, self.audit_log), shutdown.clone(), self.operations));
         let clients = TaskTracker::new();
         let cut = CancellationToken::new();
         let serving = Arc::new(Serving {

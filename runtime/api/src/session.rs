@@ -9,24 +9,50 @@ use crate::limits::WRITE_BODY_MAX_BYTES;
 use crate::parameters::Parameters;
 use crate::peer::Peer;
 use crate::problem::Problem;
-use crate::write::{check_media_type, read_body};
+use crate::unproved::read_in_time;
+use crate::write::check_media_type;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use bulkhead_sandbox::capability::Clock;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The header in which a page repeats its second secret.
 pub(crate) const CSRF_HEADER: HeaderName = HeaderName::from_static("x-csrf-token");
 
 /// Who wants to log in.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct Credentials {
+pub(crate) struct Credentials {
+    /// The user's name.
     username: String,
+    /// The password.
     password: String,
+}
+
+/// Who sends a request.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Sender"))]
+pub(crate) struct ShownSender {
+    /// The connections that the key is good for; null: all.
+    connections: Option<BTreeSet<String>>,
+    /// What the page repeats in the header `X-CSRF-Token`; only within a session.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    csrf_token: Option<String>,
+    /// The user, key, credential or certificate.
+    name: String,
+    /// How they proved it.
+    proof: &'static str,
+    /// What they may do.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::role"))]
+    role: &'static str,
+    /// The user of the session; only within one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
 }
 
 /// Begins a session: `{"username": "…", "password": "…"}`.
@@ -39,7 +65,7 @@ pub(crate) async fn log_in(
 ) -> Result<Response, Problem> {
     Parameters::parse(uri.query(), &[])?;
     check_media_type(&headers)?;
-    let body = read_body(body, WRITE_BODY_MAX_BYTES).await?;
+    let body = read_in_time(body, WRITE_BODY_MAX_BYTES, || state.door.clock.monotonic_ns()).await?;
     let expected = r#"expected {"username": "…", "password": "…"}"#;
     // What serde says could show a part of the password.
     let given: Credentials =
@@ -57,8 +83,10 @@ pub(crate) async fn log_in(
 pub(crate) async fn log_out(
     state: Shared,
     Extension(peer): Extension<Peer>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
     if let Said::Cookie(token) = said(&headers, peer.channel.tls) {
         state.door.sessions.end(&token);
     }
@@ -68,24 +96,21 @@ pub(crate) async fn log_out(
 }
 
 /// Who the sender is.
-pub(crate) async fn show(sender: Sender, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn show(sender: Sender, uri: Uri) -> Result<Json<ShownSender>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     Ok(Json(shown(&sender)))
 }
 
-fn shown(arrival: &Arrival) -> Value {
-    let identity = &arrival.identity;
-    let mut shown = json!({
-        "name": &*identity.name,
-        "role": identity.role.name(),
-        "proof": identity.proof.name(),
-        "connections": identity.connections.as_deref(),
-    });
-    if let Some(session) = &arrival.session {
-        shown["user"] = session.user.clone().into();
-        shown["csrf_token"] = session.csrf.clone().into();
+fn shown(arrival: &Arrival) -> ShownSender {
+    let (identity, session) = (&arrival.identity, arrival.session.as_ref());
+    ShownSender {
+        connections: identity.connections.as_deref().cloned(),
+        csrf_token: session.map(|session| session.csrf.clone()),
+        name: identity.name.to_string(),
+        proof: identity.proof.name(),
+        role: identity.role.name(),
+        user: session.map(|session| session.user.clone()),
     }
-    shown
 }
 
 fn set_cookie(answer: &mut Response, tls: bool, token: &str, max_age_s: u64) -> Result<(), Problem> {

@@ -15,30 +15,60 @@ use axum::response::IntoResponse;
 use axum::{Extension, Json};
 use bulkhead_config::ApiRole;
 use bulkhead_sandbox::capability::Clock;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+/// A user to be made.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct NewUser {
+pub(crate) struct NewUser {
+    /// 1 to 64 letters, digits, `-`, `_`, `.`, `@` and `+`.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::account_name"))]
     name: String,
+    /// What they may do.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::role"))]
     role: ApiRole,
+    /// At least 8 characters.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::password"))]
     password: String,
 }
 
+/// Another password.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
-struct NewPassword {
+pub(crate) struct NewPassword {
+    /// At least 8 characters.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::password"))]
     password: String,
+}
+
+/// Users.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Users {
+    /// By name.
+    users: Vec<ShownUser>,
+}
+
+/// A user, without the password.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "User"))]
+pub(crate) struct ShownUser {
+    /// The name.
+    name: String,
+    /// What they may do.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::role"))]
+    role: &'static str,
 }
 
 /// All users.
-pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Users>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let accounts = state.door.accounts.current(state.door.clock.monotonic_ns()).await;
-    let users: Vec<Value> = accounts.users.iter().map(|user| shown(&user.name, user.role)).collect();
-    Ok(Json(json!({ "users": users })))
+    Ok(Json(Users { users: accounts.users.iter().map(|user| shown(&user.name, user.role)).collect() }))
 }
 
 /// Makes a user: `{"name", "role", "password"}`.
@@ -48,7 +78,7 @@ pub(crate) async fn add(state: Shared, uri: Uri, headers: HeaderMap, body: Body)
         given(&headers, body, r#"{"name": "…", "role": "…", "password": "…"}"#).await?;
     let made = shown(&name, role);
     changed(&state, move |store| store.add_user(&name, role, &password)).await?;
-    Ok((StatusCode::CREATED, Extension(Note(made.clone())), Json(made)))
+    Ok((StatusCode::CREATED, Extension(Note(json!(made))), Json(made)))
 }
 
 /// Gives a user another password: `{"password"}`. Their sessions end.
@@ -72,8 +102,8 @@ pub(crate) async fn remove(state: Shared, Name(user): Name, uri: Uri) -> Result<
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn shown(name: &str, role: ApiRole) -> Value {
-    json!({ "name": name, "role": role.name() })
+fn shown(name: &str, role: ApiRole) -> ShownUser {
+    ShownUser { name: name.to_owned(), role: role.name() }
 }
 
 /// A body of a form that is stated; what is wrong with it is not repeated, because it can hold secrets.

@@ -18,17 +18,26 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bulkhead_engine::{Command, Written};
 use bulkhead_model::{Kind, Value};
+use json::ShownReading;
+use serde::Serialize;
 use serde_json::{Value as Given, json};
+
+/// What a write came to.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Written"))]
+pub(crate) struct ShownWritten {
+    /// What the device said afterwards; null where the connection cannot be polled.
+    read_back: Option<ShownReading>,
+    /// What was sent to the device.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::value"))]
+    written: Given,
+}
 
 /// Writes `{"value": …}` or `{"text": "…"}`.
 pub(crate) async fn write(state: Shared, sender: Sender, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     Parameters::parse(parts.uri.query(), &[])?;
     let path = PointPath::parse(parts.uri.path())?;
-    if path.history {
-        let detail = format!("{} is a history and takes no POST", parts.uri.path());
-        return Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail));
-    }
     check_media_type(&parts.headers)?;
     let body = read_body(body, WRITE_BODY_MAX_BYTES).await?;
     idempotency::once(&state, &sender, &parts, &body, written(&state, &path, &body)).await
@@ -40,7 +49,7 @@ async fn written(app: &App, path: &PointPath, body: &[u8]) -> Result<Response, P
     let command = command(body, kind)?;
     let shown = shown(&app.engine.write(&path.connection, &path.point, command).await?);
     let mut answer = Json(&shown).into_response();
-    answer.extensions_mut().insert(Note(json!({ "written": shown["written"] })));
+    answer.extensions_mut().insert(Note(json!({ "written": shown.written })));
     Ok(answer)
 }
 
@@ -58,15 +67,17 @@ pub(crate) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 /// A body of at most `max` bytes.
 pub(crate) async fn read_body(body: Body, max: usize) -> Result<bytes::Bytes, Problem> {
     use http_body_util::{BodyExt, LengthLimitError, Limited};
-    let too_large = || {
-        let detail = format!("the body has more than {max} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
-    };
     match Limited::new(body, max).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(max)),
         Err(error) => Err(Problem::bad_request("bad-body", format!("the body could not be read: {error}"))),
     }
+}
+
+/// The answer to a body that is longer than it may be.
+pub(crate) fn too_large(max: usize) -> Problem {
+    let detail = format!("the body has more than {max} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
 }
 
 fn bad_body(detail: impl Into<String>) -> Problem {
@@ -124,9 +135,9 @@ fn rfc3339_moment(text: &str) -> Option<i64> {
     if text.parse::<i64>().is_ok() { None } else { moment::parse(text).map(|time| time.0) }
 }
 
-fn shown(written: &Written) -> Given {
+fn shown(written: &Written) -> ShownWritten {
     let read_back = written.read_back.as_ref().map(json::reading);
-    json!({ "written": json::value(&written.value), "read_back": read_back })
+    ShownWritten { read_back, written: json::value(&written.value) }
 }
 
 #[cfg(test)]

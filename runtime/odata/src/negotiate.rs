@@ -285,12 +285,12 @@ fn flavour(range: &Range<'_>) -> Option<JsonFormat> {
 /// preferences may be.
 #[must_use]
 pub fn max_page_size(prefer: &str) -> Option<(&'static str, usize)> {
-    prefer.split([',', ';']).find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        let names = ["maxpagesize", "odata.maxpagesize"];
-        let name = names.into_iter().find(|known| known.eq_ignore_ascii_case(name.trim()))?;
-        let rows: usize = value.trim().trim_matches('"').parse().ok()?;
-        (rows > 0).then_some((name, rows))
+    // The shorter name wins where both are given (Part 1 §8.2.8.5).
+    ["maxpagesize", "odata.maxpagesize"].into_iter().find_map(|known| {
+        let sizes = prefer.split([',', ';']).filter_map(|part| part.split_once('='));
+        let mut sizes = sizes.filter(|(name, _)| known.eq_ignore_ascii_case(name.trim()));
+        let rows: usize = sizes.find_map(|(_, value)| value.trim().trim_matches('"').parse().ok())?;
+        (rows > 0).then_some((known, rows))
     })
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 
 /// How a record's deed ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum AuditResult {
     /// It was done.
@@ -27,6 +28,7 @@ pub enum AuditResult {
 
 /// One thing that somebody did or wanted to do.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AuditRecord {
     /// Its number, which rises and is never given twice.
     #[serde(default)]
@@ -45,6 +47,9 @@ pub struct AuditRecord {
     pub what: String,
     /// How it ended.
     pub result: AuditResult,
+    /// The id of the request, which its answer has in the header `X-Request-Id`; none: a command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// The status of the answer; none: a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -82,6 +87,7 @@ impl AuditRecord {
             from: format!("command line, user id {user}"),
             what,
             result: AuditResult::Done,
+            request: None,
             status: None,
             code: None,
             detail,

@@ -4,11 +4,13 @@
 
 mod access;
 mod accounts;
+mod contract;
 mod dead_letters;
 mod events;
 mod golden;
 mod harness;
 mod history;
+mod imports;
 mod odata;
 mod odata_sets;
 mod odata_wide;
@@ -17,5 +19,6 @@ mod requests;
 mod rest;
 mod roles;
 mod sessions;
+mod strangers;
 mod tls;
 mod watching;

@@ -42,6 +42,8 @@ fn filled(path: &str) -> String {
         ("{letter}", "1"),
         ("{user}", "u"),
         ("{key}", "k"),
+        ("{id}", "i"),
+        ("{asset}", "page.js"),
     ]
     .iter()
     .fold(path.to_owned(), |path, (name, value)| path.replace(name, value))

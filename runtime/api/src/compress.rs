@@ -1,13 +1,13 @@
 //! Compression of answers, whole or piece by piece: zstd and gzip, as the client takes them.
 
-use crate::limits::COMPRESS_MIN_BYTES;
+use bulkhead_odata::coding::{Coding, WORTH_MIN_BYTES};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use std::io::Write;
 
 /// An encoding on its way.
-pub(super) enum Encoder {
+pub(crate) enum Encoder {
     Gzip(GzEncoder<Vec<u8>>),
     /// Every piece is a frame of its own; frames one after the other are a body, too (RFC 8878 §3.1).
     Zstd,
@@ -15,23 +15,23 @@ pub(super) enum Encoder {
 
 impl Encoder {
     /// The encoding that `Accept-Encoding` likes best; none: as it is.
-    pub(super) fn accepted(accept_encoding: Option<&str>) -> Option<Self> {
-        match best(accept_encoding?)? {
-            "zstd" => Some(Self::Zstd),
-            _ => Some(Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast()))),
-        }
+    pub(crate) fn accepted(accept_encoding: Option<&str>) -> Option<Self> {
+        Some(match Coding::preferred(accept_encoding?)? {
+            Coding::Zstd => Self::Zstd,
+            Coding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+        })
     }
 
     /// Its name.
-    pub(super) fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Gzip(_) => "gzip",
-            Self::Zstd => "zstd",
+            Self::Gzip(_) => Coding::Gzip.name(),
+            Self::Zstd => Coding::Zstd.name(),
         }
     }
 
     /// Takes a piece and gives what is ready.
-    pub(super) fn piece(&mut self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    pub(crate) fn piece(&mut self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
         match self {
             Self::Zstd if bytes.is_empty() => Ok(Vec::new()),
             Self::Zstd => Ok(compress_to_vec(bytes, CompressionLevel::Fastest)),
@@ -44,7 +44,7 @@ impl Encoder {
     }
 
     /// Takes the last piece and gives the rest.
-    pub(super) fn last(self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    pub(crate) fn last(self, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
         match self {
             Self::Zstd if bytes.is_empty() => Ok(Vec::new()),
             Self::Zstd => Ok(compress_to_vec(bytes, CompressionLevel::Fastest)),
@@ -57,46 +57,14 @@ impl Encoder {
 }
 
 /// Whether a whole body is worth it.
-pub(super) fn is_worth(body: &[u8]) -> bool {
-    body.len() >= COMPRESS_MIN_BYTES
-}
-
-fn best(accepted: &str) -> Option<&'static str> {
-    let quality = |wanted: &str| {
-        let of = |name: &str| {
-            accepted.split(',').find_map(|part| {
-                let (encoding, rest) = part.split_once(';').unwrap_or((part, ""));
-                let quality = rest.trim().strip_prefix("q=").map_or(Some(1.0), |quality| quality.parse::<f32>().ok());
-                encoding.trim().eq_ignore_ascii_case(name).then_some(quality.unwrap_or(0.0))
-            })
-        };
-        of(wanted).or_else(|| of("*")).unwrap_or(0.0)
-    };
-    let (zstd, gzip) = (quality("zstd"), quality("gzip"));
-    if zstd > 0.0 && zstd >= gzip {
-        Some("zstd")
-    } else if gzip > 0.0 {
-        Some("gzip")
-    } else {
-        None
-    }
+pub(crate) fn is_worth(body: &[u8]) -> bool {
+    body.len() >= WORTH_MIN_BYTES
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Read;
-
-    #[test]
-    fn the_client_says_which_and_whether() {
-        let name = |accepted| best(accepted);
-        assert_eq!(name("gzip, deflate, br"), Some("gzip"));
-        assert_eq!(name("gzip;q=0.5, zstd"), Some("zstd"));
-        assert_eq!(name("gzip, zstd;q=0.5"), Some("gzip"));
-        assert_eq!(name("identity"), None);
-        assert_eq!(name("gzip;q=0, *"), Some("zstd"));
-        assert_eq!(name("gzip;q=0, zstd;q=0"), None);
-    }
 
     #[test]
     fn pieces_make_one_body() {

@@ -1,0 +1,69 @@
+//! What is said of each operation: its name, its parameters with their bounds, its answers, an example, the problems of its own.
+
+mod access;
+mod config;
+mod delivery;
+mod readings;
+mod things;
+
+use super::operation::{Operation, Schemas};
+use crate::limits::{PAGE_DEFAULT_ROWS, PAGE_MAX_ROWS};
+use serde_json::{Value, json};
+
+/// Groups of operations, in the order of the page.
+pub(super) const TAGS: [(&str, &str); 10] = [
+    ("connections", "Connections as they are now, and what can be done with them."),
+    ("points", "Points, their last readings, and writing to them."),
+    ("readings", "The log: history, everything behind a cursor, an event stream, what is missing."),
+    ("routes", "Routes, and what could not be delivered."),
+    ("config", "The running config and the ways to another one."),
+    ("access", "Sessions, users, keys and the audit log."),
+    ("operations", "Backups, the journal, health and metrics."),
+    ("webhooks", "What others push."),
+    ("odata", "The same data as an OData 4.01 service, which describes itself."),
+    ("pages", "Pages for people, and this document."),
+];
+
+/// All operations.
+pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
+    let mut all = things::all(schemas);
+    all.extend(readings::all(schemas));
+    all.extend(delivery::all(schemas));
+    all.extend(config::all(schemas));
+    all.extend(access::all(schemas));
+    all
+}
+
+/// A whole number, 0 or more.
+fn number() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX })
+}
+
+/// Rows of a page.
+fn limit() -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": PAGE_MAX_ROWS, "default": PAGE_DEFAULT_ROWS })
+}
+
+/// A position in the log.
+fn position() -> Value {
+    json!({ "type": "string", "pattern": "^([0-9a-f]{32}-)?[0-9]{1,18}$" })
+}
+
+/// A moment in a query.
+fn moment() -> Value {
+    json!({ "type": "string", "anyOf": [{ "format": "date-time" }, { "pattern": "^-?[0-9]{1,12}$" }] })
+}
+
+fn text() -> Value {
+    json!({ "type": "string", "minLength": 1 })
+}
+
+const LIMIT: &str = "Rows of a page. It also ends after 4 MiB.";
+const AFTER: &str = "`next` of the page before.";
+
+impl Operation {
+    /// A list in pages.
+    fn paged(self) -> Self {
+        self.query("after", number(), AFTER).query("limit", limit(), LIMIT).problem(400, &["bad-parameter"])
+    }
+}
