@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed={DOCUMENT}");
     let out = env::var("OUT_DIR")?;
-    pack(&fs::read(DOCUMENT)?, &Path::new(&out).join("openapi.json.gz"))?;
+    let document: serde_json::Value = serde_json::from_slice(&fs::read(DOCUMENT)?)?;
+    pack(document.to_string().as_bytes(), &Path::new(&out).join("openapi.json.gz"))?;
     for (path, name) in ASSETS {
         let content = unzipped(SWAGGER_UI_VENDORED, path).ok_or(format!("Swagger UI's archive has no whole {path}"))?;
         pack(&content, &Path::new(&out).join(format!("{name}.gz")))?;

@@ -30,6 +30,8 @@ pub(crate) struct App {
     pub(crate) streams: Arc<Semaphore>,
     /// One permit a tap.
     pub(crate) taps: Arc<Semaphore>,
+    /// One permit: whoever has the files of the adapters looked at.
+    pub(crate) adapters: Arc<Semaphore>,
     /// Event streams and taps end with it.
     pub(crate) shutdown: CancellationToken,
     pub(crate) odata: Face,
@@ -49,7 +51,7 @@ impl App {
     ) -> Self {
         let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
         let (taps, remembered) = (Arc::new(Semaphore::new(TAPS_MAX)), Remembered::default());
-        let odata = Face::default();
+        let (odata, adapters) = (Face::default(), Arc::new(Semaphore::new(1)));
         Self {
             engine,
             door,
@@ -60,6 +62,7 @@ impl App {
             requests,
             streams,
             taps,
+            adapters,
             shutdown,
             odata,
             operations,

@@ -6,8 +6,10 @@ mod delivery;
 mod readings;
 mod things;
 
-use super::operation::{Operation, Schemas};
+use super::operation::{JSON, Operation, Schemas};
 use crate::limits::{PAGE_DEFAULT_ROWS, PAGE_MAX_ROWS};
+use crate::listing::{CSV, FORMAT, NDJSON, Page};
+use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 /// Groups of operations, in the order of the page.
@@ -62,6 +64,21 @@ const LIMIT: &str = "Rows of a page. It also ends after 4 MiB.";
 const AFTER: &str = "`next` of the page before.";
 
 impl Operation {
+    /// A list that comes as CSV and NDJSON, too.
+    fn listed<P: Page + JsonSchema>(self, schemas: &mut Schemas, description: &str, example: Value) -> Self {
+        let header = P::COLUMNS.join(",") + "\r\n";
+        let schema = schemas.of_answer::<P>();
+        let content = json!({
+            JSON: { "schema": schema, "example": example },
+            CSV: { "schema": { "type": "string" }, "example": header },
+            NDJSON: { "schema": { "type": "string" } },
+        });
+        let forms = json!({ "type": "string", "enum": ["json", "csv", "ndjson"] });
+        self.query(FORMAT, forms, "How it is written; without it, what `Accept` likes best.")
+            .gives_any("200", description, content)
+            .with_header("200", "Link", "Where the next page is (`rel=\"next\"`), if there is one.")
+    }
+
     /// A list in pages.
     fn paged(self) -> Self {
         self.query("after", number(), AFTER).query("limit", limit(), LIMIT).problem(400, &["bad-parameter"])
