@@ -10,6 +10,7 @@
 mod api;
 mod broker_flows;
 mod certificates;
+pub mod clients;
 mod dice;
 mod draft_adapter;
 mod fragile_adapter;

@@ -20,6 +20,7 @@ mod soak;
 #[path = "../../tests/src/soak/faults.rs"]
 mod soak_faults;
 mod test;
+mod test_clients;
 mod test_languages;
 mod tidy;
 mod wit_docs;
@@ -47,6 +48,8 @@ enum Command {
     Tidy,
     /// Builds the same adapter in Rust, JavaScript, Python and C, tests each and says what each costs.
     TestLanguages(test_languages::Options),
+    /// Installs other people's OData clients and runs them against the gateway; with names: only those.
+    TestClients(test_clients::Options),
     /// Writes docs/wit.md from wit/ and the SDK's examples.
     WitDocs,
     /// Builds everything and runs the gateway on simulated devices.
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Test(options) | Command::Ci(options) => test::run(&options),
         Command::Tidy => tidy::run(),
         Command::TestLanguages(options) => test_languages::run(&options),
+        Command::TestClients(options) => test_clients::run(&options),
         Command::WitDocs => wit_docs::run(),
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),

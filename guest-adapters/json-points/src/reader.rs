@@ -110,8 +110,7 @@ impl Reader {
         let plan = &self.plan;
         self.turn = next_turn(self.turn, &mut self.seen);
         let mut taken = Taken::new(plan, &mut self.found, &mut self.seen, self.turn);
-        let is_quick =
-            plan.is_plain && std::str::from_utf8(json).is_ok_and(|text| quick::walk(text, &plan.root, &mut taken));
+        let is_quick = plan.is_plain && quick::walk(json, &plan.root, &mut taken);
         if !is_quick {
             self.found.clear();
             self.turn = next_turn(self.turn, &mut self.seen);

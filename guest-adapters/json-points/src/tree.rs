@@ -37,8 +37,8 @@ impl Goal {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
     goals: Vec<Goal>,
-    fields: Vec<(String, Node)>,
-    by_name: HashMap<String, usize>,
+    fields: Vec<(Name, Node)>,
+    by_name: HashMap<Vec<u8>, usize>,
     items: Vec<(usize, Node)>,
 }
 
@@ -56,11 +56,11 @@ impl Node {
     }
 
     fn field(&mut self, name: &str) -> &mut Node {
-        let index = match self.fields.iter().position(|(known, _)| known == name) {
+        let index = match self.fields.iter().position(|(known, _)| *known.bytes == *name.as_bytes()) {
             Some(index) => index,
             None => {
-                self.by_name.insert(name.to_owned(), self.fields.len());
-                self.fields.push((name.to_owned(), Node::default()));
+                self.by_name.insert(name.into(), self.fields.len());
+                self.fields.push((Name::new(name), Node::default()));
                 self.fields.len() - 1
             }
         };
@@ -78,7 +78,8 @@ impl Node {
         &mut self.items[index].1
     }
 
-    /// Whether nothing in it needs a value's text, and no place both is wanted and has wanted places in it.
+    /// Whether nothing in it needs a value's text, no place both is wanted and has wanted places in it, and no name needs an
+    /// escape.
     pub(crate) fn is_plain(&self) -> bool {
         let is_plain = match self.goals.as_slice() {
             [] => true,
@@ -86,7 +87,7 @@ impl Node {
             _ => false,
         };
         let below = self.fields.iter().map(|(_, node)| node).chain(self.items.iter().map(|(_, node)| node));
-        is_plain && below.into_iter().all(Node::is_plain)
+        is_plain && self.fields.iter().all(|(name, _)| name.is_plain()) && below.into_iter().all(Node::is_plain)
     }
 
     /// What is wanted here, in a plain tree.
@@ -111,21 +112,66 @@ impl Node {
         !self.fields.is_empty() || !self.items.is_empty()
     }
 
-    /// The index of a name; `next` is tried first, because payloads repeat their order. Always inlined: as a call it has more
-    /// arguments than the sandbox passes in registers, and reading one from the stack stalls.
+    /// Whether a text, of which these are the first eight bytes, begins with the name of this field and a quote: the bytes of both.
+    /// Always inlined: as a call it has more arguments than the sandbox passes in registers, and reading one from the stack
+    /// stalls.
     #[inline(always)]
-    pub(crate) fn find(&self, name: &str, next: usize) -> Option<usize> {
+    pub(crate) fn starts_with_name(&self, index: usize, eight: Option<u64>, text: &[u8]) -> Option<usize> {
+        let (name, _) = self.fields.get(index)?;
+        if (eight? ^ name.head) & name.head_mask != 0 {
+            return None;
+        }
+        let length = name.bytes.len() + 1;
+        (length <= 8 || name.ends(text)).then_some(length)
+    }
+
+    /// The index of a name; `next` is tried first, because payloads repeat their order.
+    fn find(&self, name: &[u8], next: usize) -> Option<usize> {
         match self.fields.get(next) {
-            Some((known, _)) if known == name => Some(next),
+            Some((known, _)) if *known.bytes == *name => Some(next),
             _ => self.look_up(name),
         }
     }
 
-    fn look_up(&self, name: &str) -> Option<usize> {
+    /// The index of a name.
+    pub(crate) fn look_up(&self, name: &[u8]) -> Option<usize> {
         if self.fields.len() <= COMPARED_NAMES_MAX {
-            return self.fields.iter().position(|(known, _)| known == name);
+            return self.fields.iter().position(|(known, _)| *known.bytes == *name);
         }
         self.by_name.get(name).copied()
+    }
+}
+
+/// The name of a field, and what it begins with for comparing it in one step.
+#[derive(Clone, Debug)]
+struct Name {
+    bytes: Box<[u8]>,
+    /// Its first eight bytes with the quote behind it, the first one lowest.
+    head: u64,
+    /// The bits of those that count.
+    head_mask: u64,
+}
+
+impl Name {
+    fn new(name: &str) -> Name {
+        let bytes = name.as_bytes();
+        let mut head = [0; 8];
+        for (to, from) in head.iter_mut().zip(bytes.iter().chain(b"\"")) {
+            *to = *from;
+        }
+        let counted = 8 * u32::try_from(bytes.len() + 1).unwrap_or(u32::MAX).min(8);
+        let head_mask = u64::MAX >> (64 - counted);
+        Name { bytes: bytes.into(), head: u64::from_le_bytes(head), head_mask }
+    }
+
+    /// Whether JSON writes it as it is.
+    fn is_plain(&self) -> bool {
+        !self.bytes.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+    }
+
+    /// Whether a text that begins like it goes on like it and with a quote.
+    fn ends(&self, text: &[u8]) -> bool {
+        text.strip_prefix(&*self.bytes).is_some_and(|rest| rest.first() == Some(&b'"'))
     }
 }
 
@@ -335,7 +381,7 @@ impl<'de, R: Receive<'de>> Visitor<'de> for Inside<'_, '_, R> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let mut next = 0;
-        while let Some(known) = fields.next_key_seed(Name { node: self.node, next })? {
+        while let Some(known) = fields.next_key_seed(Key { node: self.node, next })? {
             match known {
                 Some(index) => {
                     fields.next_value_seed(Place { node: self.node.field_at(index), to: self.to })?;
@@ -351,12 +397,12 @@ impl<'de, R: Receive<'de>> Visitor<'de> for Inside<'_, '_, R> {
 }
 
 /// Compares a field's name with the wanted ones where it stands, without copying it.
-struct Name<'n> {
+struct Key<'n> {
     node: &'n Node,
     next: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
+impl<'de> DeserializeSeed<'de> for Key<'_> {
     type Value = Option<usize>;
 
     fn deserialize<D: Deserializer<'de>>(self, parser: D) -> Result<Option<usize>, D::Error> {
@@ -364,7 +410,7 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
     }
 }
 
-impl Visitor<'_> for Name<'_> {
+impl Visitor<'_> for Key<'_> {
     type Value = Option<usize>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -372,6 +418,6 @@ impl Visitor<'_> for Name<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<Option<usize>, E> {
-        Ok(self.node.find(name, self.next))
+        Ok(self.node.find(name.as_bytes(), self.next))
     }
 }

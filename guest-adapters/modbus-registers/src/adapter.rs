@@ -21,7 +21,7 @@ impl Adapter for ModbusRegisters {
 
     fn start(settings: Settings) -> Result<Self, Fault> {
         let listed = settings.points_csv.as_deref().map_or(Ok(Vec::new()), point_list::parse)?;
-        let (mapped, declared): (Vec<_>, Vec<_>) = register_map::map(&settings, &listed)?.into_iter().unzip();
+        let (mapped, declared) = register_map::map(settings, listed)?;
         let handles = points::declare(declared)?;
         let mut samples: Vec<MappedPoint> = Vec::new();
         let mut groups: Vec<(String, Vec<(Point, MappedPoint)>)> = Vec::new();

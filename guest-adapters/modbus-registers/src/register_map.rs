@@ -27,27 +27,55 @@ pub(crate) struct MappedPoint {
     pub(crate) writable: bool,
 }
 
-/// Checks all points and says how each is declared.
+/// Checks all points and says how each is declared: two lists in the same order. It takes the settings, and lets go of each
+/// point as it is mapped: memory that an instance has once used is never given back.
 ///
 /// # Errors
 /// `bad-settings`, naming the point, what is wrong and what was expected.
-pub(crate) fn map(settings: &Settings, listed: &[PointSettings]) -> Result<Vec<(MappedPoint, NewPoint)>, Fault> {
-    let mut names = HashSet::new();
-    let mut mapped = Vec::with_capacity(settings.points.len() + listed.len());
-    for point in settings.points.iter().chain(listed) {
-        let wrong = |message: String| Fault::reconfigure("bad-settings", format!("point `{}`: {message}", point.name));
-        if !names.insert(point.name.as_str()) {
-            return Err(wrong("there are two of this name".to_owned()));
-        }
-        mapped.push(map_one(settings, point).map_err(wrong)?);
+pub(crate) fn map(
+    mut settings: Settings,
+    listed: Vec<PointSettings>,
+) -> Result<(Vec<MappedPoint>, Vec<NewPoint>), Fault> {
+    let inline = std::mem::take(&mut settings.points);
+    let wrong = |name: &str, message: &str| Fault::reconfigure("bad-settings", format!("point `{name}`: {message}"));
+    if let Some(name) = repeated(inline.iter().chain(&listed)) {
+        return Err(wrong(name, "there are two of this name"));
     }
-    if mapped.is_empty() {
+    let count = inline.len() + listed.len();
+    if count == 0 {
         return Err(Fault::reconfigure("bad-settings", "no points: give `points` or `points_csv`"));
     }
-    Ok(mapped)
+    let (mut mapped, mut declared) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for point in inline.into_iter().chain(listed) {
+        let (place, codec) = check(&settings, &point).map_err(|message| wrong(&point.name, &message))?;
+        declared.push(declaration(&point, &codec));
+        mapped.push(MappedPoint {
+            name: point.name,
+            place,
+            codec,
+            group: point.group.unwrap_or_else(|| DEFAULT_GROUP.to_owned()),
+            writable: point.writable.limits().is_some(),
+        });
+    }
+    Ok((mapped, declared))
 }
 
-fn map_one(settings: &Settings, point: &PointSettings) -> Result<(MappedPoint, NewPoint), String> {
+/// The first name that stands there a second time.
+fn repeated<'a>(points: impl Iterator<Item = &'a PointSettings>) -> Option<&'a str> {
+    let mut names = HashSet::new();
+    points.map(|point| point.name.as_str()).find(|name| !names.insert(*name))
+}
+
+fn declaration(point: &PointSettings, codec: &Codec) -> NewPoint {
+    NewPoint::new(&point.name, codec.kind())
+        .unit(point.unit.as_deref())
+        .group(Some(point.group.as_deref().unwrap_or(DEFAULT_GROUP)))
+        .description(point.description.as_deref())
+        .writable(point.writable.limits())
+}
+
+/// Where a point is and how it is held, if its settings hold together.
+fn check(settings: &Settings, point: &PointSettings) -> Result<(Place, Codec), String> {
     let place = address::place(settings.address_style, point.table, point.address)?;
     let codec = Codec {
         shape: shape(point, place.table)?,
@@ -60,17 +88,10 @@ fn map_one(settings: &Settings, point: &PointSettings) -> Result<(MappedPoint, N
     if u32::from(place.address) + u32::from(codec.words()) > 65_536 {
         return Err(format!("{} registers from {} on go beyond the last", codec.words(), place.address));
     }
-    let limits = point.writable.limits();
-    if limits.is_some() {
+    if point.writable.limits().is_some() {
         check_writable(settings, place.table, codec.shape)?;
     }
-    let group = point.group.clone().unwrap_or_else(|| DEFAULT_GROUP.to_owned());
-    let declared = NewPoint::new(&point.name, codec.kind())
-        .unit(point.unit.as_deref())
-        .group(Some(&group))
-        .description(point.description.as_deref())
-        .writable(limits);
-    Ok((MappedPoint { name: point.name.clone(), place, codec, group, writable: limits.is_some() }, declared))
+    Ok((place, codec))
 }
 
 fn shape(point: &PointSettings, table: TableName) -> Result<Shape, String> {
@@ -168,8 +189,8 @@ mod tests {
                 8,
             ),
         ] {
-            let mapped = map(&point(json.clone()), &[]).unwrap();
-            assert_eq!((mapped[0].0.codec.kind(), mapped[0].0.codec.words()), (kind, words), "{json}");
+            let (mapped, _) = map(point(json.clone()), Vec::new()).unwrap();
+            assert_eq!((mapped[0].codec.kind(), mapped[0].codec.words()), (kind, words), "{json}");
         }
     }
 
@@ -201,7 +222,7 @@ mod tests {
                 "read_modify_write",
             ),
         ] {
-            let fault = map(&point(json), &[]).unwrap_err();
+            let fault = map(point(json), Vec::new()).unwrap_err();
             assert!(fault.message.starts_with("point `a`: "), "{}", fault.message);
             assert!(fault.message.contains(part), "{} ≠ {part}", fault.message);
         }
@@ -211,7 +232,7 @@ mod tests {
     fn two_points_of_one_name_and_no_point_at_all_are_refused() {
         let one = serde_json::json!({"name": "a", "table": "coil", "address": 1});
         let twice = settings(serde_json::json!({ "points": [one, one] }));
-        assert!(map(&twice, &[]).unwrap_err().message.contains("two of this name"));
-        assert!(map(&settings(serde_json::json!({})), &[]).unwrap_err().message.contains("no points"));
+        assert!(map(twice, Vec::new()).unwrap_err().message.contains("two of this name"));
+        assert!(map(settings(serde_json::json!({})), Vec::new()).unwrap_err().message.contains("no points"));
     }
 }

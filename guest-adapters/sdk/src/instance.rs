@@ -13,14 +13,16 @@ thread_local! {
     static ADAPTER: RefCell<Option<Box<dyn Any>>> = const { RefCell::new(None) };
 }
 
-/// Parses settings and starts an adapter.
-pub(crate) fn start<A: Adapter>(settings: &str) -> Result<A, Fault> {
-    let deserializer = &mut serde_json::Deserializer::from_str(settings);
+/// Parses settings and starts an adapter. Their text is gone before the adapter starts: an instance never gives memory back,
+/// but uses it again.
+pub(crate) fn start<A: Adapter>(text: String) -> Result<A, Fault> {
+    let deserializer = &mut serde_json::Deserializer::from_str(&text);
     let settings: A::Settings = serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { "settings".to_owned() } else { format!("settings.{path}") };
         Fault::reconfigure("bad-settings", format!("{place}: {}", error.inner()))
     })?;
+    drop(text);
     let adapter = A::start(settings)?;
     registry::settle(&mut [])?;
     Ok(adapter)
@@ -75,7 +77,7 @@ mod guests {
     impl<A: Adapter> bindings::exports::bulkhead::adapter::adapter::Guest for Exported<A> {
         fn start(settings: String) -> Result<(), Fault> {
             report_panics();
-            let adapter = start::<A>(&settings)?;
+            let adapter = start::<A>(settings)?;
             ADAPTER.set(Some(Box::new(adapter)));
             Ok(())
         }

@@ -3,11 +3,13 @@
 use crate::access::door::Door;
 use crate::audit::{AuditLog, Recorder};
 use crate::idempotency::Remembered;
+use crate::import::Underway;
 use crate::limits::{REQUESTS_MAX, STREAMS_MAX, TAPS_MAX};
 use crate::odata::Face;
 use crate::operations::Operations;
 use crate::problem::{Problem, task_failed};
 use crate::request_id::Requests;
+use crate::unproved::UnprovedPlaces;
 use bulkhead_engine::Engine;
 use bulkhead_log::Log;
 use std::sync::Arc;
@@ -26,6 +28,10 @@ pub(crate) struct App {
     pub(crate) ids: Requests,
     /// One permit a request that is worked on.
     pub(crate) requests: Arc<Semaphore>,
+    /// Places for requests that nobody has proved to have sent.
+    pub(crate) unproved: UnprovedPlaces,
+    /// Imports under way.
+    pub(crate) imports: Underway,
     /// One permit an event stream.
     pub(crate) streams: Arc<Semaphore>,
     /// One permit a tap.
@@ -51,7 +57,7 @@ impl App {
     ) -> Self {
         let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
         let (taps, remembered) = (Arc::new(Semaphore::new(TAPS_MAX)), Remembered::default());
-        let (odata, adapters) = (Face::default(), Arc::new(Semaphore::new(1)));
+        let adapters = Arc::new(Semaphore::new(1));
         Self {
             engine,
             door,
@@ -60,11 +66,13 @@ impl App {
             remembered,
             ids,
             requests,
+            unproved: UnprovedPlaces::default(),
+            imports: Underway::default(),
             streams,
             taps,
             adapters,
             shutdown,
-            odata,
+            odata: Face::default(),
             operations,
         }
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 const REMEMBER_S: &str = "600";
 /// Header fields that a page may send.
 const MAY_SEND: &str = "authorization, content-type, accept, prefer, if-match, if-none-match, idempotency-key, last-event-id, \
-                        odata-version, odata-maxversion, odata-isolation";
+                        odata-version, odata-maxversion, odata-isolation, x-csrf-token";
 /// Header fields of an answer that a page may read.
 const MAY_READ: &str =
     "etag, location, retry-after, odata-version, preference-applied, idempotency-replayed, x-request-id";

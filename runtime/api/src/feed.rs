@@ -282,7 +282,7 @@ mod tests {
         let point = |connection: &str, name: &str| Point {
             id: PointId(0),
             connection: connection.into(),
-            info: PointInfo::new(name, Kind::Real),
+            info: PointInfo::new(name, Kind::Real).into(),
         };
         let selectors = ["boiler/temp_*", "*/state"].map(|text| Selector::parse(text).unwrap()).into();
         let filter = Filter { connection: Some("boiler".into()), selectors };

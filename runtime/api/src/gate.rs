@@ -4,13 +4,16 @@
 use crate::access::door::{Arrival, Door, Stranger};
 use crate::access::identity::{Identity, Proof};
 use crate::access::rate::address_of;
+use crate::access::scheme::is_bearer;
 use crate::access::table::{Endpoint, Need, may};
 use crate::app::{App, Shared};
 use crate::audit::{self, AuditResult, Happened, Note};
 use crate::cors;
 use crate::finish::Asked;
-use crate::limits::{HEADERS_MAX, REQUEST_MAX, REQUESTS_MAX};
-use crate::odata::{Rights, is_metadata, only_carries_requests};
+use crate::forwarded::seen_through;
+use crate::import;
+use crate::limits::{HEADERS_MAX, REQUEST_MAX, REQUESTS_MAX, RETRY_AFTER};
+use crate::odata::{Client, Rights, is_metadata, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::path::PointPath;
 use crate::peer::Peer;
@@ -18,6 +21,7 @@ use crate::problem::{Problem, Problematic};
 use crate::request_id::{self, NotServed, RequestId};
 use crate::session::CSRF_HEADER;
 use crate::tap;
+use crate::unproved::Unproved;
 use axum::extract::{FromRequestParts, MatchedPath, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -29,6 +33,9 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Where the page that sends a request is, as the browser says (Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Where webhooks begin: they change something whatever their method.
 pub(crate) const HOOKS_PREFIX: &str = "/hooks/";
@@ -65,8 +72,13 @@ pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Respons
 
 async fn passed(state: Shared, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
+    if let Some(peer) = parts.extensions.remove::<Peer>() {
+        let config = state.engine.config();
+        parts.extensions.insert(seen_through(peer, &parts.headers, |address| config.api.trusts(address)));
+    }
     let path = parts.uri.path().to_owned();
     let origin = cors::named_origin(&parts.headers, &state.door.policy.now().cors_origins);
+    let odata_client = Client::of(&parts);
     let mut seen = Seen::of(&parts);
     let mut response = match admit(&state, &parts, origin.is_some()).await {
         Err(stranger) => {
@@ -81,7 +93,23 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
             answer(&state, Request::from_parts(parts, body), next, &path).await
         }
         Ok(Admitted::Anybody) => answer(&state, Request::from_parts(parts, body), next, &path).await,
+        Ok(Admitted::Unproved(arrival)) => match unproved(&state, &parts) {
+            Ok(place) => {
+                seen.arrival = arrival.clone();
+                // The handler may take the request apart before it reads the body.
+                let _held = place.clone();
+                parts.extensions.insert(place);
+                if let Some(arrival) = arrival {
+                    parts.extensions.insert(arrival);
+                }
+                answer(&state, Request::from_parts(parts, body), next, &path).await
+            }
+            Err(problem) => problem.into_response(),
+        },
     };
+    if let Some(client) = odata_client {
+        client.reword(&mut response);
+    }
     seen.record(&state, &mut response).await;
     if let Some(origin) = origin {
         cors::let_read(&mut response, origin);
@@ -115,7 +143,7 @@ impl Seen {
             method: request.method.clone(),
             path: request.uri.path().to_owned(),
             query: request.uri.query().map(str::to_owned),
-            from: request.extensions.get::<Peer>().map(|peer| peer.address.ip()),
+            from: request.extensions.get::<Peer>().map(|peer| peer.client()),
             arrival: None,
             name: None,
         }
@@ -126,8 +154,10 @@ impl Seen {
         let status = response.status();
         let is_hook = self.path.starts_with(HOOKS_PREFIX);
         let is_refusal = audit::result_of(status) == AuditResult::Refused;
-        let is_change = (changes_something(&self.method, &self.path) || tap::is_tap(&self.path)) && !is_hook;
-        let Problematic(code) = response.extensions_mut().remove().unwrap_or_default();
+        // What a batch carries is recorded where it is done; a batch or a long query that only reads changes nothing.
+        let is_own = !is_hook && !only_carries_requests(&self.method, &self.path);
+        let is_change = (changes_something(&self.method, &self.path) || tap::is_tap(&self.path)) && is_own;
+        let code = response.extensions_mut().remove().map(|Problematic { code, .. }| code);
         let request = RequestId::current();
         if let Some(id) = request.as_ref().filter(|_| status.is_client_error() || status.is_server_error()) {
             let what = NotServed { method: &self.method, path: &self.path, status, code };
@@ -155,12 +185,22 @@ impl Seen {
     }
 }
 
+/// A place for a request that nobody has proved to have sent, until its handler knows better.
+fn unproved(app: &App, request: &Parts) -> Result<Unproved, Problem> {
+    let peer = request.extensions.get::<Peer>().ok_or_else(|| Problem::internal("a request came from nowhere"))?;
+    app.unproved.take(peer.client()).ok_or_else(|| too_many(RETRY_AFTER))
+}
+
 /// The handler's answer, in time and among no more than so many others.
 async fn answer(app: &App, request: Request, next: Next, path: &str) -> Response {
     let Ok(_place) = Arc::clone(&app.requests).try_acquire_owned() else {
         let detail = format!("{REQUESTS_MAX} requests are being worked on, which is the most; try again in a moment");
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(None).into_response();
     };
+    // A file takes as long as it is long; a bound of its own ends an import whose file does not come.
+    if path == import::PATH {
+        return next.run(request).await;
+    }
     let asked = Asked::of(request.method(), path, request.headers());
     let answering = async {
         let response = next.run(request).await;
@@ -184,6 +224,8 @@ enum Admitted {
     Somebody(Arrival),
     /// It needs nobody.
     Anybody,
+    /// Its handler looks for the proof in its body: a login, or a webhook with the one whose signature that would be.
+    Unproved(Option<Arrival>),
     /// The gate itself has the answer.
     Answered(Response),
 }
@@ -205,7 +247,7 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
     let now_ns = door.clock.monotonic_ns();
     door.accounts.current(now_ns).await;
     let policy = door.policy.now();
-    let address = address_of(peer.address.ip());
+    let address = address_of(peer.client());
     take_turn(door, &format!("address:{address}"), policy.limits.address_requests_per_s)?;
     let authority = authority(request)?;
     check_host(door, &authority)?;
@@ -230,7 +272,7 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
     let only_carries = only_carries_requests(&request.method, request.uri.path());
     let need = need.map(|need| if only_carries { Need::Role(ApiRole::Viewer) } else { need });
     if need == Some(Need::Nobody) {
-        return Ok(Admitted::Anybody);
+        return Ok(if changes { Admitted::Unproved(None) } else { Admitted::Anybody });
     }
     if policy.tls_required && !peer.channel.is_private() {
         return Err(forbidden("needs-tls", "this gateway is used over TLS only: https:// at the same port").into());
@@ -238,11 +280,9 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
     if need == Some(Need::Webhook)
         && let Some(connection) = crate::hooks::signed_connection(&policy, request.uri.path())
     {
-        if let Some(wait) = door.address_wait(peer) {
-            return Err(crate::access::door::locked_out(wait).into());
-        }
         // The handler checks the signature, once it has the body.
-        return Ok(Admitted::Somebody(Identity::new(Proof::Signature, &connection, ApiRole::Operator).into()));
+        let identity = Identity::new(Proof::Signature, &connection, ApiRole::Operator);
+        return Ok(Admitted::Unproved(Some(identity.into())));
     }
     let arrival = door.identify(&request.headers, peer).await?;
     let named =
@@ -250,6 +290,9 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
     let counted_as = arrival.identity.counted_as();
     take_turn(door, &counted_as, policy.limits.credential_requests_per_s).map_err(named)?;
     check_session(&arrival, &request.headers, changes, is_foreign).map_err(named)?;
+    if is_foreign {
+        check_explicit(&request.headers).map_err(named)?;
+    }
     let Some(endpoint) = endpoint else { return Ok(Admitted::Somebody(arrival)) };
     let Some(need) = need else {
         let only_reads = is_history || is_metadata(request.uri.path());
@@ -291,13 +334,34 @@ fn check_host(door: &Door, authority: &str) -> Result<(), Problem> {
     Err(forbidden("foreign-host", detail))
 }
 
-/// Pages of other sites change nothing.
+/// Pages of other sites change nothing. Browsers that send no `Origin` (with an image, say) tell by `Sec-Fetch-Site`.
 fn check_origin(request: &Parts, authority: &str) -> Result<(), Problem> {
-    let Some(origin) = header_text(&request.headers, &header::ORIGIN) else { return Ok(()) };
+    let Some(origin) = header_text(&request.headers, &header::ORIGIN) else {
+        let site = header_text(&request.headers, &SEC_FETCH_SITE).unwrap_or_default();
+        return match site.as_str() {
+            "cross-site" | "same-site" => {
+                Err(forbidden("foreign-origin", "a page of another site may not change anything here"))
+            }
+            _ => Ok(()),
+        };
+    };
     if is_same_origin(&origin, authority) {
         return Ok(());
     }
     Err(forbidden("foreign-origin", format!("a page of `{origin}` may not change anything here")))
+}
+
+/// What a browser adds by itself (a password it remembers, a client certificate, being on this machine) proves nothing about
+/// the page of a named origin. A token does, and so does a header that no page can send without having been allowed to.
+fn check_explicit(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_bearer(headers) || headers.get(CSRF_HEADER).is_some_and(|value| !value.is_empty()) {
+        return Ok(());
+    }
+    let detail = format!(
+        "a page of another origin that changes something shows a key or token (Bearer), or says by the header {CSRF_HEADER} \
+         that it means to use what the browser sends by itself"
+    );
+    Err(forbidden("csrf", detail))
 }
 
 /// Within a session a page that changes something repeats the session's second secret, and is one of the gateway's own.

@@ -6,9 +6,9 @@ use crate::gate::{HOOKS_PREFIX, Sender, take_turn};
 use crate::idempotency;
 use crate::limits::HOOK_BODY_MAX_BYTES;
 use crate::path::decode;
-use crate::peer::Peer;
 use crate::problem::{Problem, no_such_path};
 use crate::signature::Signer;
+use crate::unproved::{Unproved, read_in_time};
 use crate::write::read_body;
 use axum::body::Body;
 use axum::extract::Request;
@@ -40,9 +40,16 @@ pub(crate) async fn hook(state: Shared, sender: Sender, request: Request) -> Res
     let policy = state.door.policy.now();
     let hook = policy.hooks.get(&connection);
     let body_max_bytes = hook.map_or(HOOK_BODY_MAX_BYTES, |hook| hook.body_max_bytes);
-    let body = read_body(body, body_max_bytes).await?;
+    let unproved = parts.extensions.get::<Unproved>();
+    let body = match unproved {
+        Some(_) => read_in_time(body, body_max_bytes, || state.door.clock.monotonic_ns()).await?,
+        None => read_body(body, body_max_bytes).await?,
+    };
     if let Some(signer) = hook.and_then(|hook| hook.signer.as_ref()) {
         check_signature(&state, signer, &parts, &body)?;
+    }
+    if let Some(unproved) = unproved {
+        unproved.proved();
     }
     // Only now: what has no right signature must not use up the turns of the true sender.
     if let Some(hook) = hook {
@@ -68,15 +75,12 @@ pub(crate) fn signed_connection(policy: &Policy, path: &str) -> Option<String> {
     policy.hooks.get(&connection)?.signer.as_ref().map(|_| connection)
 }
 
-/// A wrong signature counts as a failure of its address.
+/// A wrong signature is no failure of its address: a secret that is worth its name cannot be guessed, and behind the same
+/// address may be the true sender.
 fn check_signature(app: &App, signer: &Signer, request: &Parts, body: &[u8]) -> Result<(), Problem> {
     let now_s = app.door.clock.now().0 / 1_000_000_000;
-    signer.check(&request.headers, body, now_s).map_err(|reason| {
-        if let Some(peer) = request.extensions.get::<Peer>() {
-            app.door.failed(peer);
-        }
-        Problem::new(StatusCode::UNAUTHORIZED, "bad-signature", reason)
-    })
+    let checked = signer.check(&request.headers, body, now_s);
+    checked.map_err(|reason| Problem::new(StatusCode::UNAUTHORIZED, "bad-signature", reason))
 }
 
 /// The connection of a hook's path, and the path below it with its first slash.

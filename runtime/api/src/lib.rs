@@ -13,6 +13,7 @@
 //! | `/api/v1/events` | the same as server-sent events, resumable by `Last-Event-ID` |
 //! | `/api/v1/routes`, `…/{route}`, `…/{route}/dead-letters` | routes with cursor, backlog and what was refused |
 //! | `/api/v1/dead-letters`, `…/{letter}`, `…/replay` | what could not be delivered: looked at, replayed, discarded |
+//! | `/api/v1/import`, `…/{id}` | history from files, and how far an import has come |
 //! | `/api/v1/gaps` | what is missing from the log, and why |
 //! | `/api/v1/config`, `…/status`, `…/check`, `…/reload`, `…/rollback` | the running config and the ways to another |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
@@ -53,6 +54,7 @@ mod etag;
 mod events;
 mod feed;
 mod finish;
+mod forwarded;
 mod front_page;
 mod gaps;
 mod gate;
@@ -61,6 +63,7 @@ mod history;
 mod holes;
 mod hooks;
 mod idempotency;
+mod import;
 mod journal;
 mod json;
 mod keys;
@@ -90,6 +93,7 @@ mod session;
 mod signature;
 mod tap;
 mod tls;
+mod unproved;
 mod users;
 mod write;
 
@@ -99,6 +103,8 @@ pub use access::table::{EndpointNeeds, endpoints};
 pub use audit::{AuditLog, AuditRecord, AuditResult};
 pub use command_key::command_line_key;
 pub use error::ApiError;
+#[doc(hidden)]
+pub use import::fuzzing;
 pub use operations::{Operations, Turns};
 pub use paths::served_paths;
 pub use server::{Server, ServerConfig};

@@ -26,6 +26,15 @@ pub(crate) const HTTP_2_IDLE: Duration = Duration::from_secs(60);
 pub(crate) const RESETS_MAX: u32 = 100;
 /// Requests worked on at the same time; further ones are answered with 503.
 pub(crate) const REQUESTS_MAX: usize = 256;
+/// Requests under way at the same time, of one address, that nobody has proved to have sent: logins and signed webhooks whose
+/// body has not come yet.
+pub(crate) const UNPROVED_OF_ADDRESS_MAX: u32 = 32;
+/// The same of all addresses; the other places are for those who have proved who they are.
+pub(crate) const UNPROVED_REQUESTS_MAX: usize = 128;
+/// Time for the body of such a request, and the bytes that earn it one more second.
+pub(crate) const UNPROVED_BODY_GRACE: Duration = Duration::from_secs(10);
+/// See [`UNPROVED_BODY_GRACE`].
+pub(crate) const UNPROVED_BODY_MIN_BYTES_PER_S: u64 = 4 * 1024;
 /// Most header fields of a request.
 pub(crate) const HEADERS_MAX: usize = 100;
 /// Bytes of a request's head, request line and header fields together, after which no more is read; what one read brought

@@ -4,7 +4,8 @@ use crate::app::App;
 use crate::problem::{Problem, no_such_path};
 use crate::{
     adapters, audit_paths, backup, config, connections, dead_letters, docs_page, events, front_page, gaps, gate,
-    health, history, hooks, journal, keys, log_state, metrics, odata, points, routes, session, tap, users, write,
+    health, history, hooks, import, journal, keys, log_state, metrics, odata, points, routes, session, tap, users,
+    write,
 };
 use axum::http::{StatusCode, Uri};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -64,6 +65,8 @@ fn paths() -> Paths {
         .route("/api/v1/adapters", get(adapters::all))
         .route("/api/v1/backup", get(backup::newest).post(backup::begin))
         .route("/api/v1/journal", get(journal::lines))
+        .route(import::PATH, post(import::import))
+        .route("/api/v1/import/{id}", get(import::one))
         .route("/hooks/{connection}", any(hooks::hook))
         .route("/hooks/{connection}/{*path}", any(hooks::hook))
         .route("/odata/v4", any(odata::answer))

@@ -2,13 +2,15 @@
 
 use crate::access::certificates::PeerCertificate;
 use crate::access::scheme::Channel;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// The other end of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
+    /// Who is behind it, as trusted proxies say.
+    behind: Option<IpAddr>,
     pub(crate) channel: Channel,
     /// Its certificate, which one of the configured authorities has signed.
     pub(crate) certificate: Option<Arc<PeerCertificate>>,
@@ -19,7 +21,21 @@ impl Peer {
     pub(crate) fn plain(address: SocketAddr, own: SocketAddr) -> Self {
         let ip = address.ip().to_canonical();
         let local = ip.is_loopback() || ip == own.ip().to_canonical();
-        Self { address, channel: Channel { tls: false, local }, certificate: None }
+        Self { address, behind: None, channel: Channel { tls: false, local }, certificate: None }
+    }
+
+    /// The address that the request came from: what is counted, locked out and recorded.
+    pub(crate) fn client(&self) -> IpAddr {
+        self.behind.unwrap_or_else(|| self.address.ip())
+    }
+
+    /// The same request as a trusted proxy hands it on for a client. Nobody reads along if nobody does on the way from the
+    /// proxy, and the proxy says that its client came over TLS. A certificate would be the proxy's.
+    pub(crate) fn behind_proxy(self, client: IpAddr, tls: bool) -> Self {
+        let client = client.to_canonical();
+        let local = self.channel.local && client.is_loopback();
+        let tls = tls && self.channel.is_private();
+        Self { behind: Some(client), channel: Channel { tls, local }, ..self }
     }
 
     /// The same over TLS.

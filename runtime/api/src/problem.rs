@@ -114,9 +114,14 @@ impl Problem {
     }
 }
 
-/// The code of the problem that an answer is, for the audit log.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Problematic(pub(crate) Option<&'static str>);
+/// The problem that an answer is, for the audit log and for those who write it in another form.
+#[derive(Clone)]
+pub(crate) struct Problematic {
+    /// Its code.
+    pub(crate) code: &'static str,
+    /// What it says.
+    pub(crate) detail: String,
+}
 
 /// Whole seconds, rounded up, at least one.
 pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
@@ -126,7 +131,7 @@ pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.body().to_string()).into_response();
-        response.extensions_mut().insert(Problematic(Some(self.code)));
+        response.extensions_mut().insert(Problematic { code: self.code, detail: self.detail });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if let Some(wait) = self.retry_after {

@@ -9,12 +9,14 @@ use crate::limits::WRITE_BODY_MAX_BYTES;
 use crate::parameters::Parameters;
 use crate::peer::Peer;
 use crate::problem::Problem;
-use crate::write::{check_media_type, read_body};
+use crate::unproved::read_in_time;
+use crate::write::check_media_type;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::Extension;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use bulkhead_sandbox::capability::Clock;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -63,7 +65,7 @@ pub(crate) async fn log_in(
 ) -> Result<Response, Problem> {
     Parameters::parse(uri.query(), &[])?;
     check_media_type(&headers)?;
-    let body = read_body(body, WRITE_BODY_MAX_BYTES).await?;
+    let body = read_in_time(body, WRITE_BODY_MAX_BYTES, || state.door.clock.monotonic_ns()).await?;
     let expected = r#"expected {"username": "…", "password": "…"}"#;
     // What serde says could show a part of the password.
     let given: Credentials =

@@ -67,15 +67,17 @@ pub(crate) fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
 /// A body of at most `max` bytes.
 pub(crate) async fn read_body(body: Body, max: usize) -> Result<bytes::Bytes, Problem> {
     use http_body_util::{BodyExt, LengthLimitError, Limited};
-    let too_large = || {
-        let detail = format!("the body has more than {max} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
-    };
     match Limited::new(body, max).collect().await {
         Ok(whole) => Ok(whole.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(max)),
         Err(error) => Err(Problem::bad_request("bad-body", format!("the body could not be read: {error}"))),
     }
+}
+
+/// The answer to a body that is longer than it may be.
+pub(crate) fn too_large(max: usize) -> Problem {
+    let detail = format!("the body has more than {max} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
 }
 
 fn bad_body(detail: impl Into<String>) -> Problem {

@@ -90,7 +90,7 @@ pub(crate) async fn ask<T>(
 }
 
 pub(crate) fn no_such_point(connection: &str, point: &str, points: &PointTable) -> EngineError {
-    let names: Vec<String> = points.all().into_iter().map(|declared| declared.info.name).collect();
+    let names: Vec<String> = points.all().into_iter().map(|declared| declared.info.name.clone()).collect();
     let candidates: Vec<&str> = names.iter().map(String::as_str).collect();
     let near = bulkhead_config::nearest(point, &candidates).map(str::to_owned);
     EngineError::NoSuchPoint { connection: connection.to_owned(), point: point.to_owned(), near }

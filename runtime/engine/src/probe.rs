@@ -41,7 +41,7 @@ pub(crate) fn reason_down(transport: &TransportStatus) -> Option<String> {
 #[derive(Debug, Clone)]
 pub struct ProbeReading {
     /// The point as the adapter declares it.
-    pub point: PointInfo,
+    pub point: Arc<PointInfo>,
     /// The reading.
     pub reading: Reading,
 }
@@ -146,8 +146,8 @@ impl Probe {
         if !self.parts.adapter.has(Role::Poller) {
             return Ok((value, None));
         }
-        let group = declared.info.group.unwrap_or_else(|| DEFAULT_POLL_GROUP.to_owned());
-        let polled = self.guest.poll(&group).await.map_err(|cause| self.failed(cause))?;
+        let group = declared.info.group.as_deref().unwrap_or(DEFAULT_POLL_GROUP);
+        let polled = self.guest.poll(group).await.map_err(|cause| self.failed(cause))?;
         Ok((value, polled.into_iter().find(|reading| reading.point == declared.id)))
     }
 
@@ -179,9 +179,9 @@ impl Probe {
 
     fn groups(&self) -> BTreeSet<String> {
         let is_listener = self.parts.adapter.has(Role::Listener);
-        let declared = self.parts.points.all().into_iter().filter_map(|point| match point.info.group {
+        let declared = self.parts.points.all().into_iter().filter_map(|point| match &point.info.group {
             None if is_listener => None,
-            group => Some(group.unwrap_or_else(|| DEFAULT_POLL_GROUP.to_owned())),
+            group => Some(group.as_deref().unwrap_or(DEFAULT_POLL_GROUP).to_owned()),
         });
         let groups: BTreeSet<String> = declared.collect();
         match groups.is_empty() && !is_listener {

@@ -5,9 +5,10 @@ use crate::blocking::off_thread;
 use async_trait::async_trait;
 use bulkhead_log::{ADAPTER_STATE_MAX_BYTES, ADAPTER_STATE_MAX_KEYS, Log, LogError};
 use bulkhead_model::{PointId, PointInfo};
-use bulkhead_sandbox::capability::{Catalogue, Fault, Remedy, State};
+use bulkhead_sandbox::capability::{Catalogue, Declared, Fault, Remedy, State};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Declares points in the log.
 pub(crate) struct LogCatalogue {
@@ -36,9 +37,15 @@ fn log_fault(error: &LogError) -> Fault {
 
 #[async_trait]
 impl Catalogue for LogCatalogue {
-    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
+    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<Declared>, Fault> {
         let (log, connection) = (self.log.clone(), self.connection.clone());
-        blocking(move || log.declare(&connection, &points)).await
+        blocking(move || {
+            let ids = log.declare(&connection, &points)?;
+            let known = log.catalogue();
+            let point = |id| known.by_id(id).ok_or(LogError::UnknownPoint { point: id });
+            ids.into_iter().map(|id| Ok(Declared { id, info: Arc::clone(&point(id)?.info) })).collect()
+        })
+        .await
     }
 }
 
@@ -72,20 +79,21 @@ impl State for LogState {
 /// Numbers points from 0 and forgets them with the process.
 #[derive(Default)]
 pub(crate) struct MemoryCatalogue {
-    points: Mutex<Vec<PointInfo>>,
+    points: Mutex<Vec<Arc<PointInfo>>>,
 }
 
 #[async_trait]
 impl Catalogue for MemoryCatalogue {
-    async fn declare(&self, declared: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
+    async fn declare(&self, declared: Vec<PointInfo>) -> Result<Vec<Declared>, Fault> {
         let mut points = self.points.lock();
         let number = |info: PointInfo| {
+            let info = Arc::new(info);
             let known = points.iter().position(|point| point.name == info.name && point.kind == info.kind);
             let index = known.unwrap_or_else(|| {
-                points.push(info);
+                points.push(Arc::clone(&info));
                 points.len() - 1
             });
-            PointId(u32::try_from(index).expect("bounded by the sandbox"))
+            Declared { id: PointId(u32::try_from(index).expect("bounded by the sandbox")), info }
         };
         Ok(declared.into_iter().map(number).collect())
     }

@@ -2,9 +2,11 @@
 
 mod access;
 mod adapter;
+mod import;
 
 pub(crate) use access::*;
 pub(crate) use adapter::*;
+pub(crate) use import::*;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 use std::net::SocketAddr;
@@ -94,6 +96,12 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead audit --since 24h\n  bulkhead audit --since 2026-11-22T08:00:00Z --json | jq 'select(.result == \"refused\")'"
     )]
     Audit(AuditArguments),
+    /// Import history from a file, CSV or NDJSON, through the running gateway. What broke off goes on with the same command; no
+    /// row comes twice.
+    #[command(
+        after_help = "Examples:\n  bulkhead import history.csv --connection boiler --dry-run\n  bulkhead import telegraf.csv --connection boiler --time-format s --map host=ignore --map temp=point:flow_temp\n  bulkhead import messwerte.csv --connection boiler --decimal comma --zone Europe/Berlin --time-format '%d.%m.%Y %H:%M:%S' --map Zeit=time\n  bulkhead import readings.ndjson --bad-rows set-aside --json"
+    )]
+    Import(Box<ImportArguments>),
     /// Make a backup of the log, the config and the adapters: through the running gateway where there is one, else directly.
     ///
     /// It is written below gateway.backup_dir, read back and compared before it gets its name. Secrets are not in it: files

@@ -18,6 +18,11 @@ pub(crate) fn note(line: &str) {
     _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// Puts a line in the place of the one that was drawn before, on a terminal's stderr.
+pub(crate) fn redraw(line: &str) {
+    _ = write!(std::io::stderr().lock(), "\r\x1b[K{line}");
+}
+
 /// Writes the reason of a failure to stderr.
 pub(crate) fn complain(message: &str) {
     note(&format!("error: {message}"));

@@ -75,6 +75,7 @@ async fn run(command: Command) -> Result<(), Exit> {
         Command::DeadLetters(command) => commands::dead_letters::dead_letters(&command).await,
         Command::Adapter(command) => commands::adapter::adapter(&command).await,
         Command::Demo(arguments) => commands::demo::demo(&arguments).await,
+        Command::Import(arguments) => commands::import::import(&arguments).await,
         Command::Backup(arguments) => commands::backup::backup(&arguments).await,
         Command::Restore(arguments) => commands::restore::restore(&arguments).await,
         Command::SupportBundle(arguments) => commands::support_bundle::support_bundle(&arguments).await,

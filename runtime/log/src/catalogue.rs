@@ -1,7 +1,9 @@
 //! The catalogue of points as a value: what has been declared, by number and by name.
 
 use bulkhead_model::{PointId, PointInfo};
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Borrow;
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// A declared point.
@@ -11,8 +13,44 @@ pub struct Point {
     pub id: PointId,
     /// Its connection.
     pub connection: Arc<str>,
-    /// What was declared.
-    pub info: PointInfo,
+    /// What was declared; whoever else knows the point shares it.
+    pub info: Arc<PointInfo>,
+}
+
+/// A point in the order of its name, which is found by the name alone and so stands in memory once.
+#[derive(Clone, Debug)]
+struct Named(Arc<Point>);
+
+impl Named {
+    fn name(&self) -> &str {
+        &self.0.info.name
+    }
+}
+
+impl Borrow<str> for Named {
+    fn borrow(&self) -> &str {
+        self.name()
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Named {}
+
+impl PartialOrd for Named {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Named {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name().cmp(other.name())
+    }
 }
 
 /// Every point ever declared. Snapshots are cheap: points and the names of untouched connections are shared.
@@ -20,7 +58,7 @@ pub struct Point {
 pub struct Catalogue {
     by_id: Vec<Option<Arc<Point>>>,
     current: Vec<bool>,
-    by_name: HashMap<Arc<str>, Arc<BTreeMap<String, Arc<Point>>>>,
+    by_name: HashMap<Arc<str>, Arc<BTreeSet<Named>>>,
 }
 
 impl Catalogue {
@@ -33,12 +71,12 @@ impl Catalogue {
     /// The point that has a name in a connection now.
     #[must_use]
     pub fn by_name(&self, connection: &str, name: &str) -> Option<&Arc<Point>> {
-        self.by_name.get(connection)?.get(name)
+        self.by_name.get(connection)?.get(name).map(|named| &named.0)
     }
 
     /// The points of a connection, by name; those whose name has moved on to another kind are left out.
     pub fn of_connection(&self, connection: &str) -> impl Iterator<Item = &Arc<Point>> {
-        self.by_name.get(connection).into_iter().flat_map(|names| names.values())
+        self.by_name.get(connection).into_iter().flat_map(|names| names.iter()).map(|named| &named.0)
     }
 
     /// The connections that have declared points, in no order.
@@ -98,8 +136,8 @@ impl Catalogue {
             self.by_id[index] = Some(Arc::clone(&point));
             if current {
                 let names = self.by_name.entry(Arc::clone(&point.connection)).or_default();
-                if let Some(former) = Arc::make_mut(names).insert(point.info.name.clone(), point) {
-                    self.current[former.id.0 as usize] = false;
+                if let Some(former) = Arc::make_mut(names).replace(Named(point)) {
+                    self.current[former.0.id.0 as usize] = false;
                 }
                 self.current[index] = true;
             }
@@ -113,7 +151,7 @@ mod tests {
     use bulkhead_model::Kind;
 
     fn point(id: u32, name: &str, kind: Kind) -> Arc<Point> {
-        Arc::new(Point { id: PointId(id), connection: "press".into(), info: PointInfo::new(name, kind) })
+        Arc::new(Point { id: PointId(id), connection: "press".into(), info: PointInfo::new(name, kind).into() })
     }
 
     #[test]

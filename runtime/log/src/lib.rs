@@ -25,7 +25,7 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
-//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, gaps, adapters' memory |
+//! | `state.db` | points, the seq reservation, cursors, in-flight batches, dead letters, gaps, adapters' memory, how far imports have come |
 //! | `seg-<start>.open.db` | a segment that is appended to, or waits to be sealed: rows by `seq`, no index, WAL |
 //! | `seg-<start>-<last>.db` | a sealed segment: compressed blocks, read as immutable, at most replaced whole |
 //! | `….tmp` | a segment being sealed, salvaged or written anew, a `state.db` being rebuilt; a leftover is removed at open |
@@ -186,6 +186,7 @@ mod expiry;
 mod files;
 mod gaps;
 mod group;
+mod imports;
 mod latest;
 mod letters;
 mod log;
@@ -243,6 +244,7 @@ pub use error::LogError;
 pub use expiry::Expired;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use gaps::{Gap, GapReason};
+pub use imports::{IMPORT_ID_MAX_BYTES, IMPORTS_MAX, ImportMark, ImportPart};
 pub use log::{Log, LogId};
 pub use missing::Missing;
 pub use query::{Query, QueryRow, SqlValue};

@@ -559,7 +559,7 @@ fn weight_is_taken(bytes: usize) -> Result<(), LogError> {
 /// The point a declaration stands for, and whether it differs from what the catalogue has.
 fn declared(catalogue: &Catalogue, connection: &str, info: &PointInfo) -> (Arc<Point>, bool) {
     let named = catalogue.by_name(connection, &info.name);
-    if let Some(point) = named.filter(|point| point.info == *info) {
+    if let Some(point) = named.filter(|point| *point.info == *info) {
         return (Arc::clone(point), false);
     }
     let interned = named
@@ -571,5 +571,5 @@ fn declared(catalogue: &Catalogue, connection: &str, info: &PointInfo) -> (Arc<P
         Some(_) => catalogue.former(connection, info).map_or_else(|| catalogue.next_id(), |point| point.id),
         None => catalogue.next_id(),
     };
-    (Arc::new(Point { id, connection: interned, info: info.clone() }), true)
+    (Arc::new(Point { id, connection: interned, info: Arc::new(info.clone()) }), true)
 }

@@ -199,7 +199,7 @@ impl Described {
     fn point(self) -> Option<Point> {
         let kind = Kind::from_number(u8::try_from(self.kind).ok()?)?;
         let info = PointInfo { unit: self.unit, description: self.description, ..PointInfo::new(self.name, kind) };
-        Some(Point { id: PointId(u32::try_from(self.id).ok()?), connection: self.connection.into(), info })
+        Some(Point { id: PointId(u32::try_from(self.id).ok()?), connection: self.connection.into(), info: info.into() })
     }
 }
 

@@ -366,7 +366,7 @@ fn point_of(row: &Row<'_>, connection: Arc<str>) -> rusqlite::Result<Point> {
     let write = if writable { Some(WriteLimits { min: row.get(7)?, max: row.get(8)? }) } else { None };
     let info =
         PointInfo { name: row.get(2)?, kind, unit: row.get(4)?, group: row.get(5)?, write, description: row.get(9)? };
-    Ok(Point { id: PointId(row.get(0)?), connection, info })
+    Ok(Point { id: PointId(row.get(0)?), connection, info: info.into() })
 }
 
 pub(crate) fn store_point(t: &rusqlite::Connection, point: &Point) -> rusqlite::Result<()> {

@@ -72,6 +72,7 @@ pub(crate) fn read_or_create(connection: &mut Connection, new_id: &str) -> rusql
     }
     transaction.execute_batch(crate::gaps::SCHEMA)?;
     transaction.execute_batch(crate::missing::SCHEMA)?;
+    transaction.execute_batch(crate::imports::SCHEMA)?;
     let record = read_record(&transaction)?;
     transaction.commit()?;
     Ok(record)

@@ -31,7 +31,7 @@ async fn declaring_again_gives_the_same_numbers_and_another_kind_a_new_one() {
     let check = |log: &bulkhead_log::Log| {
         let catalogue = log.catalogue();
         assert_eq!(catalogue.by_name("press", "force").unwrap().id, changed);
-        assert_eq!(catalogue.by_id(ids[0]).unwrap().info, richer);
+        assert_eq!(*catalogue.by_id(ids[0]).unwrap().info, richer);
         assert!(!catalogue.is_current(ids[0]) && catalogue.is_current(changed));
         assert_eq!(catalogue.of_connection("press").count(), 2);
     };

@@ -155,6 +155,7 @@ fn answer(
     match plan {
         Plan::Metadata => {
             check_xml(format.as_deref(), accept.as_deref())?;
+            let negotiated = negotiated.for_xml_model();
             let body = csdl::xml(model, negotiated.version, Capabilities { everything: false }).into_bytes();
             Ok(success(negotiated, "application/xml;charset=utf-8".into(), body))
         }

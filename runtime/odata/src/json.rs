@@ -178,7 +178,7 @@ fn write_members(
         let property = &shape.entity_type.properties[*position];
         if full && !is_implied(property.ty) && *value != Value::Null {
             write_name(writer, &format!("{}{}", property.name, style.control("type")), &mut first)?;
-            write_string(writer, &type_annotation(shape.model, property.ty))?;
+            write_string(writer, &type_annotation(shape.model, property.ty, style.negotiated))?;
         }
         write_name(writer, &property.name, &mut first)?;
         let as_string = style.format.ieee754_compatible
@@ -188,10 +188,12 @@ fn write_members(
     Ok(())
 }
 
-/// The value of `@odata.type`: a fragment, without `Edm.` for primitive types.
-pub(crate) fn type_annotation(model: &Model, ty: Type) -> String {
+/// The value of `@odata.type`: a fragment, without `Edm.` for primitive types; those are no fragment for a client that asked
+/// for 4.01 (JSON Format §4.6.3).
+pub(crate) fn type_annotation(model: &Model, ty: Type, negotiated: Negotiated) -> String {
     let name = model.type_name(ty);
     match ty.base {
+        Base::Primitive(_) if negotiated.short_names => name.replacen("Edm.", "", 1),
         Base::Primitive(_) => format!("#{}", name.replacen("Edm.", "", 1)),
         _ => format!("#{name}"),
     }

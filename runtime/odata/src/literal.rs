@@ -349,6 +349,16 @@ pub fn date_time_offset_ns(text: &str) -> Option<i64> {
     Some(utc.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64)
 }
 
+/// The minutes that the clock of a `dateTimeOffsetValue` is ahead of UTC.
+#[must_use]
+pub fn offset_minutes(text: &str) -> Option<i64> {
+    const NS_PER_MINUTE: i64 = 60_000_000_000;
+    let (_, clock) = text.split_once(['T', 't'])?;
+    let Some(zone) = clock.find(['+', '-']) else { return Some(0) };
+    let minutes = time_of_day_ns(&clock[zone + 1..])? / NS_PER_MINUTE;
+    Some(if clock[zone..].starts_with('-') { -minutes } else { minutes })
+}
+
 /// Nanoseconds since midnight of a `timeOfDayValue`; a leap second runs into the next minute.
 #[must_use]
 pub fn time_of_day_ns(text: &str) -> Option<i64> {

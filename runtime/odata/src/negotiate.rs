@@ -32,6 +32,16 @@ pub struct Negotiated {
     pub short_names: bool,
 }
 
+impl Negotiated {
+    /// In what the model goes as XML: 4.0 for clients that have not said that they know 4.01. Many fetch `$metadata` without a
+    /// word about versions, save it or hand it to others, and take no other; both versions say the same of our models.
+    #[must_use]
+    pub fn for_xml_model(self) -> Self {
+        let version = if self.short_names { Version::V4_01 } else { Version::V4_0 };
+        Self { version, ..self }
+    }
+}
+
 /// Chooses the version by `OData-MaxVersion`, and checks `OData-Version`. The headers of OData 1 to 3 are ignored.
 ///
 /// # Errors
@@ -275,12 +285,12 @@ fn flavour(range: &Range<'_>) -> Option<JsonFormat> {
 /// preferences may be.
 #[must_use]
 pub fn max_page_size(prefer: &str) -> Option<(&'static str, usize)> {
-    prefer.split([',', ';']).find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        let names = ["maxpagesize", "odata.maxpagesize"];
-        let name = names.into_iter().find(|known| known.eq_ignore_ascii_case(name.trim()))?;
-        let rows: usize = value.trim().trim_matches('"').parse().ok()?;
-        (rows > 0).then_some((name, rows))
+    // The shorter name wins where both are given (Part 1 §8.2.8.5).
+    ["maxpagesize", "odata.maxpagesize"].into_iter().find_map(|known| {
+        let sizes = prefer.split([',', ';']).filter_map(|part| part.split_once('='));
+        let mut sizes = sizes.filter(|(name, _)| known.eq_ignore_ascii_case(name.trim()));
+        let rows: usize = sizes.find_map(|(_, value)| value.trim().trim_matches('"').parse().ok())?;
+        (rows > 0).then_some((known, rows))
     })
 }
 

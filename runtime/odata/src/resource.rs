@@ -85,6 +85,17 @@ pub struct Target {
     pub arguments: Option<String>,
 }
 
+impl Target {
+    /// The set that what the path leads to is in, by its place in the model.
+    #[must_use]
+    pub fn home_set(&self) -> Option<usize> {
+        match self.home {
+            Home::Set(place) => Some(place),
+            _ => None,
+        }
+    }
+}
+
 /// The segments of a path below the root, decoded.
 ///
 /// # Errors
@@ -122,7 +133,7 @@ pub fn resolve(path: &str, types: &Types<'_>, aliases: &BTreeMap<String, Expr>, 
         arguments: None,
     };
     let Some((first, rest)) = segments.split_first() else { return Ok(target) };
-    let mut resolver = Resolver { types, aliases, now_ns, target };
+    let mut resolver = Resolver { types, aliases, now_ns, target, implied: Vec::new() };
     let mut rest = resolver.root(first, rest)?;
     while let Some((segment, after)) = rest.split_first() {
         if resolver.target.tail != Tail::None || resolver.target.operation.is_some() {
@@ -141,6 +152,8 @@ struct Resolver<'a> {
     aliases: &'a BTreeMap<String, Expr>,
     now_ns: i64,
     target: Target,
+    /// The parts of a key that are known from where the path has come from, as positions.
+    implied: Vec<usize>,
 }
 
 type Rest<'s> = Result<&'s [String], Error>;
@@ -207,9 +220,6 @@ impl<'a> Resolver<'a> {
             }
             found.push(place);
         }
-        if found.len() < 2 {
-            return Err(Error::invalid("$crossjoin", "at least two entity sets are expected"));
-        }
         Ok(found)
     }
 
@@ -273,7 +283,8 @@ impl<'a> Resolver<'a> {
                 self.target.tail = Tail::Ref;
             }
             "$value" => self.raw(ty)?,
-            "$each" | "$query" => return Err(Error::unsupported(format!("path segment {segment}"), "use GET")),
+            "$each" => return Err(Error::unsupported("path segment $each", "nothing here can be changed")),
+            "$query" => return Err(Error::Method { method: "GET".into(), allowed: "POST" }),
             _ if segment.starts_with("$filter(") => self.filter(segment, ty)?,
             _ if segment.starts_with('$') => {
                 return Err(Error::NotFound(format!("there is no resource `{segment}` here")));
@@ -287,7 +298,7 @@ impl<'a> Resolver<'a> {
     fn raw(&mut self, ty: Type) -> Result<(), Error> {
         let allowed = !ty.collection
             && match ty.base {
-                Base::Primitive(primitive) => primitive != PrimitiveType::Stream && !primitive.is_geo(),
+                Base::Primitive(primitive) => primitive != PrimitiveType::Stream,
                 Base::Enum(_) => true,
                 Base::Structured(place) => self.types.structured(place).has_stream,
             };
@@ -353,6 +364,7 @@ impl<'a> Resolver<'a> {
         }
         if let Some(position) = structured.navigation_position(name) {
             let way = &structured.navigation[position];
+            self.implied = self.types.model().implied_key(place, position);
             self.target.steps.push(Step::Navigate(position));
             self.target.ty = Some(way.ty());
             self.target.home = self.types.model().set_of_type(way.target_type).map_or(Home::None, Home::Set);
@@ -386,29 +398,39 @@ impl<'a> Resolver<'a> {
         let place = ty.structure().expect("sets and navigation are of structured types");
         let arguments = expr::parse_key(text, Limits::default()).map_err(|error| syntax(text, error))?;
         let structured = self.types.structured(place);
-        let positions: Vec<usize> = structured.key_positions().collect();
+        let all: Vec<usize> = structured.key_positions().collect();
+        let needed = self.needed(&all);
+        let positions = if arguments.len() == needed.len() { &needed } else { &all };
         let form = key_form(&structured.key);
         let mut key: Vec<(usize, Value)> = Vec::new();
         for Argument { name, value } in &arguments {
             let position = match name {
                 None if positions.len() == 1 => Some(positions[0]),
                 None => None,
-                Some(name) => structured.position(name).filter(|position| positions.contains(position)),
+                Some(name) => structured.position(name).filter(|position| all.contains(position)),
             };
             let position = position.filter(|position| key.iter().all(|(known, _)| known != position));
             let position = position.ok_or_else(|| Error::invalid("key", format!("a key is written as `({form})`")))?;
             let value = typed::constant(value, structured.properties[position].ty, self.context(None));
             key.push((position, value.map_err(|found| mismatch("key", text, found))?));
         }
-        if key.len() != positions.len() {
+        if !needed.iter().all(|position| key.iter().any(|(known, _)| known == position)) {
             return Err(Error::invalid("key", format!("a key is written as `({form})`")));
         }
         self.found_by(key, ty);
         Ok(())
     }
 
+    /// The parts of a key that a path has to tell: those that a referential constraint ties to the entity before are known
+    /// (Part 2 §4.3.3). Where that are all, it has to tell all.
+    fn needed(&self, all: &[usize]) -> Vec<usize> {
+        let needed: Vec<usize> = all.iter().copied().filter(|position| !self.implied.contains(position)).collect();
+        if needed.is_empty() { all.to_vec() } else { needed }
+    }
+
     fn found_by(&mut self, mut key: Vec<(usize, Value)>, ty: Type) {
         key.sort_by_key(|(position, _)| *position);
+        self.implied.clear();
         self.target.steps.push(Step::Key(key));
         self.target.ty = Some(ty.item());
     }
@@ -416,7 +438,8 @@ impl<'a> Resolver<'a> {
     /// A key whose parts are segments of their own.
     fn key_segments<'s>(&mut self, first: &str, rest: &'s [String], place: usize) -> Rest<'s> {
         let structured = self.types.structured(place);
-        let positions: Vec<usize> = structured.key_positions().collect();
+        let all: Vec<usize> = structured.key_positions().collect();
+        let positions = self.needed(&all);
         let more = positions.len() - 1;
         if rest.len() < more {
             return Err(Error::NotFound("the key is not complete: each part is a segment".into()));

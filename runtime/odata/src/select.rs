@@ -132,6 +132,12 @@ fn top_level(text: &str) -> impl Iterator<Item = (usize, char, usize)> + '_ {
     })
 }
 
+/// Whether a place in a text stands outside of quotes and parentheses.
+#[must_use]
+pub fn is_top(text: &str, place: usize) -> bool {
+    top_level(text).find(|(at, _, _)| *at == place).is_some_and(|(_, _, depth)| depth == 0)
+}
+
 /// How deep the parentheses of a text are nested.
 #[must_use]
 pub fn nesting(text: &str) -> usize {

@@ -66,6 +66,10 @@ pub trait Service: Send + Sync {
         Err(Error::unsupported(name.as_str(), "this service does not carry it out"))
     }
 
+    /// Told of each request of a batch once it is answered, by its method, its path below the root and the answer's status: for a
+    /// host that keeps a record of who did what.
+    fn carried(&self, _method: &str, _path_below_root: &str, _status: u16) {}
+
     /// Reads one page of a set, or the one entity of a key: then no row means that there is none.
     ///
     /// # Errors

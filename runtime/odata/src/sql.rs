@@ -235,6 +235,9 @@ impl<'a, 't> Writer<'a, 't> {
             Node::Case(branches) => self.case(branches)?,
             Node::Member(operand, position) => self.beyond(operand, *position)?,
             Node::List(_)
+            | Node::Object(..)
+            | Node::Search(..)
+            | Node::Aggregate(..)
             | Node::Variable(_)
             | Node::Navigate(..)
             | Node::As(..)

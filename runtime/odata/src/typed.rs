@@ -12,6 +12,7 @@ pub use types::Types;
 
 use crate::Value;
 use crate::model::{PrimitiveType, Type};
+use crate::search::Wanted;
 
 /// A text, as it stands in JSON, as a value of a type; none for one that cannot be.
 pub(crate) fn convert_text(text: &str, ty: Type, types: &Types<'_>) -> Option<Value> {
@@ -110,8 +111,12 @@ pub enum Node {
     Find(Box<TypedExpr>, Vec<(usize, Value)>),
     /// How many items a collection has.
     Count(Box<TypedExpr>),
+    /// A value computed of a collection: how, and of what of each item, which is in the slot meanwhile.
+    Aggregate(Box<TypedExpr>, usize, crate::apply::Method, Box<TypedExpr>),
     /// The items of a collection for which a condition holds; they are in the slot meanwhile.
     Filter(Box<TypedExpr>, usize, Box<TypedExpr>),
+    /// The items of a collection in whose texts something is found.
+    Search(Box<TypedExpr>, Wanted),
     /// Whether a condition holds for any item, or for all; items are in the slot meanwhile. Never null.
     Lambda {
         /// Whether it is `all`.
@@ -147,6 +152,8 @@ pub enum Node {
     Case(Vec<(TypedExpr, TypedExpr)>),
     /// A collection of these.
     List(Vec<TypedExpr>),
+    /// A complex value with these properties, of the type at this place.
+    Object(usize, Vec<TypedExpr>),
     /// Arithmetic on numbers, and sum and difference of moments and durations; null if an operand is.
     Arithmetic(Arithmetic, Box<TypedExpr>, Box<TypedExpr>),
     /// The number or duration with its sign changed.
@@ -163,11 +170,13 @@ impl Node {
             | Node::As(operand, _)
             | Node::Find(operand, _)
             | Node::Count(operand)
+            | Node::Search(operand, _)
             | Node::Not(operand)
             | Node::Negate(operand)
             | Node::Cast(operand, _)
             | Node::IsOf(operand, _) => each(operand),
             Node::Filter(left, _, right)
+            | Node::Aggregate(left, _, _, right)
             | Node::Compare(_, left, right)
             | Node::And(left, right)
             | Node::Or(left, right)
@@ -185,7 +194,7 @@ impl Node {
                 each(operand);
                 items.iter().for_each(each);
             }
-            Node::Call(_, items) | Node::List(items) => items.iter().for_each(each),
+            Node::Call(_, items) | Node::List(items) | Node::Object(_, items) => items.iter().for_each(each),
             Node::Case(branches) => branches.iter().for_each(|(condition, value)| {
                 each(condition);
                 each(value);
@@ -204,11 +213,13 @@ impl Node {
             | Node::As(operand, _)
             | Node::Find(operand, _)
             | Node::Count(operand)
+            | Node::Search(operand, _)
             | Node::Not(operand)
             | Node::Negate(operand)
             | Node::Cast(operand, _)
             | Node::IsOf(operand, _) => each(operand),
             Node::Filter(left, _, right)
+            | Node::Aggregate(left, _, _, right)
             | Node::Compare(_, left, right)
             | Node::And(left, right)
             | Node::Or(left, right)
@@ -226,7 +237,7 @@ impl Node {
                 each(operand);
                 items.iter_mut().for_each(each);
             }
-            Node::Call(_, items) | Node::List(items) => items.iter_mut().for_each(each),
+            Node::Call(_, items) | Node::List(items) | Node::Object(_, items) => items.iter_mut().for_each(each),
             Node::Case(branches) => branches.iter_mut().for_each(|(condition, value)| {
                 each(condition);
                 each(value);
@@ -323,12 +334,12 @@ macro_rules! functions {
 }
 
 functions! {
-    /// Whether the second text is in the first.
-    Contains = "contains" (Of(String), Of(String)) -> Some(Boolean);
-    /// Whether the first text begins with the second.
-    StartsWith = "startswith" (Of(String), Of(String)) -> Some(Boolean);
-    /// Whether the first text ends with the second.
-    EndsWith = "endswith" (Of(String), Of(String)) -> Some(Boolean);
+    /// Whether the second text is in the first, or the items of the second collection beside each other in the first.
+    Contains = "contains" (TextOrMany, TextOrMany) -> Some(Boolean);
+    /// Whether the first text or collection begins with the second.
+    StartsWith = "startswith" (TextOrMany, TextOrMany) -> Some(Boolean);
+    /// Whether the first text or collection ends with the second.
+    EndsWith = "endswith" (TextOrMany, TextOrMany) -> Some(Boolean);
     /// Whether the text matches the regular expression.
     MatchesPattern = "matchespattern" (Of(String), Of(String)) -> Some(Boolean);
     /// The text in lower case.
@@ -341,8 +352,8 @@ functions! {
     Trim = "trim" (Of(String)) -> Some(String);
     /// The two texts or collections joined.
     Concat = "concat" (TextOrMany, TextOrMany) -> None;
-    /// Where the second text begins in the first, from 0; -1 if it does not.
-    IndexOf = "indexof" (Of(String), Of(String)) -> Some(Int32);
+    /// Where the second text or collection begins in the first, from 0; -1 if it does not.
+    IndexOf = "indexof" (TextOrMany, TextOrMany) -> Some(Int32);
     /// The text or the items from a position, from 0, or from the end if negative; with a third argument at most that many.
     Substring = "substring" (TextOrMany, Of(Int64), Of(Int64)) -> None;
     /// Whether all items of the second are in the first.

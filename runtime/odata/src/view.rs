@@ -10,7 +10,7 @@ use crate::expr::{self, Expr};
 use crate::limits::{EXPAND_MAX_DEPTH, Limits, TREE_MAX_DEPTH};
 use crate::model::{Base, Type};
 use crate::options::{self, Options};
-use crate::plan::{mismatch, parse_option};
+use crate::plan::{mismatch, parse_aliases, parse_option};
 use crate::search::{self, Wanted};
 use crate::typed::{self, Context, TypedExpr, Types};
 use crate::url::RawOption;
@@ -49,6 +49,8 @@ pub struct Shape {
     pub select: Option<Select>,
     /// What navigation leads to, to be written in its place.
     pub expand: Vec<Expand>,
+    /// What of the items of a collection, or what is computed of a complex value, where a client says so.
+    pub inner: Option<Box<View>>,
 }
 
 /// The properties a client wants.
@@ -58,6 +60,10 @@ pub struct Select {
     pub star: bool,
     /// Properties by name, each with what of it.
     pub items: Vec<(String, Shape)>,
+    /// Those of [`Select::items`] that are wanted only of records of a derived type, with that type's place.
+    pub narrowed: Vec<(String, usize)>,
+    /// All operations of a schema, as `Namespace.*`.
+    pub operations: Vec<String>,
 }
 
 impl Select {
@@ -65,6 +71,12 @@ impl Select {
     #[must_use]
     pub fn of(&self, name: &str) -> Option<&Shape> {
         self.items.iter().find(|(selected, _)| selected == name).map(|(_, shape)| shape)
+    }
+
+    /// The derived types whose records alone are wanted to have a property; none: those of all.
+    pub fn only_of(&self, name: &str) -> impl Iterator<Item = usize> + '_ {
+        let name = name.to_owned();
+        self.narrowed.iter().filter(move |(selected, _)| *selected == name).map(|(_, place)| *place)
     }
 }
 
@@ -77,6 +89,8 @@ pub enum Expanded {
     References,
     /// How many there are.
     Count,
+    /// The bytes of a stream; it is no navigation property then, but a stream or `$value`.
+    Stream,
 }
 
 /// A part of the way to a navigation property.
@@ -113,7 +127,20 @@ impl Expand {
     pub fn link_options(&self, token: &str, top: Option<u64>) -> String {
         let top = top.map(|top| ("$top".to_owned(), top.to_string()));
         let token = ("$skiptoken".to_owned(), token.to_owned());
-        let all = self.repeated.iter().cloned().chain(top).chain([token]);
+        self.link(top.into_iter().chain([token]))
+    }
+
+    /// The same where so many of the rows are behind the client and all are in memory.
+    #[must_use]
+    pub fn link_in_memory(&self, shown: usize) -> String {
+        let skip = (self.view.skip > 0).then(|| ("$skip".to_owned(), self.view.skip.to_string()));
+        let top = self.view.top.map(|top| ("$top".to_owned(), top.to_string()));
+        let token = ("$skiptoken".to_owned(), format!("after-{shown}"));
+        self.link(skip.into_iter().chain(top).chain([token]))
+    }
+
+    fn link(&self, more: impl Iterator<Item = (String, String)>) -> String {
+        let all = self.repeated.iter().cloned().chain(more);
         all.map(|(name, value)| format!("{name}={}", crate::url::encode(&value))).collect::<Vec<_>>().join("&")
     }
 }
@@ -125,7 +152,15 @@ impl View {
         self.filter.iter().for_each(|filter| filter.walk(each));
         self.orderby.iter().for_each(|item| item.expression.walk(each));
         self.apply.iter().for_each(|transformation| transformation.walk(each));
-        self.shape.expand.iter().for_each(|expand| expand.view.walk(each));
+        self.shape.walk(each);
+    }
+}
+
+impl Shape {
+    fn walk<'e>(&'e self, each: &mut dyn FnMut(&'e TypedExpr)) {
+        self.expand.iter().for_each(|expand| expand.view.walk(each));
+        self.inner.iter().for_each(|view| view.walk(each));
+        self.select.iter().flat_map(|select| &select.items).for_each(|(_, shape)| shape.walk(each));
     }
 }
 
@@ -285,13 +320,22 @@ impl Planner<'_, '_> {
             let max = crate::limits::OPTIONS_MAX;
             return Err(Error::Limit { target: "$expand".into(), limit: "query options", max });
         }
-        let options = Options::sort_all(raw)?;
-        match options.aliases.keys().next() {
-            Some(alias) => {
-                Err(Error::unsupported(format!("{alias} between parentheses"), "give the alias in the query"))
+        Options::sort_all(raw)
+    }
+
+    /// Takes the options between parentheses for rows below one of `row`, with the aliases that are given between them.
+    fn nested_view(&mut self, options: &mut Options, ty: Type, row: Type) -> Result<View, Error> {
+        let (own, _) = parse_aliases(options, Limits::default())?;
+        let merged: BTreeMap<String, Expr>;
+        let aliases = match own.is_empty() {
+            true => self.aliases,
+            false => {
+                merged = self.aliases.clone().into_iter().chain(own).collect();
+                &merged
             }
-            None => Ok(options),
-        }
+        };
+        let (now_ns, it, depth) = (self.now_ns, self.it.or(Some(row)), self.depth + 1);
+        Planner { types: self.types, aliases, now_ns, it, depth }.view(options, ty)
     }
 }
 

@@ -104,8 +104,10 @@ fn expression(kind: &'static str) -> BoxedStrategy<String> {
             1 => pair("number", "($a sub $b)"),
             1 => pair("number", "($a mul $b)"),
             1 => pair("number", "($a divby $b)"),
-            1 => pair("whole", "($a div $b)"),
-            1 => pair("whole", "($a mod $b)"),
+            // By the literal 0 they are refused.
+            1 => (atom("whole"), atom("divisor")).prop_map(|(a, b)| format!("({a} div {b})")),
+            1 => (atom("whole"), atom("divisor")).prop_map(|(a, b)| format!("({a} mod {b})")),
+            1 => (atom("number"), leaf(&["D", "J", "0.5", "-2"])).prop_map(|(a, b)| format!("({a} div {b})")),
             1 => atom("number").prop_map(|a| format!("(-({a}))")),
             1 => (prop::sample::select(vec!["round", "floor", "ceiling"]), atom("number")).prop_map(|(f, a)| format!("{f}({a})")),
             1 => pair("text", "indexof($a,$b)"),
@@ -121,7 +123,7 @@ fn expression(kind: &'static str) -> BoxedStrategy<String> {
             1 => atom("text").prop_map(|a| format!("trim({a})")),
             1 => (prop::sample::select(vec!["tolower", "toupper"]), leaf(&["'Flow'", "concat('A',null)"])).prop_map(|(f, a)| format!("{f}({a})")),
             1 => (atom("text"), -4..4_i32).prop_map(|(a, n)| format!("substring({a},{n})")),
-            1 => (atom("text"), -7..4_i32, -1..3_i32).prop_map(|(a, n, m)| format!("substring({a},{n},{m})")),
+            1 => (atom("text"), -7..4_i32, 0..3_i32).prop_map(|(a, n, m)| format!("substring({a},{n},{m})")),
         ]
         .boxed(),
         "moment" => prop_oneof![
@@ -147,6 +149,7 @@ fn atom(kind: &'static str) -> BoxedStrategy<String> {
     let options: &[&'static str] = match kind {
         "number" => &["I", "J", "D", "E", "K", "0", "1", "-2", "0.25", "1.5", "INF", "null"],
         "whole" => &["I", "J", "K", "0", "2", "-3", "null"],
+        "divisor" => &["I", "J", "K", "2", "-3", "null"],
         "text" => &["S", "U", "'flow'", "''", "'a'", "null", "'ö'"],
         "moment" => &["M", "1970-01-01T00:00:00Z", "2026-01-02T03:04:05.678Z", "1970-01-02", "null"],
         "length" => &["L", "duration'PT1H'", "duration'-P1DT1S'", "null"],

@@ -59,6 +59,20 @@ fn tree() -> impl Strategy<Value = Expr> {
                 let argument = Argument { name: Some(parameter), value };
                 node(ExprKind::Path(vec![Segment::Name(path), Segment::Call("Model.Find".into(), vec![argument])]))
             }),
+            (
+                name(),
+                prop::option::of(boxed.clone()),
+                prop::option::of(prop::sample::select(vec!["a b", "\"x y\"", "(a OR b) AND NOT c"]))
+            )
+                .prop_filter("one at least", |(_, filter, search)| filter.is_some() || search.is_some())
+                .prop_map(|(path, filter, search)| {
+                    let count = Segment::Count { filter, search: search.map(str::to_owned) };
+                    node(ExprKind::Path(vec![Segment::Name(path), count]))
+                }),
+            (name(), boxed.clone()).prop_map(|(path, condition)| {
+                let segments = vec![Segment::Name(path), Segment::Filter(condition), Segment::Name("$count".into())];
+                node(ExprKind::Path(segments))
+            }),
             (inner.clone(), inner.clone()).prop_map(|(a, b)| node(ExprKind::Case(vec![(a, b)]))),
             ("\\PC{0,6}", inner).prop_map(|(name, value)| node(ExprKind::Record(vec![(name, value)]))),
         ]
@@ -94,7 +108,7 @@ proptest! {
     #[test]
     fn nothing_made_of_the_grammars_pieces_makes_it_panic(
         pieces in prop::collection::vec(prop::sample::select(vec![
-            "(", ")", "'", "\"", ",", "/", " ", "not", "eq", "in", "any", "all(", "$filter(", "$it", "@p", "x", ":", "=",
+            "(", ")", "$count(", "$search=", ";", "'", "\"", ",", "/", " ", "not", "eq", "in", "any", "all(", "$filter(", "$it", "@p", "x", ":", "=",
             "[", "]", "{", "}", "-", "+", "1", ".5", "e9", "2012-09-03", "T10:00Z", "duration'P1D'", "é", "%", "null", "*",
         ]), 0..24),
     ) {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+#[path = "shop/aggregation.rs"]
+mod aggregation;
 #[path = "shop/batch.rs"]
 mod batch;
 #[path = "shop/collections.rs"]
@@ -19,6 +21,8 @@ mod headers;
 mod refusals;
 #[path = "shop/server.rs"]
 mod server;
+#[path = "shop/shapes.rs"]
+mod shapes;
 
 #[path = "../examples/odata-memory/compress.rs"]
 mod compress;

@@ -7,10 +7,11 @@
 use crate::bindings::bulkhead::adapter as wit;
 use crate::tap::Tap;
 use async_trait::async_trait;
-use bulkhead_model::{PointId, PointInfo, Timestamp};
+use bulkhead_model::{PointInfo, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::points::Declared;
 pub use wit::http::{Incoming, Outgoing};
 pub use wit::log::Level;
 pub use wit::modbus::{Change, Span, SpanFault, Table, Words};
@@ -21,8 +22,8 @@ pub use wit::types::{Fault, Frame, FrameKind, Framing, Remedy};
 /// Makes points known: the log's catalogue.
 #[async_trait]
 pub trait Catalogue: Send + Sync {
-    /// Numbers for points of this connection, in order; the same name and kind give the same number.
-    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<PointId>, Fault>;
+    /// Points of this connection with their numbers, in order; the same name and kind give the same number.
+    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<Declared>, Fault>;
 }
 
 /// The connection's journal. Calls return at once; the implementation bounds rate and length.

@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_wrong_kind_a_missing_value_and_an_unknown_point_never_look_right() {
         let points = PointTable::default();
-        points.add(&[PointId(5)], vec![PointInfo::new("level", Kind::Real)]);
+        points.add(vec![Declared { id: PointId(5), info: PointInfo::new("level", Kind::Real).into() }]);
         let given = vec![
             reading(0, Some(wit::Value::Real(1.0))),
             reading(0, Some(wit::Value::Integer(1))),
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn a_time_of_the_host_that_is_doubted_makes_a_good_reading_uncertain_and_leaves_others_alone() {
         let points = PointTable::default();
-        points.add(&[PointId(5)], vec![PointInfo::new("level", Kind::Real)]);
+        points.add(vec![Declared { id: PointId(5), info: PointInfo::new("level", Kind::Real).into() }]);
         let given =
             |time: Option<i64>, status: u32| wit::Reading { time, status, ..reading(0, Some(wit::Value::Real(1.0))) };
         let given = vec![

@@ -213,9 +213,8 @@ impl wit::points::Host for HostState {
         self.request_turn().come().await;
         let catalogue = self.capabilities.catalogue.clone();
         let asking = self.asking(None, || Asked::Declare(infos.clone()));
-        let declared = within(self.host_call_timeout, "declaring points", catalogue.declare(infos.clone())).await;
-        let ids = asking.hear(declared)?;
-        Ok(self.points.add(&ids, infos))
+        let declared = within(self.host_call_timeout, "declaring points", catalogue.declare(infos)).await;
+        Ok(self.points.add(asking.hear(declared)?))
     }
 }
 

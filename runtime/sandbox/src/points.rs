@@ -5,15 +5,43 @@
 
 use bulkhead_model::{Kind, PointId, PointInfo};
 use parking_lot::RwLock;
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// One declared point.
 #[derive(Debug, Clone)]
 pub struct Declared {
     /// Its number in the log.
     pub id: PointId,
-    /// As it was declared.
-    pub info: PointInfo,
+    /// As it was declared; shared with the log's catalogue, since there may be many.
+    pub info: Arc<PointInfo>,
+}
+
+/// A point that is found by its name, which so stands in memory once.
+#[derive(Debug)]
+struct Named(Arc<PointInfo>);
+
+impl Borrow<str> for Named {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for Named {}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // As `str` does it, which is looked up.
+        self.0.name.as_str().hash(state);
+    }
 }
 
 /// The points of one connection.
@@ -42,16 +70,16 @@ struct Inner {
     points: Vec<Declared>,
     /// Of the texts of all points.
     bytes: usize,
-    latest_by_name: HashMap<String, u32>,
+    latest_by_name: HashMap<Named, u32>,
     /// Points whose name has since been declared with another kind; few.
     former: HashMap<(String, Kind), u32>,
 }
 
 impl PointTable {
     /// Takes points that the log has numbered and returns their numbers inside the guest, in order.
-    pub(crate) fn add(&self, ids: &[PointId], infos: Vec<PointInfo>) -> Vec<u32> {
+    pub(crate) fn add(&self, declared: Vec<Declared>) -> Vec<u32> {
         let mut inner = self.inner.write();
-        ids.iter().zip(infos).map(|(id, info)| inner.put(*id, info)).collect()
+        declared.into_iter().map(|point| inner.put(point)).collect()
     }
 
     /// How many points there are.
@@ -115,16 +143,15 @@ impl PointTable {
 impl Inner {
     /// The number of the point with this name and kind.
     fn number(&self, info: &PointInfo) -> Option<u32> {
-        let latest = self.latest_by_name.get(&info.name).copied();
+        let latest = self.latest_by_name.get(info.name.as_str()).copied();
         latest
             .filter(|&number| self.points[number as usize].info.kind == info.kind)
             .or_else(|| self.former.get(&(info.name.clone(), info.kind)).copied())
     }
 
-    fn put(&mut self, id: PointId, info: PointInfo) -> u32 {
-        let (name, known) = (info.name.clone(), self.number(&info));
+    fn put(&mut self, declared: Declared) -> u32 {
+        let (info, known) = (Arc::clone(&declared.info), self.number(&declared.info));
         self.bytes += text_bytes(&info);
-        let declared = Declared { id, info };
         let number = match known {
             Some(number) => {
                 self.bytes -= text_bytes(&self.points[number as usize].info);
@@ -137,11 +164,14 @@ impl Inner {
                 number
             }
         };
-        if let Some(before) = self.latest_by_name.insert(name.clone(), number)
+        // A map keeps the key it has: that of the name's first declaration, whose point it would keep in memory.
+        let before = self.latest_by_name.remove(info.name.as_str());
+        if let Some(before) = before
             && before != number
         {
-            self.former.insert((name, self.points[before as usize].info.kind), before);
+            self.former.insert((info.name.clone(), self.points[before as usize].info.kind), before);
         }
+        self.latest_by_name.insert(Named(info), number);
         number
     }
 }
@@ -150,16 +180,20 @@ impl Inner {
 mod tests {
     use super::*;
 
+    fn declared(id: u32, info: PointInfo) -> Declared {
+        Declared { id: PointId(id), info: info.into() }
+    }
+
     #[test]
     fn the_same_name_and_kind_keep_their_number_and_another_kind_gets_a_new_one() {
         let table = PointTable::default();
         let real = PointInfo::new("level", Kind::Real);
-        assert_eq!(table.add(&[PointId(7)], vec![real.clone()]), [0]);
-        assert_eq!(table.add(&[PointId(7)], vec![real]), [0]);
-        assert_eq!(table.add(&[PointId(9)], vec![PointInfo::new("level", Kind::Text)]), [1]);
+        assert_eq!(table.add(vec![declared(7, real.clone())]), [0]);
+        assert_eq!(table.add(vec![declared(7, real)]), [0]);
+        assert_eq!(table.add(vec![declared(9, PointInfo::new("level", Kind::Text))]), [1]);
         assert_eq!(table.find("level").map(|(number, point)| (number, point.id)), Some((1, PointId(9))));
-        assert_eq!(table.add(&[PointId(7)], vec![PointInfo::new("level", Kind::Real)]), [0], "the former one is known");
-        assert_eq!(table.add(&[PointId(9)], vec![PointInfo::new("level", Kind::Text)]), [1]);
+        assert_eq!(table.add(vec![declared(7, PointInfo::new("level", Kind::Real))]), [0], "the former one is known");
+        assert_eq!(table.add(vec![declared(9, PointInfo::new("level", Kind::Text))]), [1]);
         assert_eq!(table.all().len(), 1);
     }
 
@@ -169,9 +203,9 @@ mod tests {
         let described =
             |text: &str| PointInfo { description: Some(text.into()), ..PointInfo::new("level", Kind::Real) };
         assert_eq!(table.size_with(&[described("abc")]), Size { points: 1, bytes: 8 });
-        table.add(&[PointId(7)], vec![described("abc")]);
+        table.add(vec![declared(7, described("abc"))]);
         assert_eq!(table.size_with(&[described("abcde")]), Size { points: 1, bytes: 10 });
-        table.add(&[PointId(7)], vec![described("a")]);
+        table.add(vec![declared(7, described("a"))]);
         assert_eq!(table.size_with(&[]), Size { points: 1, bytes: 6 });
     }
 }

@@ -5,7 +5,9 @@ use anyhow::{Context, Result, ensure};
 use async_trait::async_trait;
 use bulkhead_engine::SystemClock;
 use bulkhead_model::{PointId, PointInfo, Reading, Value};
-use bulkhead_sandbox::capability::{Capabilities, Catalogue, Change, Fault, Journal, Level, Modbus, Span, Words};
+use bulkhead_sandbox::capability::{
+    Capabilities, Catalogue, Change, Declared, Fault, Journal, Level, Modbus, Span, Words,
+};
 use bulkhead_sandbox::{Guest, Limits, PointTable, Sandbox, SandboxConfig};
 use clap::Parser;
 use std::collections::BTreeMap;
@@ -160,8 +162,9 @@ struct Meter {
 
 #[async_trait]
 impl Catalogue for Meter {
-    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
-        Ok(points.iter().map(|_| PointId(self.points.fetch_add(1, Ordering::Relaxed))).collect())
+    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<Declared>, Fault> {
+        let number = || PointId(self.points.fetch_add(1, Ordering::Relaxed));
+        Ok(points.into_iter().map(|info| Declared { id: number(), info: info.into() }).collect())
     }
 }
 

@@ -4,5 +4,6 @@
 
 mod backup;
 mod health;
+mod import;
 mod service_manager;
 mod support_bundle;

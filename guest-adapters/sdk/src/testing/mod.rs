@@ -66,7 +66,7 @@ pub struct Running<A> {
 /// # Errors
 /// The fault of `start`, or `bad-settings`.
 pub fn start<A: Adapter>(settings: serde_json::Value) -> Result<Running<A>, Fault> {
-    Ok(Running { adapter: instance::start(&settings.to_string())? })
+    Ok(Running { adapter: instance::start(settings.to_string())? })
 }
 
 impl<A: Adapter> Running<A> {

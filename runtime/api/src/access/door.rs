@@ -4,7 +4,7 @@
 use super::accounts::Accounts;
 use super::identity::{Identity, Proof};
 use super::live::LiveAccounts;
-use super::lockout::{Lockouts, Suspect};
+use super::lockout::Lockouts;
 use super::password::Verifier;
 use super::policy::Policy;
 use super::rate::{Rates, address_of};
@@ -28,6 +28,8 @@ use subtle::ConstantTimeEq;
 
 /// How long a password that was right is not computed again.
 pub(crate) const SEEN_FOR: Duration = Duration::from_secs(300);
+/// Why a credential is refused that fits nobody.
+const NOT_KNOWN: &str = "this credential is not known here";
 /// Credentials remembered so.
 pub(crate) const SEEN_MAX: usize = 1_024;
 
@@ -194,16 +196,6 @@ impl Door {
         Ok((token, Arrival { identity, session: Some(session) }))
     }
 
-    /// Counts a failure that was found elsewhere: a wrong signature.
-    pub(crate) fn failed(&self, peer: &Peer) {
-        self.lockouts.failed(Suspect::Address(&address_of(peer.address.ip())), self.clock.monotonic_ns());
-    }
-
-    /// How long an address has to wait after its failures.
-    pub(crate) fn address_wait(&self, peer: &Peer) -> Option<Duration> {
-        self.lockouts.wait(Suspect::Address(&address_of(peer.address.ip())), self.clock.monotonic_ns())
-    }
-
     /// Without any credential: who is on this machine, on a gateway that listens there only.
     fn everybody(&self, peer: &Peer) -> Result<Arrival, Stranger> {
         if self.listen.ip().to_canonical().is_loopback() && peer.channel.local {
@@ -238,32 +230,38 @@ impl Door {
         Some(Arrival { identity, session: Some(session) })
     }
 
+    /// A token. Keys and tokens of an issuer cannot be guessed: a right one is taken whatever else its address has failed at.
     async fn by_bearer(&self, token: &str, peer: &Peer) -> Result<Identity, Stranger> {
         let digest = self.digest("bearer", token);
-        let name = key::id_of(token).map(|id| format!("{}{id}", key::PREFIX));
-        if !self.was_seen(&digest) {
-            self.not_locked_out(name.as_deref(), peer)?;
-        }
         let policy = self.policy.now();
+        let issuer = policy.issuer.as_ref().filter(|_| jwt::looks_like_one(token));
+        let id = key::id_of(token);
+        if id.is_none() && issuer.is_none() && !self.was_seen(&digest) {
+            self.not_locked_out(None, peer)?;
+        }
         if let Some(identity) = policy.of_token(token) {
             if !peer.channel.is_private() {
                 tracing::debug!(credential = %identity.name, "a token of the config came without TLS");
             }
-            return Ok(self.welcome(digest, None, identity));
+            self.remember(digest, None);
+            return Ok(identity);
         }
         private(peer, "keys and tokens")?;
-        let found = if let Some(id) = key::id_of(token) {
-            self.by_key(id, token).await
-        } else {
-            match policy.issuer.as_ref().filter(|_| jwt::looks_like_one(token)) {
-                Some(issuer) => issuer.holder(token, self.seconds()),
-                None => Err("this credential is not known here"),
-            }
+        let found = match (id, issuer) {
+            (Some(id), _) => self.by_key(id, token).await,
+            (None, Some(issuer)) => issuer.holder(token, self.seconds()),
+            (None, None) => Err(NOT_KNOWN),
         };
-        match found {
-            Ok(identity) => Ok(self.welcome(digest, None, identity)),
-            Err(reason) => Err(self.refuse(name, peer, reason)),
-        }
+        found.map_err(|reason| {
+            let name = id.map(|id| format!("{}{id}", key::PREFIX));
+            match self.not_locked_out(None, peer) {
+                Err(waiting) => Stranger { name, ..waiting },
+                Ok(()) => {
+                    self.lockouts.failed(None, &address_of(peer.client()), self.clock.monotonic_ns());
+                    Stranger { problem: Box::new(unauthorized(reason)), name }
+                }
+            }
+        })
     }
 
     async fn by_key(&self, id: &str, token: &str) -> Result<Identity, &'static str> {
@@ -276,7 +274,7 @@ impl Door {
         let given = key::digest(token);
         let found = accounts.keys.iter().find(|key| key.id == id);
         let found = found.filter(|key| bool::from(key.digest.as_bytes().ct_eq(given.as_bytes())));
-        let key = found.ok_or("this credential is not known here")?;
+        let key = found.ok_or(NOT_KNOWN)?;
         if key.expires_ns.is_some_and(|end_ns| self.clock.now().0 >= end_ns) {
             return Err("this key has ended: have a new one made");
         }
@@ -288,42 +286,69 @@ impl Door {
     async fn by_password(&self, user: &str, password: String, peer: &Peer) -> Result<(Identity, String), Stranger> {
         private(peer, "passwords")?;
         let digest = self.digest(user, &password);
-        let seen = self.seen.lock().get(&digest).filter(|seen| self.is_fresh(seen)).map(|seen| seen.kept.clone());
-        if seen.is_none() {
+        if !self.was_seen(&digest) {
             self.not_locked_out(Some(user), peer)?;
-        }
-        if let Some(identity) = self.policy.now().of_password(user, &password) {
-            let kept = self.policy.now().of_user(user).map(|(_, kept)| kept).unwrap_or_default();
-            return Ok((self.welcome(digest, None, identity), kept));
         }
         let mut accounts = self.accounts.known();
         if accounts.user(user).is_none() {
             self.accounts.look(self.clock.monotonic_ns()).await;
             accounts = self.accounts.known();
         }
-        let identity = |accounts: &Accounts| {
-            let user = accounts.user(user)?;
-            Some((Identity::new(Proof::Password, &user.name, user.role), user.password.clone()))
-        };
-        let known = identity(&accounts);
-        if let (Some(Some(seen)), Some((identity, kept))) = (seen, &known)
-            && seen == *kept
-        {
-            return Ok((identity.clone(), kept.clone()));
+        if let Some(found) = self.seen_before(&accounts, user, &password) {
+            return Ok(found);
         }
-        let verified = self.verifier.verify(password, known.as_ref().map(|(_, kept)| kept.clone())).await;
-        let is_right = verified.map_err(|_| {
+        // One at a time: whoever waits for this turn is told what the guesses before have come to.
+        let turn = self.verifier.turn().await.map_err(|_| {
             let detail = "too many passwords are being checked; try again in a moment";
             Stranger::nameless(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(None))
         })?;
-        match known.filter(|_| is_right) {
-            Some((identity, kept)) => Ok((self.welcome(digest, Some(kept.clone()), identity), kept)),
-            None => Err(self.refuse(Some(user.to_owned()), peer, "this credential is not known here")),
+        if let Some(found) = self.seen_before(&accounts, user, &password) {
+            return Ok(found);
+        }
+        self.not_locked_out(Some(user), peer)?;
+        let address = address_of(peer.client());
+        let known = of_accounts(&accounts, user);
+        let found = match self.of_config(user, &password) {
+            Some((identity, kept)) => Some((identity, kept, None)),
+            None => {
+                let is_right = turn.verify(password, known.as_ref().map(|(_, kept)| kept.clone())).await;
+                known.filter(|_| is_right).map(|(identity, kept)| (identity, kept.clone(), Some(kept)))
+            }
+        };
+        let now_ns = self.clock.monotonic_ns();
+        let outcome = match found {
+            Some((identity, kept, of_account)) => {
+                self.remember(digest, of_account);
+                self.lockouts.proved(user, &address, now_ns);
+                Ok((identity, kept))
+            }
+            None => {
+                self.lockouts.failed(Some(user), &address, now_ns);
+                Err(Stranger { problem: Box::new(unauthorized(NOT_KNOWN)), name: Some(user.to_owned()) })
+            }
+        };
+        drop(turn);
+        outcome
+    }
+
+    /// The same, where the password was right a moment ago and has not changed.
+    fn seen_before(&self, accounts: &Accounts, user: &str, password: &str) -> Option<(Identity, String)> {
+        let digest = self.digest(user, password);
+        let seen = self.seen.lock().get(&digest).filter(|seen| self.is_fresh(seen))?.kept.clone();
+        match seen {
+            Some(seen) => of_accounts(accounts, user).filter(|(_, kept)| *kept == seen),
+            None => self.of_config(user, password),
         }
     }
 
+    fn of_config(&self, user: &str, password: &str) -> Option<(Identity, String)> {
+        let policy = self.policy.now();
+        let identity = policy.of_password(user, password)?;
+        Some((identity, policy.of_user(user).map(|(_, kept)| kept).unwrap_or_default()))
+    }
+
     /// Remembers a credential that was right.
-    fn welcome(&self, digest: [u8; 32], kept: Option<String>, identity: Identity) -> Identity {
+    fn remember(&self, digest: [u8; 32], kept: Option<String>) {
         let now_ns = self.clock.monotonic_ns();
         let until_ns = now_ns.saturating_add(u64::try_from(SEEN_FOR.as_nanos()).unwrap_or(u64::MAX));
         let mut seen = self.seen.lock();
@@ -335,9 +360,6 @@ impl Door {
             }
         }
         seen.insert(digest, Seen { until_ns, kept });
-        drop(seen);
-        self.lockouts.proved(&identity.name);
-        identity
     }
 
     fn was_seen(&self, digest: &[u8; 32]) -> bool {
@@ -357,20 +379,11 @@ impl Door {
         hash.finalize().into()
     }
 
-    fn not_locked_out(&self, name: Option<&str>, peer: &Peer) -> Result<(), Stranger> {
-        let now_ns = self.clock.monotonic_ns();
-        let of_name = name.and_then(|name| self.lockouts.wait(Suspect::Name(name), now_ns));
-        let Some(wait) = of_name.max(self.address_wait(peer)) else { return Ok(()) };
-        Err(Stranger { problem: Box::new(locked_out(wait)), name: name.map(str::to_owned) })
-    }
-
-    fn refuse(&self, name: Option<String>, peer: &Peer, reason: &str) -> Stranger {
-        let now_ns = self.clock.monotonic_ns();
-        if let Some(name) = &name {
-            self.lockouts.failed(Suspect::Name(name), now_ns);
-        }
-        self.failed(peer);
-        Stranger { problem: Box::new(unauthorized(reason)), name }
+    /// Whether an address may try a credential now, of a user if it is one's password.
+    fn not_locked_out(&self, user: Option<&str>, peer: &Peer) -> Result<(), Stranger> {
+        let wait = self.lockouts.wait(user, &address_of(peer.client()), self.clock.monotonic_ns());
+        let Some(wait) = wait else { return Ok(()) };
+        Err(Stranger { problem: Box::new(locked_out(wait)), name: user.map(str::to_owned) })
     }
 
     /// The time in seconds since 1970.
@@ -380,8 +393,14 @@ impl Door {
     }
 }
 
+/// What the accounts say about a user who gave a password, and what is kept of it.
+fn of_accounts(accounts: &Accounts, user: &str) -> Option<(Identity, String)> {
+    let user = accounts.user(user)?;
+    Some((Identity::new(Proof::Password, &user.name, user.role), user.password.clone()))
+}
+
 /// An answer to somebody who failed too often.
-pub(crate) fn locked_out(wait: Duration) -> Problem {
+fn locked_out(wait: Duration) -> Problem {
     let detail = "too many failures from this address or of this name; wait before you try again";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "locked-out", detail).retry_after(Some(wait))
 }

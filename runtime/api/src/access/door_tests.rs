@@ -71,3 +71,46 @@ async fn an_address_that_guesses_is_locked_out_and_those_who_were_in_are_not() {
     assert_eq!(ask(&door, Some("Bearer letmein"), &near).await, Ok("config"));
     assert_eq!(ask(&door, Some("Bearer another"), &other).await, Err(401), "other addresses are not");
 }
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn guesses_that_come_at_once_are_counted_like_guesses_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let door = Arc::new(door(dir.path(), CONFIG, "0.0.0.0:8470"));
+    let guesses = (0..24).map(|n| {
+        let door = Arc::clone(&door);
+        tokio::spawn(async move {
+            let guess = basic("desk", &format!("guess{n}"));
+            ask(&door, Some(&guess), &peer("127.0.0.1:5000")).await.unwrap_err()
+        })
+    });
+    let mut tried = 0;
+    for guess in guesses.collect::<Vec<_>>() {
+        tried += u32::from(guess.await.unwrap() == 401);
+    }
+    let most = crate::access::lockout::NAME_FREE_FAILURES + 3;
+    assert!((1..=most).contains(&tried), "{tried} of 24 guesses were looked at");
+}
+
+#[tokio::test]
+async fn a_key_named_like_a_user_clears_none_of_the_users_failures_and_is_taken_whatever_its_address_failed_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let door = door(dir.path(), CONFIG, "0.0.0.0:8470");
+    let loaded = bulkhead_config::parse(CONFIG, &dir.path().join("g.toml"), &bulkhead_config::AnyAdapter).unwrap();
+    let new = crate::NewKey { name: "desk".into(), role: ApiRole::Viewer, connections: None, expires: None };
+    let (_, key) = AccountStore::of(&loaded.config).create_key(new, bulkhead_model::Timestamp(1)).unwrap();
+    let near = peer("127.0.0.1:5000");
+    let mut statuses = Vec::new();
+    for n in 0..8 {
+        statuses.push(ask(&door, Some(&basic("desk", &format!("guess{n}"))), &near).await.unwrap_err());
+    }
+    for n in 0..40 {
+        _ = ask(&door, Some(&format!("Bearer guess{n}")), &near).await;
+    }
+    assert_eq!(ask(&door, Some("Bearer letmein"), &near).await, Err(429), "{statuses:?}");
+    assert_eq!(ask(&door, Some(&format!("Bearer {key}")), &near).await, Ok("key"));
+    assert_eq!(ask(&door, Some(&basic("desk", "wr1tes")), &near).await, Err(429), "the user's failures stay");
+}

@@ -33,6 +33,11 @@ pub(crate) fn said(headers: &HeaderMap, tls: bool) -> Said {
     }
 }
 
+/// Whether they hold a token: no browser adds one by itself.
+pub(crate) fn is_bearer(headers: &HeaderMap) -> bool {
+    matches!(said(headers, false), Said::Bearer(_))
+}
+
 fn authorization(header: &[u8]) -> Option<Said> {
     let text = std::str::from_utf8(header).ok()?;
     let (scheme, rest) = text.trim().split_once(' ')?;

@@ -112,6 +112,8 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     row("/api/v1/adapters", About::All, READ),
     row("/api/v1/backup", About::All, &[("GET", VIEWER), ("POST", OPERATOR)]),
     row("/api/v1/journal", About::All, READ),
+    row("/api/v1/import", About::All, OPERATE),
+    row("/api/v1/import/{id}", About::All, &[("GET", OPERATOR)]),
     row("/hooks/{connection}", About::Segment(1), HOOK),
     row("/hooks/{connection}/{*path}", About::Segment(1), HOOK),
     row("/odata/v4", About::All, ODATA),

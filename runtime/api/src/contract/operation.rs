@@ -367,6 +367,7 @@ fn path_parameter(name: &str) -> (&'static str, &'static str) {
         "connection" => ("The name of a connection.", "boiler"),
         "point" => ("The name of a point; a `/` in it may stand as it is.", "setpoint"),
         "route" => ("The name of a route.", "everything-to-erp"),
+        "id" => ("The name of an import.", "history-2025"),
         "letter" => ("The number of a dead letter.", "17"),
         "user" => ("The name of a user.", "anna"),
         "key" => ("The name of a key, or what it begins with.", "historian"),

@@ -6,6 +6,7 @@ use super::service::GatewayService;
 use crate::problem::Problem;
 use bulkhead_engine::Command;
 use bulkhead_odata::{Error, Home, Invocation, Record, Value};
+use serde_json::json;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 
@@ -42,6 +43,7 @@ fn write(service: &GatewayService, connection: &str, point: &str, value: &str) -
     may(service.rights.write, "write to points")?;
     let writing = service.engine().write(connection, point, Command::Text(value.to_owned()));
     let written = Handle::current().block_on(writing).map_err(|error| refused(error.into()))?;
+    *service.note.lock() = Some(json!({ "written": crate::json::value(&written.value) }));
     let read_back = written.read_back.as_ref();
     let number = |number: u64| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
     let back = read_back.and_then(|row| row.reading.value.as_ref());

@@ -1,6 +1,7 @@
 //! How a client reached the gateway: as it stands in the request, or as a proxy says that the config trusts (RFC 7239, and
 //! the older `X-Forwarded-*`). It shapes the links in answers. Pure.
 
+use crate::forwarded::parameter;
 use axum::http::{HeaderMap, HeaderName};
 
 /// Longest prefix of a path that a proxy may name, and longest host.
@@ -53,14 +54,6 @@ impl Origin {
 fn last(headers: &HeaderMap, name: &HeaderName, separator: char) -> Option<String> {
     let field = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     field.rsplit(separator).next().map(|element| element.trim().to_owned()).filter(|element| !element.is_empty())
-}
-
-/// A parameter of an element of `Forwarded`, without its quotes.
-fn parameter(element: &str, name: &str) -> Option<String> {
-    element.split(';').find_map(|pair| {
-        let (found, value) = pair.split_once('=')?;
-        found.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"').to_owned())
-    })
 }
 
 fn is_authority(text: &str) -> bool {

@@ -13,14 +13,20 @@ mod names;
 mod outlet;
 mod points_filter;
 mod readings;
+mod refused;
 mod row;
 mod service;
 mod statement;
 mod wide;
 
+pub(crate) use refused::Client;
+#[cfg(test)]
+pub(crate) use row::text_of;
 pub(crate) use service::Face;
 
-use crate::app::Shared;
+use crate::access::door::Arrival;
+use crate::app::{App, Shared};
+use crate::audit::{Happened, Note};
 use crate::gate::authority;
 use crate::limits::{ODATA_AT_ONCE_MAX, ODATA_WAIT, RETRY_AFTER};
 use crate::peer::Peer;
@@ -35,8 +41,9 @@ use bulkhead_odata::limits::BODY_MAX_BYTES;
 use bulkhead_sandbox::capability::Clock;
 use forwarded::Origin;
 use outlet::Exit;
-use service::GatewayService;
+use service::{CarriedRequest, GatewayService};
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// The service root's path, without its last slash.
@@ -97,14 +104,17 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
             root_url: &root_url,
             now_ns: SystemClock::default().now().0,
         };
-        let response = match GatewayService::new(app, rights) {
+        match GatewayService::new(Arc::clone(&app), rights) {
             Ok(service) => {
                 let response = bulkhead_odata::handle_streaming(&request, &service, &exit);
-                service.failure().map_or(response, |error| bulkhead_odata::handle::refusal(&request, &error))
+                record_carried(&app, &parts, service.take_carried());
+                let note = service.note.lock().take().map(Note);
+                let response =
+                    service.failure().map_or(response, |error| bulkhead_odata::handle::refusal(&request, &error));
+                exit.end(response, note);
             }
-            Err(error) => bulkhead_odata::handle::refusal(&request, &error),
-        };
-        exit.end(response);
+            Err(error) => exit.end(bulkhead_odata::handle::refusal(&request, &error), None),
+        }
     };
     let working = tokio::task::spawn_blocking(work);
     match answered.await {
@@ -114,6 +124,27 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
             Err(error) => Err(task_failed(&error)),
             Ok(()) => Err(Problem::internal("an OData request came to no answer")),
         },
+    }
+}
+
+/// Records what the requests of a batch have changed or wanted to, each on its own. Blocks.
+fn record_carried(app: &App, batch: &Parts, carried: Vec<CarriedRequest>) {
+    let (Some(arrival), Some(peer)) = (batch.extensions.get::<Arrival>(), batch.extensions.get::<Peer>()) else {
+        return;
+    };
+    for request in carried {
+        let happened = Happened {
+            time_ns: app.door.clock.now().0,
+            monotonic_ns: app.door.clock.monotonic_ns(),
+            arrival: Some(arrival),
+            known_name: None,
+            from: peer.client(),
+            what: format!("{} {ROOT}/{} in $batch", request.method, request.path_below_root),
+            status: StatusCode::from_u16(request.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            code: None,
+            detail: request.note,
+        };
+        Handle::current().block_on(app.recorder.record(happened));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way of an answer out of the thread that makes it: whole, or piece by piece into a bounded channel, compressed on the
 //! way.
 
+use crate::audit::Note;
 use crate::compress::{Encoder, is_worth};
 use crate::limits::{ODATA_PIECES_AHEAD, ODATA_STALL_MAX, RETRY_AFTER};
 use crate::problem::{Problem, retry_after_seconds};
@@ -41,11 +42,16 @@ impl Exit {
     }
 
     /// The end of the answer: all of it, or its last piece.
-    pub(super) fn end(self, response: bulkhead_odata::Response) {
+    /// `note`: what the audit log is to say about it.
+    pub(super) fn end(self, response: bulkhead_odata::Response, note: Option<Note>) {
         match self.state.into_inner() {
             State::Waiting(sender) => {
+                let mut answered = whole(response, self.accepted.as_deref());
+                if let (Ok(answered), Some(note)) = (&mut answered, note) {
+                    answered.extensions_mut().insert(note);
+                }
                 // A client that has gone needs no answer.
-                let _ = sender.send(whole(response, self.accepted.as_deref()));
+                let _ = sender.send(answered);
             }
             State::Pouring { status, pieces, encoder } => {
                 let last = match encoder {

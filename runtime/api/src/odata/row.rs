@@ -159,7 +159,7 @@ pub(super) fn typed(value: &Reading) -> Value {
 }
 
 /// A value as text: as in the JSON of the REST API, without quotes; a file as its name and size.
-pub(super) fn text_of(value: &Reading) -> String {
+pub(crate) fn text_of(value: &Reading) -> String {
     if matches!(value, Reading::File(_)) {
         return value.to_string();
     }

@@ -20,6 +20,7 @@ use bulkhead_odata::{
     Error, Grouping, Home, Invocation, Media, Model, Page, Query, Record, Row, Service, Store, Value,
 };
 use parking_lot::Mutex;
+use serde_json::Value as Json;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::Semaphore;
 
@@ -67,6 +68,15 @@ enum Source<'s> {
     Wide(&'s WideSet),
 }
 
+/// A changing request that a batch carried.
+#[derive(Debug)]
+pub(super) struct CarriedRequest {
+    pub(super) method: String,
+    pub(super) path_below_root: String,
+    pub(super) status: u16,
+    pub(super) note: Option<Json>,
+}
+
 /// The gateway as an OData service, for one request. Its calls block.
 pub(crate) struct GatewayService {
     pub(super) app: Arc<App>,
@@ -79,6 +89,10 @@ pub(crate) struct GatewayService {
     pub(super) points: Mutex<Option<readings::PointsOfFilter>>,
     /// What a lookup met that has no way to say so; the answer is then none.
     failure: Mutex<Option<Error>>,
+    /// What a change has done, for the audit log.
+    pub(super) note: Mutex<Option<Json>>,
+    /// The changing requests of a batch so far, for the audit log.
+    carried_requests: Mutex<Vec<CarriedRequest>>,
     /// What the last page of a wide set carries into the next.
     pub(super) carried: Mutex<Option<wide::Carried>>,
 }
@@ -95,6 +109,8 @@ impl GatewayService {
             rows,
             points: Mutex::new(None),
             failure: Mutex::new(None),
+            note: Mutex::new(None),
+            carried_requests: Mutex::default(),
             carried: Mutex::new(None),
         })
     }
@@ -106,6 +122,11 @@ impl GatewayService {
     /// What a lookup met while the request was answered: the answer is wrong then.
     pub(crate) fn failure(&self) -> Option<Error> {
         self.failure.lock().take()
+    }
+
+    /// The changing requests of the batch that was answered; at most as many as a batch may have.
+    pub(super) fn take_carried(&self) -> Vec<CarriedRequest> {
+        std::mem::take(&mut self.carried_requests.lock())
     }
 
     pub(super) fn engine(&self) -> &Engine {
@@ -239,6 +260,15 @@ impl Store for GatewayService {
 }
 
 impl Service for GatewayService {
+    fn carried(&self, method: &str, path_below_root: &str, status: u16) {
+        let note = self.note.lock().take();
+        if matches!(method, "GET" | "HEAD") {
+            return;
+        }
+        let (method, path_below_root) = (method.to_owned(), path_below_root.trim_start_matches('/').to_owned());
+        self.carried_requests.lock().push(CarriedRequest { method, path_below_root, status, note });
+    }
+
     fn model(&self) -> &Model {
         &self.model
     }

@@ -22,6 +22,27 @@ enabled = false
 const WRITE: &str = "/api/v1/connections/boiler/points/flow";
 
 #[tokio::test]
+async fn odata_clients_are_refused_in_odatas_words() {
+    let gateway = Gateway::start(WITH_CREDENTIALS).await;
+    for (token, status, code) in [(None, 401, "unauthorized"), (Some("only-reads"), 403, "role-needed")] {
+        let request = gateway.post("/odata/v4/Connections('boiler')/Enable", "{}").header("odata-maxversion", "4.0");
+        let request = if let Some(token) = token { request.bearer_auth(token) } else { request };
+        let answered = request.send().await.unwrap();
+        assert_eq!(answered.status(), status);
+        assert_eq!(answered.headers()["odata-version"], "4.0");
+        assert!(answered.headers()["content-type"].to_str().unwrap().starts_with("application/json"));
+        assert_eq!(answered.headers().contains_key("www-authenticate"), status == 401);
+        let error: serde_json::Value = answered.json().await.unwrap();
+        assert_eq!(error["error"]["code"], code, "{error}");
+        assert!(error["error"]["message"].as_str().is_some_and(|message| message.len() > 10), "{error}");
+    }
+    // Not so beside the service.
+    let answered = gateway.get("/odata/v40").send().await.unwrap();
+    assert_eq!(answered.headers()["content-type"], "application/problem+json");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn each_credential_may_do_what_its_role_says_and_nobody_else_anything() {
     let gateway = Gateway::start(WITH_CREDENTIALS).await;
     crate::harness::declare(&gateway.log);

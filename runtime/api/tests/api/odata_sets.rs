@@ -48,7 +48,10 @@ async fn sets_lead_to_each_other() {
     assert_eq!((&point["Readings@odata.count"], &point["Latest"]["Seq"]), (&json!(2), &json!(3)));
     assert_eq!(point["ConnectionInfo"]["State"], "disabled");
     let beside = get(&gateway, "Readings?$top=1&$select=Seq&$expand=PointInfo($select=Name)").await;
-    assert_eq!(beside["value"], json!([{ "Seq": 1, "PointInfo": { "Name": "flow" } }]));
+    // A row without its key says which it is.
+    let id = beside["value"][0]["PointInfo"]["@odata.id"].as_str().unwrap();
+    assert!(id.ends_with("/odata/v4/Points(0)"), "{id}");
+    assert_eq!(beside["value"], json!([{ "Seq": 1, "PointInfo": { "@odata.id": id, "Name": "flow" } }]));
     for missing in ["Points(0)/Readings(99)", "Points(99)/Readings", "Readings(99)/PointInfo", "Readings(1)/Nothing"] {
         assert_eq!(answer(gateway.get(&format!("/odata/v4/{missing}"))).await.0, StatusCode::NOT_FOUND, "{missing}");
     }
@@ -370,7 +373,7 @@ async fn links_of_a_tracked_page_keep_to_the_moment_of_the_first() {
     assert_eq!(column(&second, "Seq"), [4, 5], "the sixth came later and is in the delta");
     let (_, delta) = answer(gateway.client.get(second["@odata.deltaLink"].as_str().unwrap())).await;
     assert_eq!(column(&delta, "Seq"), [6]);
-    assert!(delta["@odata.context"].as_str().unwrap().ends_with("#Readings/$delta"), "{delta}");
+    assert!(delta["@odata.context"].as_str().unwrap().ends_with("#Readings(Seq)/$delta"), "{delta}");
     assert_eq!(BEGIN_NS % 1_000_000_000, 0);
     gateway.stop().await;
 }

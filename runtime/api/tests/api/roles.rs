@@ -42,6 +42,7 @@ fn filled(path: &str) -> String {
         ("{letter}", "1"),
         ("{user}", "u"),
         ("{key}", "k"),
+        ("{id}", "i"),
         ("{asset}", "page.js"),
     ]
     .iter()

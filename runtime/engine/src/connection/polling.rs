@@ -48,8 +48,8 @@ impl Actor {
             .points
             .all()
             .into_iter()
-            .filter_map(|point| match (point.info.group, is_listener) {
-                (Some(group), _) => Some(group),
+            .filter_map(|point| match (&point.info.group, is_listener) {
+                (Some(group), _) => Some(group.clone()),
                 (None, false) => Some(DEFAULT_POLL_GROUP.to_owned()),
                 (None, true) => None,
             })

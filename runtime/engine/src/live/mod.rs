@@ -85,11 +85,16 @@ pub struct LiveConfig {
 
 /// The config that runs.
 struct Running {
-    text: String,
+    text: Arc<str>,
     loaded: Loaded,
     number: u64,
     /// The files it names, as they were when it was taken up or when they were last tried.
     named: Identities,
+}
+
+/// The text of a config, which is in memory once where no secret of it had to be covered.
+fn kept_once(text: String, loaded: &Loaded) -> Arc<str> {
+    if text == **loaded.shown() { Arc::clone(loaded.shown()) } else { text.into() }
 }
 
 /// Where the text of a config comes from, and so what else is to be done with it.
@@ -127,7 +132,7 @@ impl LiveConfig {
             started_with,
             history,
             followers: RwLock::default(),
-            running: Mutex::new(Running { text, loaded, number, named }),
+            running: Mutex::new(Running { text: kept_once(text, &loaded), loaded, number, named }),
             shown: RwLock::new(shown),
         })
     }
@@ -146,7 +151,7 @@ impl LiveConfig {
     /// The running config without its secrets, to cover them in other texts. Waits while another config is being taken up.
     /// None: the process ends.
     pub async fn redacted(&self) -> Option<Redacted> {
-        let (text, path) = (self.running.lock().await.text.clone(), self.path.clone());
+        let (text, path) = (Arc::clone(&self.running.lock().await.text), self.path.clone());
         off_thread(move || bulkhead_config::redacted(&text, &path, &schemas_in())).await
     }
 
@@ -186,7 +191,7 @@ impl LiveConfig {
         if expected.is_some_and(|expected| expected != tag) {
             return Err(Refusal::Outdated { tag });
         }
-        if self.read_file().await.is_some_and(|file| file != running.text) {
+        if self.read_file().await.is_some_and(|file| file != *running.text) {
             return Err(Refusal::FileEdited { path: self.path.clone() });
         }
         let whole = running.loaded.uncover(&running.text, &text, &self.path).map_err(Refusal::Invalid)?;
@@ -216,7 +221,7 @@ impl LiveConfig {
         if settled.is_some() && now != settled {
             return Ok(None);
         }
-        if trigger == Trigger::FileChanged && text.as_ref().is_ok_and(|text| *text == running.text) {
+        if trigger == Trigger::FileChanged && text.as_ref().is_ok_and(|text| **text == *running.text) {
             self.shown.write().refused = None;
             return Ok(None);
         }
@@ -258,7 +263,7 @@ impl LiveConfig {
 
     async fn reread_named_now(&self, settled: Identities) -> Result<Option<Applied>, Refusal> {
         let mut running = self.running.lock().await;
-        let loaded = self.load(running.text.clone()).await;
+        let loaded = self.load(running.text.to_string()).await;
         let (files, before) = (running.loaded.config.named_files(), settled.clone());
         if blocking(move || identities(files, &before)).await? != settled {
             return Ok(None);
@@ -275,7 +280,7 @@ impl LiveConfig {
         };
         match &outcome {
             // The config's file may still hold what was refused.
-            Ok(_) if self.read_file().await.is_some_and(|file| file != running.text) => {
+            Ok(_) if self.read_file().await.is_some_and(|file| file != *running.text) => {
                 self.shown.write().refused = refused_file;
             }
             Ok(_) => {}
@@ -359,11 +364,11 @@ impl LiveConfig {
         let config = Arc::new(loaded.config.clone());
         let changes = self.engine.reload(config.clone()).await.map_err(|_| Refusal::Stopping)?;
         self.followers.read().iter().for_each(|follower| follower.follow(&config));
-        if text != running.text || matches!(origin, Origin::History { .. }) {
+        if text != *running.text || matches!(origin, Origin::History { .. }) {
             running.number = self.keep(&text, origin, running.number).await;
         }
         let warnings = loaded.warnings.clone();
-        *running = Running { text, loaded, number: running.number, named };
+        *running = Running { text: kept_once(text, &loaded), loaded, number: running.number, named };
         let tag = tag(&self.engine, running.number);
         *self.shown.write() = Current {
             tag: tag.clone(),

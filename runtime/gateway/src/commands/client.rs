@@ -71,6 +71,12 @@ impl<'c> GatewayClient<'c> {
         Ok(Self { config, client })
     }
 
+    /// The same for a file, which takes as long as it is long.
+    pub(super) fn of_uploads(config: &'c Config) -> Result<Self, Exit> {
+        let client = reqwest::Client::builder().connect_timeout(GATEWAY_CONNECT_MAX).no_proxy().build()?;
+        Ok(Self { config, client })
+    }
+
     /// A stream of lines of JSON, which only a running gateway can give.
     pub(super) async fn stream(&self, request: RequestBuilder) -> Result<LineStream, Exit> {
         let listen = self.config.api.listen;
@@ -134,6 +140,33 @@ impl<'c> GatewayClient<'c> {
             }
         }
         Ok(with_credential(request, self.config)?.send().await)
+    }
+
+    /// Sends a request that can be sent once only, such as one with a file, and that only a running gateway can answer: with
+    /// the key that it has left for us, or else, made anew, with a credential of the config.
+    pub(super) async fn must_answer_anew(
+        &self,
+        request: &impl Fn() -> Result<RequestBuilder, Exit>,
+    ) -> Result<Answer, Exit> {
+        if let Some(key) = bulkhead_api::command_line_key(self.config) {
+            let answer = self.plainly(request()?.bearer_auth(key)).await?;
+            if answer.status != reqwest::StatusCode::UNAUTHORIZED.as_u16() {
+                return Ok(answer);
+            }
+        }
+        self.plainly(with_credential(request()?, self.config)?).await
+    }
+
+    async fn plainly(&self, request: RequestBuilder) -> Result<Answer, Exit> {
+        let listen = self.config.api.listen;
+        let failed = |error| Exit::failed(format!("the gateway at {listen} did not answer: {error}"));
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return Err(nobody_at(listen)),
+            Err(error) => return Err(failed(error)),
+        };
+        let status = response.status().as_u16();
+        Ok(Answer { listen, status, body: response.text().await.map_err(failed)? })
     }
 
     /// Sends a request that only a running gateway can answer.

@@ -11,6 +11,7 @@ pub(crate) mod connections;
 pub(crate) mod dead_letters;
 pub(crate) mod demo;
 pub(crate) mod generate;
+pub(crate) mod import;
 pub(crate) mod key;
 pub(crate) mod poll;
 pub(crate) mod restore;

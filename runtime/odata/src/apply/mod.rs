@@ -1,6 +1,8 @@
 //! `$apply` (OData Extension for Data Aggregation 4.0): its transformations, parsed and typed, and what they do to rows in
 //! memory.
 
+mod grouping;
+mod nesting;
 mod plan;
 mod push;
 mod run;
@@ -8,10 +10,11 @@ mod stage;
 
 pub(crate) use plan::UNION;
 pub use plan::plan;
+pub(crate) use plan::{aggregated_type, method_of};
 pub(crate) use push::{Beginning, Groups, inlined};
 pub use run::run;
 pub use run::texts;
-pub(crate) use run::{as_union, sorted};
+pub(crate) use run::{as_union, fold, sorted};
 pub use stage::Stage;
 
 use crate::OrderBy;
@@ -50,6 +53,28 @@ pub enum Transformation {
     },
     /// The rows of several sequences, one after the other, in a type that has the properties of all.
     Concat(Vec<Vec<Transformation>>, usize),
+    /// A row for each item of a collection that a row leads to, with the item as one more property.
+    Join {
+        /// The collection.
+        of: TypedExpr,
+        /// What is made of it.
+        inner: Vec<Transformation>,
+        /// Whether a row whose collection is empty stays, with null.
+        outer: bool,
+        /// The property.
+        stage: Stage,
+    },
+    /// One row with what each sequence makes of all rows, of a type made for it.
+    Nest(Vec<Vec<Transformation>>, usize),
+    /// Rows with what a sequence makes of a collection, or of one record, that each leads to, as one more property.
+    AddNested {
+        /// The collection or record.
+        of: TypedExpr,
+        /// What is made of it.
+        inner: Vec<Transformation>,
+        /// The property.
+        stage: Stage,
+    },
     /// The greatest or least rows by a value.
     Best {
         /// Whether the greatest.
@@ -72,13 +97,21 @@ impl Transformation {
             Self::Filter(condition) => condition.walk(each),
             Self::Compute(stage) => stage.value().walk(each),
             Self::OrderBy(by) => by.iter().for_each(|item| item.expression.walk(each)),
-            Self::Aggregate(items, _) => items.iter().filter_map(|item| item.of.as_ref()).for_each(|of| of.walk(each)),
+            Self::Aggregate(items, _) => items.iter().for_each(|item| {
+                item.of.iter().for_each(|of| of.walk(each));
+                item.from.iter().for_each(|step| step.walk(each));
+            }),
             Self::GroupBy { keys, inner, .. } => {
                 keys.iter().for_each(|key| key.walk(each));
                 inner.iter().for_each(|step| step.walk(each));
             }
             Self::Concat(branches, _) => branches.iter().flatten().for_each(|step| step.walk(each)),
             Self::Best { by, .. } => by.walk(each),
+            Self::Nest(sequences, _) => sequences.iter().flatten().for_each(|step| step.walk(each)),
+            Self::Join { of, inner, .. } | Self::AddNested { of, inner, .. } => {
+                of.walk(each);
+                inner.iter().for_each(|step| step.walk(each));
+            }
         }
     }
 }
@@ -101,6 +134,8 @@ pub struct Aggregation {
     pub of: Option<TypedExpr>,
     /// How.
     pub method: Method,
+    /// What is done with the rows before, where the value is computed `from` groups: it gives one row with one value.
+    pub from: Vec<Transformation>,
 }
 
 /// How a value is computed of many.

@@ -1,7 +1,7 @@
 //! The text of `$apply`, parsed and typed.
 
-use super::{Aggregation, Key, Measure, Method, Stage, Transformation};
-use crate::expr::{self, Expr, ExprKind, Segment};
+use super::{Aggregation, Measure, Method, Stage, Transformation, grouping, nesting};
+use crate::expr::{self, Expr};
 use crate::limits::{Limits, TRANSFORMATIONS_MAX};
 use crate::model::{Property, StructuredType, Type, is_identifier};
 use crate::plan::mismatch;
@@ -31,7 +31,7 @@ pub fn plan(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Vec
     Ok((found, row))
 }
 
-fn wrong<T>(message: impl Into<String>) -> Result<T, Error> {
+pub(super) fn wrong<T>(message: impl Into<String>) -> Result<T, Error> {
     Err(Error::invalid("$apply", message))
 }
 
@@ -62,12 +62,15 @@ fn one(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Transfor
             let (items, made) = aggregate(planner, inner, row)?;
             (Transformation::Aggregate(items, made), Type::structured(made))
         }
-        "groupby" => return group(planner, inner, row),
+        "groupby" => return grouping::group(planner, inner, row),
+        name @ ("join" | "outerjoin") => return nesting::join(planner, inner, row, name == "outerjoin"),
+        "nest" => return nesting::nest(planner, inner, row),
+        "addnested" => return nesting::add_nested(planner, inner, row),
         "concat" => return concat(planner, inner, row),
         name @ ("topcount" | "topsum" | "toppercent" | "bottomcount" | "bottomsum" | "bottompercent") => {
             (best(planner, name, inner, row)?, row)
         }
-        name @ ("join" | "outerjoin" | "nest" | "addnested" | "ancestors" | "descendants" | "traverse" | "expand") => {
+        name @ ("ancestors" | "descendants" | "traverse" | "expand") => {
             return Err(Error::unsupported(format!("{name} in $apply"), "this transformation is not evaluated here"));
         }
         name if name.contains('.') => {
@@ -77,7 +80,7 @@ fn one(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Transfor
     })
 }
 
-fn parse(text: &str) -> Result<Expr, Error> {
+pub(super) fn parse(text: &str) -> Result<Expr, Error> {
     expr::parse(text.trim(), Limits::default()).map_err(|error| Error::Syntax {
         target: "$apply".into(),
         at: error.at,
@@ -86,15 +89,14 @@ fn parse(text: &str) -> Result<Expr, Error> {
 }
 
 /// An expression of each row, which may lead through collections.
-fn value(planner: &Planner<'_, '_>, text: &str, row: Type) -> Result<TypedExpr, Error> {
+pub(super) fn value(planner: &Planner<'_, '_>, text: &str, row: Type) -> Result<TypedExpr, Error> {
     let parsed = parse(text)?;
     typed::check(&parsed, planner.context(row, true)).map_err(|found| mismatch("$apply", text, found))
 }
 
 /// `expression as Name`, from the end, where ` as ` stands outside of quotes.
-fn named(text: &str) -> Result<(&str, &str), Error> {
-    let lower = text.to_ascii_lowercase();
-    match lower.rfind(" as ").map(|at| (text[..at].trim(), text[at + 4..].trim())) {
+pub(super) fn named(text: &str) -> Result<(&str, &str), Error> {
+    match last_word(text, " as ").map(|at| (text[..at].trim(), text[at + 4..].trim())) {
         Some((value, name)) if is_identifier(name) => Ok((value, name)),
         _ => wrong(format!("`… as Name` is expected, not `{text}`")),
     }
@@ -118,7 +120,7 @@ fn compute(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Tran
 fn aggregate(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Vec<Aggregation>, usize), Error> {
     let mut items = Vec::new();
     let mut made = StructuredType::complex("");
-    for (_, item) in split_top(text, ',') {
+    for item in expressions(text) {
         let (expression, name) = named(item.trim())?;
         let (aggregation, ty) = aggregation(planner, expression, row)?;
         if made.position(name).is_some() {
@@ -130,12 +132,36 @@ fn aggregate(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Ve
     Ok((items, planner.types.make(made)))
 }
 
-fn aggregation(planner: &Planner<'_, '_>, text: &str, row: Type) -> Result<(Aggregation, Type), Error> {
-    let lower = text.to_ascii_lowercase();
-    if lower.contains(" from ") {
-        return Err(Error::unsupported("from in $apply", "aggregate in steps, with groupby inside"));
+/// The parts between commas; groups behind `from` have commas of their own, and end where a name is given.
+fn expressions(text: &str) -> Vec<&str> {
+    let mut found: Vec<(usize, &str)> = Vec::new();
+    for (at, part) in split_top(text, ',') {
+        match found.last_mut() {
+            Some((start, before)) if last_word(before, " as ").is_none() => *before = &text[*start..at + part.len()],
+            _ => found.push((at, part)),
+        }
     }
-    let Some(at) = lower.rfind(" with ") else {
+    found.into_iter().map(|(_, part)| part).collect()
+}
+
+/// Where a word stands last in a text, outside of quotes and parentheses.
+fn last_word(text: &str, word: &str) -> Option<usize> {
+    let lower = text.to_ascii_lowercase();
+    let mut at = lower.len();
+    while let Some(found) = lower[..at].rfind(word) {
+        if crate::select::is_top(text, found) {
+            return Some(found);
+        }
+        at = found;
+    }
+    None
+}
+
+fn aggregation(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Aggregation, Type), Error> {
+    if let Some(at) = last_word(text, " from ") {
+        return from_groups(planner, text[..at].trim(), text[at + 6..].trim(), row);
+    }
+    let Some(at) = last_word(text, " with ") else {
         let path = match text {
             "$count" => None,
             _ => match text.strip_suffix("/$count") {
@@ -143,28 +169,39 @@ fn aggregation(planner: &Planner<'_, '_>, text: &str, row: Type) -> Result<(Aggr
                 None => return wrong(format!("`… with sum`, or another method, is expected, not `{text}`")),
             },
         };
-        return Ok((Aggregation { of: path, method: Method::Count }, PrimitiveType::Int64.into()));
+        let aggregation = Aggregation { of: path, method: Method::Count, from: Vec::new() };
+        return Ok((aggregation, PrimitiveType::Decimal.into()));
     };
-    let (expression, method) = (text[..at].trim(), text[at + 6..].trim());
-    let method = match method.to_ascii_lowercase().as_str() {
+    let (expression, method) = (text[..at].trim(), method_of(text[at + 6..].trim())?);
+    let of = value(planner, expression, row)?;
+    let ty = aggregated_type(method, &of, expression)?;
+    Ok((Aggregation { of: Some(of), method, from: Vec::new() }, ty))
+}
+
+/// A method by its name.
+pub(crate) fn method_of(name: &str) -> Result<Method, Error> {
+    Ok(match name.to_ascii_lowercase().as_str() {
         "sum" => Method::Sum,
         "min" => Method::Min,
         "max" => Method::Max,
         "average" => Method::Average,
         "countdistinct" => Method::CountDistinct,
-        name if name.contains('.') => {
-            return Err(Error::unsupported(format!("{method} in $apply"), "the model has no such method"));
+        other if other.contains('.') => {
+            return Err(Error::unsupported(format!("{name} in $apply"), "the model has no such method"));
         }
-        _ => return wrong(format!("there is no method `{method}`: sum, min, max, average, countdistinct")),
-    };
-    let of = value(planner, expression, row)?;
+        _ => return wrong(format!("there is no method `{name}`: sum, min, max, average, countdistinct")),
+    })
+}
+
+/// The type of what a method computes of values. Counts are decimals, as the standard has them.
+pub(crate) fn aggregated_type(method: Method, of: &TypedExpr, text: &str) -> Result<Type, Error> {
     let item = of.ty.map(Type::item);
     let numeric = item.is_none_or(Type::is_numeric);
-    let ty = match method {
+    Ok(match method {
         Method::Sum | Method::Average if !numeric => {
-            return wrong(format!("`{expression}` is no number: it has no {}", lower[at + 6..].trim()));
+            return wrong(format!("`{text}` is no number: it has neither sum nor average"));
         }
-        Method::CountDistinct | Method::Count => PrimitiveType::Int64.into(),
+        Method::CountDistinct | Method::Count => PrimitiveType::Decimal.into(),
         Method::Sum => match item.and_then(Type::primitive) {
             Some(ty) if ty.is_integer() => PrimitiveType::Int64.into(),
             Some(PrimitiveType::Decimal) => PrimitiveType::Decimal.into(),
@@ -175,105 +212,35 @@ fn aggregation(planner: &Planner<'_, '_>, text: &str, row: Type) -> Result<(Aggr
             _ => PrimitiveType::Double.into(),
         },
         Method::Min | Method::Max => match item {
-            Some(ty) if ty.structure().is_some() => return wrong(format!("`{expression}` has no order")),
+            Some(ty) if ty.structure().is_some() => return wrong(format!("`{text}` has no order")),
             Some(ty) => ty,
             None => PrimitiveType::String.into(),
         },
-    };
-    Ok((Aggregation { of: Some(of), method }, ty))
+    })
 }
 
-/// `((path,path),transformations)`
-fn group(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Transformation, Type), Error> {
-    let parts = split_top(text, ',');
-    let Some(paths) = parts[0].1.trim().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else {
-        return wrong("paths in parentheses are expected in `groupby`");
-    };
-    let paths: Vec<&str> = split_top(paths, ',').into_iter().map(|(_, path)| path.trim()).collect();
-    if let Some(rollup) = paths.iter().find(|path| path.starts_with("rollup")) {
-        return Err(Error::unsupported(
-            format!("{} in $apply", rollup.split('(').next().unwrap_or(rollup)),
-            "group in steps",
-        ));
-    }
-    let paths: Vec<Vec<String>> = paths.into_iter().map(names).collect::<Result<_, _>>()?;
-    let mut made = StructuredType::complex("");
-    let keys = keys(planner, &paths, &[], row, &mut made)?;
-    let rest = parts.get(1).map(|(start, _)| &text[*start..]);
-    let Some(rest) = rest else {
-        let made = planner.types.make(made);
-        return Ok((Transformation::GroupBy { keys, inner: Vec::new(), made: Some(made) }, Type::structured(made)));
-    };
-    let (inner, inner_row) = plan(planner, rest.trim(), row)?;
-    let aggregated = inner_row.structure().is_some_and(|place| planner.types.of_model(place).is_none());
-    if !aggregated || row == inner_row {
-        return Ok((Transformation::GroupBy { keys, inner, made: None }, inner_row));
-    }
-    let place = inner_row.structure().unwrap_or_default();
-    for property in planner.types.structured(place).properties.clone() {
-        if made.position(&property.name).is_some() {
-            return wrong(format!("`{}` is there twice", property.name));
-        }
-        made.properties.push(property);
-    }
-    let made = planner.types.make(made);
-    Ok((Transformation::GroupBy { keys, inner, made: Some(made) }, Type::structured(made)))
-}
-
-/// The names of a path.
-fn names(path: &str) -> Result<Vec<String>, Error> {
-    let parsed = parse(path)?;
-    let ExprKind::Path(segments) = parsed.kind else { return wrong(format!("a path is expected, not `{path}`")) };
-    segments
-        .into_iter()
-        .map(|segment| match segment {
-            Segment::Name(name) => Ok(name),
-            _ => wrong(format!("a path of names is expected, not `{path}`")),
-        })
-        .collect()
-}
-
-/// The keys of paths that begin with the same names, as properties of a type made for them.
-fn keys(
+/// `A from p,q with m` is short for `groupby((p,q),aggregate(A as D))/aggregate(D with m as D)`.
+fn from_groups(
     planner: &mut Planner<'_, '_>,
-    paths: &[Vec<String>],
-    before: &[String],
+    inner: &str,
+    groups: &str,
     row: Type,
-    made: &mut StructuredType,
-) -> Result<Vec<Key>, Error> {
-    let mut keys = Vec::new();
-    let mut done: Vec<&str> = Vec::new();
-    for path in paths {
-        let Some(head) = path.first() else { return wrong("a path ends too early in `groupby`") };
-        if done.contains(&head.as_str()) {
-            continue;
-        }
-        done.push(head);
-        let below: Vec<Vec<String>> =
-            paths.iter().filter(|other| other.first() == Some(head)).map(|other| other[1..].to_vec()).collect();
-        let full: Vec<String> = before.iter().chain([head]).cloned().collect();
-        if head.contains('.') {
-            // A type cast has no place of its own in the result.
-            keys.extend(self::keys(planner, &below, &full, row, made)?);
-        } else if below.iter().all(Vec::is_empty) {
-            let text = full.join("/");
-            let parsed = parse(&text)?;
-            let typed = typed::check(&parsed, planner.context(row, false));
-            let typed = typed.map_err(|found| mismatch("$apply", &text, found))?;
-            made.properties.push(Property::optional(head, typed.ty.unwrap_or_else(|| PrimitiveType::String.into())));
-            keys.push(Key::Value(typed));
-        } else {
-            let mut inner = StructuredType::complex("");
-            let parts = self::keys(planner, &below, &full, row, &mut inner)?;
-            let place = planner.types.make(inner);
-            made.properties.push(Property::optional(head, Type::structured(place)));
-            keys.push(Key::Parts(parts, place));
-        }
-    }
-    Ok(keys)
+) -> Result<(Aggregation, Type), Error> {
+    let Some(at) = last_word(groups, " with ") else {
+        return wrong("`from … with sum`, or another method, is expected");
+    };
+    let (paths, method) = (groups[..at].trim(), groups[at + 6..].trim());
+    let text = format!("groupby(({paths}),aggregate({inner} as {FROM}))/aggregate({FROM} with {method} as {FROM})");
+    let (from, made) = plan(planner, &text, row)?;
+    let ty = made.structure().and_then(|place| planner.types.structured(place).properties.first()).map(|one| one.ty);
+    let ty = ty.unwrap_or_else(|| PrimitiveType::Double.into());
+    Ok((Aggregation { of: None, method: method_of(method)?, from }, ty))
 }
 
-fn concat(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Transformation, Type), Error> {
+/// The name of a value on the way, which no client sees.
+const FROM: &str = "FromGroups";
+
+pub(super) fn concat(planner: &mut Planner<'_, '_>, text: &str, row: Type) -> Result<(Transformation, Type), Error> {
     let mut branches = Vec::new();
     let mut rows = Vec::new();
     for (_, part) in split_top(text, ',') {

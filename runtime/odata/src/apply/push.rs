@@ -93,6 +93,9 @@ impl<'s> Groups<'s> {
             },
             _ => return None,
         };
+        if items.iter().any(|item| !item.from.is_empty()) {
+            return None;
+        }
         let mut leaves = Vec::new();
         keys.iter().for_each(|key| collect(key, stages, &mut leaves));
         let value = |item: &Aggregation| (item.method, item.of.as_ref().map(|of| inlined(of, stages)));

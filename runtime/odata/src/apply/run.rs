@@ -1,10 +1,11 @@
 //! What transformations do to rows in memory.
 
-use super::{Aggregation, Key, Measure, Method, Transformation};
+use super::{Aggregation, Key, Measure, Method, Stage, Transformation};
 use crate::OrderBy;
 use crate::Value;
 use crate::eval::{Evaluator, Slots, order};
-use crate::typed::{Arithmetic, Node, TypedExpr};
+use crate::limits::ENTITIES_MAX;
+use crate::typed::{Arithmetic, Node, SLOT_THIS, TypedExpr};
 use crate::value::{Home, Record};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -12,7 +13,16 @@ use std::sync::Arc;
 /// Runs a sequence over rows.
 #[must_use]
 pub fn run(sequence: &[Transformation], rows: Vec<Value>, evaluator: &Evaluator<'_>) -> Vec<Value> {
-    sequence.iter().fold(rows, |rows, transformation| step(transformation, rows, evaluator))
+    let mut rows = rows;
+    for transformation in sequence {
+        rows = step(transformation, rows, evaluator);
+        if rows.len() > ENTITIES_MAX {
+            // Rows can double with each step: nobody waits for what comes of that.
+            evaluator.types.give_up();
+            return Vec::new();
+        }
+    }
+    rows
 }
 
 fn step(transformation: &Transformation, rows: Vec<Value>, evaluator: &Evaluator<'_>) -> Vec<Value> {
@@ -35,8 +45,50 @@ fn step(transformation: &Transformation, rows: Vec<Value>, evaluator: &Evaluator
             let all = branches.iter().flat_map(|branch| run(branch, rows.clone(), evaluator));
             all.map(|row| as_union(row, *made, evaluator)).collect()
         }
+        Transformation::Join { of, inner, outer, stage } => joined(of, inner, *outer, stage, &rows, evaluator),
+        Transformation::Nest(sequences, made) => {
+            let values = sequences.iter().map(|sequence| collection(run(sequence, rows.clone(), evaluator))).collect();
+            vec![made_record(*made, values)]
+        }
+        Transformation::AddNested { of, inner, stage } => {
+            rows.iter().map(|row| stage.with(row, nested(of, inner, row, evaluator))).collect()
+        }
         Transformation::Best { top, measure, amount, by } => best(*top, *measure, *amount, by, rows, evaluator),
     }
+}
+
+fn collection(items: Vec<Value>) -> Value {
+    Value::Collection(Arc::new(items))
+}
+
+fn joined(
+    of: &TypedExpr,
+    inner: &[Transformation],
+    outer: bool,
+    stage: &Stage,
+    rows: &[Value],
+    evaluator: &Evaluator<'_>,
+) -> Vec<Value> {
+    let mut found = Vec::new();
+    for row in rows {
+        let mut items = run(inner, evaluator.value(of, &mut Slots::of(row.clone())).items().to_vec(), evaluator);
+        if outer && items.is_empty() {
+            items.push(Value::Null);
+        }
+        found.extend(items.into_iter().map(|item| stage.with(row, item)));
+        if found.len() > ENTITIES_MAX {
+            break;
+        }
+    }
+    found
+}
+
+/// What a sequence makes of what a row leads to: of a collection another, of a record another.
+fn nested(of: &TypedExpr, inner: &[Transformation], row: &Value, evaluator: &Evaluator<'_>) -> Value {
+    let value = evaluator.value(of, &mut Slots::of(row.clone()));
+    let many = matches!(value, Value::Collection(_));
+    let found = run(inner, value.items().to_vec(), evaluator);
+    if many { collection(found) } else { found.into_iter().next().unwrap_or(Value::Null) }
 }
 
 fn limit(count: u64) -> usize {
@@ -112,11 +164,57 @@ fn aggregated(items: &[Aggregation], made: usize, rows: &[Value], evaluator: &Ev
 }
 
 fn aggregate(item: &Aggregation, rows: &[Value], evaluator: &Evaluator<'_>) -> Value {
+    if !item.from.is_empty() {
+        let made = run(&item.from, rows.to_vec(), evaluator);
+        return made.first().and_then(Value::record).and_then(|row| row.values.first()).cloned().unwrap_or(Value::Null);
+    }
     let Some(of) = &item.of else { return Value::Int(rows.len() as i64) };
-    // Nulls do not count; what is reached through a collection counts one by one.
-    let values: Vec<Value> =
-        rows.iter().flat_map(|row| evaluator.value(of, &mut Slots::of(row.clone())).items().to_vec()).collect();
-    match item.method {
+    fold(item.method, of, values_of(of, rows, evaluator), evaluator)
+}
+
+/// The values that an expression has of rows. Nulls do not count; what is reached through a collection counts one by one, but
+/// an entity that is reached on several ways counts once (Data Aggregation §3.2.1.1).
+fn values_of(of: &TypedExpr, rows: &[Value], evaluator: &Evaluator<'_>) -> Vec<Value> {
+    let all = |expression: &TypedExpr, rows: &[Value]| -> Vec<Value> {
+        rows.iter().flat_map(|row| evaluator.value(expression, &mut Slots::of(row.clone())).items().to_vec()).collect()
+    };
+    let Some((way, rest)) = split_at_way(of) else { return all(of, rows) };
+    let mut entities: Vec<Value> = Vec::new();
+    for entity in all(&way, rows) {
+        if !entities.contains(&entity) {
+            entities.push(entity);
+        }
+    }
+    match rest {
+        Some(rest) => all(&rest, &entities),
+        None => entities,
+    }
+}
+
+/// A path as what leads along its last navigation, and what comes behind, as a path of its own; none for what is no such path.
+fn split_at_way(of: &TypedExpr) -> Option<(TypedExpr, Option<TypedExpr>)> {
+    match &of.node {
+        Node::Navigate(..) => Some((of.clone(), None)),
+        Node::As(inner, place) => {
+            let (way, rest) = split_at_way(inner)?;
+            match rest {
+                None => Some((of.clone(), None)),
+                Some(rest) => Some((way, Some(TypedExpr { node: Node::As(Box::new(rest), *place), ..of.clone() }))),
+            }
+        }
+        Node::Member(inner, position) => {
+            let (way, rest) = split_at_way(inner)?;
+            let this = || TypedExpr { node: Node::Variable(SLOT_THIS), ty: way.ty.map(|ty| ty.item()), nullable: true };
+            let rest = rest.unwrap_or_else(this);
+            Some((way.clone(), Some(TypedExpr { node: Node::Member(Box::new(rest), *position), ..of.clone() })))
+        }
+        _ => None,
+    }
+}
+
+/// One value of many, by a method.
+pub(crate) fn fold(method: Method, of: &TypedExpr, values: Vec<Value>, evaluator: &Evaluator<'_>) -> Value {
+    match method {
         Method::Count => Value::Int(values.len() as i64),
         Method::CountDistinct => Value::Int(distinct(&values) as i64),
         Method::Min => values.into_iter().min_by(order).unwrap_or(Value::Null),

@@ -29,7 +29,7 @@ impl Stage {
         if !crate::model::is_identifier(name) {
             return refused(format!("`{name}` is no name for a property"));
         }
-        let family: Vec<usize> = types.places().filter(|other| types.is_a(*other, place)).collect();
+        let family = types.family(place);
         for other in &family {
             let structured = types.structured(*other);
             if structured.position(name).is_some() || structured.navigation_position(name).is_some() {
@@ -38,14 +38,18 @@ impl Stage {
         }
         let position = family.iter().map(|other| types.structured(*other).properties.len()).max().unwrap_or(0);
         let ty = value.ty.unwrap_or_else(|| PrimitiveType::String.into());
-        let mut made = Vec::new();
+        let mut made: Vec<(usize, usize)> = Vec::new();
         for other in family {
             let old = types.structured(other).clone();
             let mut properties = old.properties;
             properties.resize_with(position, || Property::optional("", PrimitiveType::String));
             properties.push(Property::optional(name, ty));
             let new = StructuredType { properties, base_type: Some(other), ..old };
-            made.push((other, types.make(new)));
+            let place = match made.first() {
+                None => types.make(new),
+                Some((_, head)) => types.make_beside(new, *head),
+            };
+            made.push((other, place));
         }
         Ok(Self { value, made, position })
     }
@@ -75,8 +79,16 @@ impl Stage {
     /// A row with the property.
     #[must_use]
     pub fn apply(&self, row: &Value, evaluator: &Evaluator<'_>, slots: &mut Slots) -> Value {
+        if !matches!(row, Value::Record(_)) {
+            return row.clone();
+        }
+        self.with(row, evaluator.value(&self.value, slots))
+    }
+
+    /// A row with a value of the property.
+    #[must_use]
+    pub fn with(&self, row: &Value, value: Value) -> Value {
         let Value::Record(record) = row else { return row.clone() };
-        let value = evaluator.value(&self.value, slots);
         let mut values = record.values.clone();
         values.resize(self.position, Value::Null);
         values.push(value);

@@ -4,7 +4,7 @@ use super::{Batch, Part, too_many};
 use crate::Error;
 use crate::handle::Response;
 use crate::limits::BATCH_MAX_REQUESTS;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// A request with what JSON says beside it.
@@ -12,6 +12,8 @@ struct Item {
     part: Part,
     id: String,
     group: Option<String>,
+    /// Whether it has a condition of its own, `if`, which nothing here evaluates: such a request fails (JSON Format §19.1).
+    has_condition: bool,
     depends_on: Vec<String>,
 }
 
@@ -28,12 +30,15 @@ pub(super) fn answer(body: &[u8], batch: &mut Batch<'_>) -> Result<(String, Vec<
     check(&items)?;
     // By id: whether it succeeded. Groups have ids, too.
     let mut done: BTreeMap<&str, bool> = BTreeMap::new();
-    let mut responses = Vec::new();
+    let mut responses: Vec<Vec<u8>> = Vec::new();
     let mut stopped = false;
     for item in &items {
         let missing = item.depends_on.iter().find(|id| done.get(id.as_str()) != Some(&true));
         let group_failed = item.group.as_deref().is_some_and(|group| done.get(group) == Some(&false));
-        let response = if stopped || missing.is_some() || group_failed {
+        let unmet = stopped || missing.is_some() || group_failed || item.has_condition;
+        let response = if item.has_condition {
+            super::failure(&Error::unsupported("if", "conditions of requests are not evaluated: use dependsOn"))
+        } else if unmet {
             super::failure(&Error::invalid("$batch", "a request before this one, which it depends on, has failed"))
         } else {
             batch.run(&item.part)
@@ -47,13 +52,22 @@ pub(super) fn answer(body: &[u8], batch: &mut Batch<'_>) -> Result<(String, Vec<
                 done.insert(group, so_far && fine);
             }
         }
-        let response = if stopped || missing.is_some() || group_failed { with_status(response, 424) } else { response };
+        let response = if unmet { with_status(response, 424) } else { response };
+        // What a group has done before one of it fails counts as not done.
+        let mates = items.iter().zip(&mut responses);
+        for (mate, earlier) in mates.filter(|(mate, _)| !fine && item.group.is_some() && mate.group == item.group) {
+            done.insert(&mate.id, false);
+            let error = Error::invalid("$batch", "another request of its group has failed");
+            *earlier = answered(mate, &with_status(super::failure(&error), 424));
+        }
         responses.push(answered(item, &response));
         if !fine && !batch.go_on {
             stopped = true;
         }
     }
-    let body = json!({ "responses": responses }).to_string().into_bytes();
+    let mut body = b"{\"responses\":[".to_vec();
+    body.extend_from_slice(&responses.join(&b','));
+    body.extend_from_slice(b"]}");
     Ok(("application/json;charset=utf-8".into(), body))
 }
 
@@ -66,8 +80,12 @@ fn check(items: &[Item]) -> Result<(), Error> {
     let wrong = |message: String| Err(Error::invalid("body", message));
     for (index, item) in items.iter().enumerate() {
         let before = &items[..index];
-        if before.iter().any(|other| other.id == item.id) {
+        if before.iter().any(|other| other.id == item.id || other.group.as_ref() == Some(&item.id)) {
             return wrong(format!("the id `{}` is there twice", item.id));
+        }
+        let grouped = |other: &&Item| item.group.is_some() && other.group == item.group;
+        if before.iter().any(|other| grouped(&other)) && !before.last().is_some_and(|other| grouped(&other)) {
+            return wrong(format!("the requests of the group of `{}` do not stand together", item.id));
         }
         for id in &item.depends_on {
             if !before.iter().any(|other| other.id == *id || other.group.as_ref() == Some(id)) {
@@ -102,39 +120,44 @@ fn item(value: &Value) -> Result<Item, Error> {
         headers,
         body,
     };
-    Ok(Item { part, id, group: text("atomicityGroup"), depends_on: list.iter().map(as_text).collect() })
+    let has_condition = value.get("if").is_some_and(|condition| !condition.is_null());
+    Ok(Item { part, id, has_condition, group: text("atomicityGroup"), depends_on: list.iter().map(as_text).collect() })
 }
 
 fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn answered(item: &Item, response: &Response) -> Value {
+/// The answer to a request, in the order of the standard's own examples; JSON in it stays as it is.
+fn answered(item: &Item, response: &Response) -> Vec<u8> {
     let mut json = Map::new();
+    let headers = response.headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())));
+    json.insert("headers".into(), Value::Object(headers.collect()));
     json.insert("id".into(), item.id.clone().into());
     if let Some(group) = &item.group {
         json.insert("atomicityGroup".into(), group.clone().into());
     }
     json.insert("status".into(), response.status.into());
-    let headers = response.headers.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.clone())));
-    json.insert("headers".into(), Value::Object(headers.collect()));
+    let mut out = Value::from(json).to_string().into_bytes();
     if !response.body.is_empty() {
-        json.insert("body".into(), body(response));
+        out.pop();
+        out.extend_from_slice(b",\"body\":");
+        out.extend_from_slice(&body(response));
+        out.push(b'}');
     }
-    json.into()
+    out
 }
 
 /// JSON as it is, text as a text, anything else as base64url.
-fn body(response: &Response) -> Value {
+fn body(response: &Response) -> Vec<u8> {
     use base64::Engine as _;
     let media_type = response.header("content-type").unwrap_or_default();
-    if media_type.starts_with("application/json")
-        && let Ok(json) = serde_json::from_slice(&response.body)
-    {
-        return json;
+    if media_type.starts_with("application/json") {
+        return response.body.clone();
     }
-    match std::str::from_utf8(&response.body) {
-        Ok(text) => text.into(),
+    let text = match std::str::from_utf8(&response.body) {
+        Ok(text) => Value::from(text),
         Err(_) => base64::engine::general_purpose::URL_SAFE.encode(&response.body).into(),
-    }
+    };
+    text.to_string().into_bytes()
 }

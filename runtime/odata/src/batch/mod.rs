@@ -1,6 +1,7 @@
 //! `$batch`: several requests in one, as multipart (Part 1 §11.7.7) and as JSON (JSON Format §19).
 //!
-//! Requests run one after the other. After the first that fails the rest is not run, unless the client prefers to go on.
+//! Requests run one after the other. After the first of a multipart batch that fails the rest is not run, unless the client
+//! prefers to go on.
 //! Requests of a change set that fails are answered by that one failure.
 
 mod json;
@@ -11,6 +12,9 @@ use crate::limits::{BATCH_ANSWERS_MAX_BYTES, BATCH_MAX_REQUESTS, BODY_MAX_BYTES}
 use crate::negotiate::{self, Negotiated};
 use crate::{Error, Service};
 use std::collections::BTreeMap;
+
+/// The header field with the highest version that a client understands.
+const MAX_VERSION: &str = "odata-maxversion";
 
 /// A request in a batch.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -42,9 +46,10 @@ pub(crate) fn answer(
         root,
         service,
         now_ns: request.now_ns,
-        go_on: goes_on(request),
-        short_names: negotiated.short_names,
+        go_on: goes_on(request, media_type == "application/json"),
+        max_version: request.header(MAX_VERSION),
         addresses: BTreeMap::new(),
+        tags: BTreeMap::new(),
         bytes: 0,
     };
     let (content_type, body) = match media_type.as_str() {
@@ -56,16 +61,18 @@ pub(crate) fn answer(
         }
     };
     let mut headers = vec![("content-type", content_type), ("odata-version", negotiated.version.name().to_owned())];
-    if batch.go_on {
+    if batch.go_on && request.list_header("prefer").is_some_and(|prefer| prefer.contains("continue-on-error")) {
         headers.push(("preference-applied", "continue-on-error".to_owned()));
     }
     Ok(Response { status: 200, headers, body })
 }
 
-fn goes_on(request: &Request<'_>) -> bool {
-    let Some(prefer) = request.list_header("prefer") else { return false };
-    negotiate::preferences(&prefer)
-        .any(|(name, value)| name == "continue-on-error" && !value.eq_ignore_ascii_case("false"))
+/// Whether requests behind one that failed are run: as the client prefers; where it says nothing, those of a JSON batch are
+/// (JSON Format §19.5) and those of a multipart batch are not (Part 1 §11.7.7.3).
+fn goes_on(request: &Request<'_>, otherwise: bool) -> bool {
+    let Some(prefer) = request.list_header("prefer") else { return otherwise };
+    let mut asked = negotiate::preferences(&prefer).filter(|(name, _)| name == "continue-on-error");
+    asked.next().map_or(otherwise, |(_, value)| !value.eq_ignore_ascii_case("false"))
 }
 
 /// What the requests of a batch have in common.
@@ -74,31 +81,47 @@ struct Batch<'a> {
     service: &'a dyn Service,
     now_ns: i64,
     go_on: bool,
-    /// Whether the client asked for 4.01 by name.
-    short_names: bool,
+    /// The highest version that the client of the batch understands; it holds for requests that name none of their own.
+    max_version: Option<&'a str>,
     /// The paths of requests that have run, by their ids.
     addresses: BTreeMap<String, String>,
+    /// The entity tags of what they gave, by their ids.
+    tags: BTreeMap<String, String>,
     /// Bytes of the answers so far.
     bytes: usize,
 }
 
 impl Batch<'_> {
-    /// Runs one request.
+    /// Runs one request, and tells the service.
     fn run(&mut self, part: &Part) -> Response {
         let address = match self.address(&part.url) {
             Ok(address) => address,
             Err(error) => return failure(&error),
         };
-        let (path, query) = address.split_once('?').unwrap_or((&address, ""));
+        let response = self.answer(part, &address);
+        let path = address.split('?').next().unwrap_or_default();
+        self.service.carried(&part.method, path, response.status);
+        response
+    }
+
+    fn answer(&mut self, part: &Part, address: &str) -> Response {
+        let (path, query) = address.split_once('?').unwrap_or((address, ""));
         if path.trim_start_matches('/').starts_with("$batch") {
             return failure(&Error::invalid("$batch", "a batch is no request of a batch"));
         }
-        let mut headers: Vec<(&str, &str)> =
-            part.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let asks = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("odata-maxversion"));
-        if self.short_names && !asks {
-            headers.push(("odata-maxversion", "4.01"));
-        }
+        // `$id` stands for the tag of what an earlier request gave.
+        let tag = |value: &str| value.strip_prefix('$').and_then(|id| self.tags.get(id)).cloned();
+        let given: Vec<(&str, String)> = part
+            .headers
+            .iter()
+            .map(|(name, value)| match name.to_ascii_lowercase().as_str() {
+                "if-match" | "if-none-match" => (name.as_str(), tag(value).unwrap_or_else(|| value.clone())),
+                _ => (name.as_str(), value.clone()),
+            })
+            .collect();
+        let mut headers: Vec<(&str, &str)> = given.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let asks = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(MAX_VERSION));
+        headers.extend(self.max_version.filter(|_| !asks).map(|version| (MAX_VERSION, version)));
         let request = Request {
             method: &part.method,
             path_below_root: path,
@@ -116,6 +139,7 @@ impl Batch<'_> {
         self.bytes += response.body.len();
         if let (Some(id), true) = (&part.id, response.status < 400) {
             self.addresses.insert(id.clone(), path.trim_matches('/').to_owned());
+            self.tags.extend(response.header("etag").map(|tag| (id.clone(), tag.to_owned())));
         }
         response
     }

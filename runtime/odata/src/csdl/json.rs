@@ -2,7 +2,7 @@
 
 use super::{
     Annotation, BINDING_PARAMETER, Capabilities, Term, bindings, description, facets, of_container, of_property,
-    of_schema, of_set, qualified, vocabularies,
+    of_schema, of_set, partner, qualified, vocabularies,
 };
 use crate::model::{EnumType, Model, Operation, PrimitiveType, Property, StructuredType, Type};
 use serde_json::{Map, Value, json};
@@ -78,6 +78,9 @@ fn structured(model: &Model, ty: &StructuredType) -> Value {
             inner.insert("$Nullable".into(), true.into());
         }
         inner.insert("$Type".into(), qualified(model, &way.target).into());
+        if let Some(partner) = partner(model, ty, way) {
+            inner.insert("$Partner".into(), partner.into());
+        }
         if !way.constraints.is_empty() && !way.collection {
             let constraints = way.constraints.iter().map(|(here, there)| (here.clone(), there.clone().into()));
             inner.insert("$ReferentialConstraint".into(), Value::Object(constraints.collect()));

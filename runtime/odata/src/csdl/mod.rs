@@ -7,7 +7,7 @@ mod xml;
 pub use json::json;
 pub use xml::xml;
 
-use crate::model::{Base, EntitySet, Model, PrimitiveType, Property, StructuredType};
+use crate::model::{Base, EntitySet, Model, Navigation, PrimitiveType, Property, StructuredType};
 use crate::typed::Function;
 
 const CORE: &str = "Org.OData.Core.V1";
@@ -19,6 +19,14 @@ const AGGREGATION: &str = "Org.OData.Aggregation.V1";
 pub struct Capabilities {
     /// Whether it evaluates everything in memory: navigation, lambdas, search, aggregation, batches.
     pub everything: bool,
+}
+
+/// The way back along a navigation, if it leads back to where it is declared: each is then the other's partner.
+fn partner<'m>(model: &'m Model, ty: &StructuredType, way: &Navigation) -> Option<&'m str> {
+    let place = model.type_place(&ty.name)?;
+    let found = model.partner(place, ty.navigation_position(&way.name)?)?;
+    let back = model.partner(way.target_type, model.types()[way.target_type].navigation_position(&found.name)?)?;
+    (back.name == way.name).then_some(found.name.as_str())
 }
 
 /// The value of an annotation.
@@ -118,7 +126,8 @@ fn vocabularies(can: Capabilities) -> impl Iterator<Item = &'static str> {
 }
 
 /// The transformations of `$apply` that are evaluated.
-const TRANSFORMATIONS: [&str; 16] = [
+const TRANSFORMATIONS: [&str; 20] = [
+    "addnested",
     "aggregate",
     "bottomcount",
     "bottompercent",
@@ -128,7 +137,10 @@ const TRANSFORMATIONS: [&str; 16] = [
     "filter",
     "groupby",
     "identity",
+    "join",
+    "nest",
     "orderby",
+    "outerjoin",
     "search",
     "skip",
     "top",

@@ -2,7 +2,7 @@
 
 use super::{
     Annotation, BINDING_PARAMETER, Capabilities, Term, bindings, description, facets, of_container, of_property,
-    of_schema, of_set, qualified, vocabularies,
+    of_schema, of_set, partner, qualified, vocabularies,
 };
 use crate::model::{EnumType, Model, Operation, PrimitiveType, StructuredType};
 use crate::negotiate::Version;
@@ -133,7 +133,9 @@ impl Xml {
         for way in &ty.navigation[ty.inherited_navigation..] {
             let target = qualified(model, &way.target);
             let target = if way.collection { format!("Collection({target})") } else { target };
-            self.element(4, "NavigationProperty", &[("Name", &way.name), ("Type", &target)], |xml| {
+            let mut attributes = vec![("Name", way.name.as_str()), ("Type", target.as_str())];
+            attributes.extend(partner(model, ty, way).map(|partner| ("Partner", partner)));
+            self.element(4, "NavigationProperty", &attributes, |xml| {
                 for (here, there) in way.constraints.iter().filter(|_| !way.collection) {
                     xml.empty(5, "ReferentialConstraint", &[("Property", here), ("ReferencedProperty", there)]);
                 }

@@ -1,4 +1,5 @@
-//! Arithmetic. What has no result is null: a division by zero, a difference of infinities, a moment out of range.
+//! Arithmetic. What has no result is null: a division of whole numbers by zero, a difference of infinities, a moment out of
+//! range. Of floating-point numbers a division by zero is infinite (Part 2 §5.1.1.2.5).
 
 use super::compare::{decimal, double};
 use crate::Value;
@@ -42,7 +43,9 @@ fn decimals(op: Arithmetic, left: &Value, right: &Value) -> Value {
         Arithmetic::Div | Arithmetic::DivBy => a.divided_by(b),
         Arithmetic::Mod => a.remainder(b),
     });
+    let divides = matches!(op, Arithmetic::Div | Arithmetic::DivBy | Arithmetic::Mod);
     match exact {
+        None if divides && double(right) == Some(0.0) => Value::Null,
         Some(number) => Value::Decimal(number.to_string()),
         None => match doubles(op, double(left), double(right)) {
             Value::Double(number) if number.is_finite() => Value::Decimal(format!("{number}")),
@@ -53,9 +56,10 @@ fn decimals(op: Arithmetic, left: &Value, right: &Value) -> Value {
 
 fn doubles(op: Arithmetic, a: Option<f64>, b: Option<f64>) -> Value {
     let Some((a, b)) = a.zip(b) else { return Value::Null };
-    let zero_divisor = b == 0.0 && matches!(op, Arithmetic::Div | Arithmetic::DivBy | Arithmetic::Mod);
     let result = match op {
-        _ if zero_divisor => return Value::Null,
+        Arithmetic::Mod if b == 0.0 => return Value::Null,
+        // Zero has no sign here, as it has none in a database.
+        Arithmetic::Div | Arithmetic::DivBy if b == 0.0 => a * f64::INFINITY,
         Arithmetic::Add => a + b,
         Arithmetic::Sub => a - b,
         Arithmetic::Mul => a * b,

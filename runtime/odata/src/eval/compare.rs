@@ -46,7 +46,11 @@ fn relation(left: &Value, right: &Value) -> Option<Ordering> {
         (Value::Date(a), Value::Date(b)) => Some(a.cmp(b)),
         (Value::Guid(a), Value::Guid(b)) => Some(a.cmp(b)),
         (Value::Binary(a), Value::Binary(b)) => Some(a.cmp(b)),
-        (Value::Record(a), Value::Record(b)) => (a == b).then_some(Ordering::Equal),
+        (Value::Record(a), Value::Record(b)) => {
+            let equal = |(a, b): (&Value, &Value)| compare(Comparison::Eq, a, b);
+            let same = a.ty == b.ty && a.home == b.home && a.values.iter().zip(&b.values).all(equal);
+            same.then_some(Ordering::Equal)
+        }
         (Value::Geo(a), Value::Geo(b)) => (a == b).then_some(Ordering::Equal),
         (Value::Collection(a), Value::Collection(b)) => {
             let same = a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| compare(Comparison::Eq, a, b));

@@ -85,13 +85,33 @@ fn of_collections(function: Function, a: &[Value], b: &[Value]) -> Option<Value>
     let same = |a: &Value, b: &Value| compare(Comparison::Eq, a, b);
     Some(match function {
         Function::Concat => Value::Collection(Arc::new(a.iter().chain(b).cloned().collect())),
-        Function::HasSubset => Value::Boolean(b.iter().all(|wanted| a.iter().any(|item| same(item, wanted)))),
+        Function::Contains => Value::Boolean(place_of(a, b, same).is_some()),
+        Function::IndexOf => Value::Int(place_of(a, b, same).map_or(-1, |at| at as i64)),
+        Function::StartsWith => Value::Boolean(a.len() >= b.len() && alike(&a[..b.len()], b, same)),
+        Function::EndsWith => Value::Boolean(a.len() >= b.len() && alike(&a[a.len() - b.len()..], b, same)),
+        Function::HasSubset => {
+            // An item counts for one that is wanted, and no more.
+            let mut left: Vec<&Value> = a.iter().collect();
+            let mut take =
+                |wanted: &Value| left.iter().position(|item| same(item, wanted)).map(|at| left.swap_remove(at));
+            Value::Boolean(b.iter().all(|wanted| take(wanted).is_some()))
+        }
         Function::HasSubsequence => {
             let mut items = a.iter();
             Value::Boolean(b.iter().all(|wanted| items.any(|item| same(item, wanted))))
         }
         _ => return None,
     })
+}
+
+fn alike(a: &[Value], b: &[Value], same: impl Fn(&Value, &Value) -> bool) -> bool {
+    a.iter().zip(b).all(|(a, b)| same(a, b))
+}
+
+/// Where the items of one collection stand beside each other in another.
+fn place_of(items: &[Value], wanted: &[Value], same: impl Fn(&Value, &Value) -> bool) -> Option<usize> {
+    let last = items.len().checked_sub(wanted.len())?;
+    (0..=last).find(|at| alike(&items[*at..], wanted, &same))
 }
 
 fn of_number(function: Function, number: &Value) -> Option<Value> {

@@ -155,6 +155,24 @@ impl Evaluator<'_> {
                 let found = branches.iter().find(|(condition, _)| self.holds(condition, slots));
                 found.map_or(Value::Null, |(_, value)| self.value(value, slots))
             }
+            Node::Aggregate(operand, slot, method, of) => {
+                let items = self.value(operand, slots);
+                let mut values = Vec::new();
+                for item in items.items() {
+                    slots.set(*slot, item.clone());
+                    values.extend(self.value(of, slots).items().iter().cloned());
+                }
+                crate::apply::fold(*method, of, values, self)
+            }
+            Node::Search(operand, wanted) => {
+                let items = self.value(operand, slots);
+                let found = |item: &&Value| wanted.is_in(&crate::apply::texts(item, self));
+                collection(items.items().iter().filter(found).cloned())
+            }
+            Node::Object(place, values) => {
+                let values = values.iter().map(|value| self.value(value, slots)).collect();
+                Value::Record(std::sync::Arc::new(Record { ty: *place, home: crate::Home::None, values }))
+            }
             Node::List(items) => collection(items.iter().map(|item| self.value(item, slots))),
             Node::Negate(operand) => arithmetic::negate(&self.value(operand, slots)),
         }

@@ -66,6 +66,13 @@ pub enum Segment {
     Key(Vec<Argument>),
     /// `$filter(condition)`
     Filter(Box<Expr>),
+    /// `$count($filter=condition;$search=words)`: how many there are of those.
+    Count {
+        /// What `$filter` demands.
+        filter: Option<Box<Expr>>,
+        /// The text of `$search`.
+        search: Option<String>,
+    },
     /// `any(x:condition)`, `all(x:condition)`; `any()` has neither.
     Lambda {
         /// Whether it is `all`.

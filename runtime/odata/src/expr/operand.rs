@@ -186,8 +186,14 @@ impl Parser<'_> {
         };
         self.advance();
         let opens = self.at_punct('(') && !self.peek().spaced;
+        // The names of operators go in any case (4.01).
+        for (word, all) in [("any", false), ("all", true)] {
+            if opens && name.eq_ignore_ascii_case(word) {
+                return self.lambda(all, first);
+            }
+        }
         match (name.as_str(), opens) {
-            ("any" | "all", true) => self.lambda(name == "all", first),
+            ("$count", true) if !first => self.count_of(),
             ("$filter", true) => {
                 self.advance();
                 let condition = self.expression(0)?;
@@ -206,6 +212,52 @@ impl Parser<'_> {
             }
             _ => Ok(Segment::Name(name)),
         }
+    }
+
+    /// `$count($filter=…;$search=…)`
+    fn count_of(&mut self) -> Result<Segment, ParseError> {
+        self.expect('(')?;
+        let (mut filter, mut search) = (None, None);
+        loop {
+            let TokenKind::Name(name) = self.peek().kind.clone() else {
+                return Err(self.error(format!("`$filter` or `$search` is expected, not {}", self.found())));
+            };
+            let option = name.trim_start_matches('$').to_ascii_lowercase();
+            let known = option == "filter" && filter.is_none() || option == "search" && search.is_none();
+            if !known {
+                return Err(self.error(format!("`$filter` or `$search` is expected, once, not `{name}`")));
+            }
+            self.advance();
+            self.expect('=')?;
+            if option == "filter" {
+                filter = Some(Box::new(self.expression(0)?));
+            } else {
+                search = Some(self.search_text()?);
+            }
+            if !self.eat(';') {
+                break;
+            }
+        }
+        self.expect(')')?;
+        Ok(Segment::Count { filter, search })
+    }
+
+    /// The text of a `$search` between parentheses: up to the one that closes them, or to a semicolon.
+    fn search_text(&mut self) -> Result<String, ParseError> {
+        let (start, mut open) = (self.peek().at, 0_usize);
+        loop {
+            match self.peek().kind {
+                TokenKind::Punct(')' | ';') if open == 0 => break,
+                TokenKind::Punct('(') => open += 1,
+                TokenKind::Punct(')') => open -= 1,
+                TokenKind::End | TokenKind::Invalid(_) => return Err(self.error("`)` is expected, not the end")),
+                _ => {}
+            }
+            self.advance();
+        }
+        let text = &self.text[start..self.peek().at];
+        crate::search::check(text).map_err(|error| ParseError { at: start + error.at, ..error })?;
+        Ok(text.to_owned())
     }
 
     fn lambda(&mut self, all: bool, first: bool) -> Result<Segment, ParseError> {
@@ -237,7 +289,8 @@ impl Parser<'_> {
             match token.kind {
                 TokenKind::Punct('(') => open += 1,
                 TokenKind::Punct(')') => open -= 1,
-                TokenKind::End => return Err(self.error("`)` is expected, not the end")),
+                // Both are last: there is nothing behind them to go on to.
+                TokenKind::End | TokenKind::Invalid(_) => return Err(self.error("`)` is expected, not the end")),
                 _ => {}
             }
             if open == 0 {

@@ -105,6 +105,16 @@ fn write_path(f: &mut fmt::Formatter<'_>, segments: &[Segment]) -> fmt::Result {
             }
             Segment::Key(arguments) => write_arguments(f, arguments)?,
             Segment::Filter(condition) => write!(f, "$filter({condition})")?,
+            Segment::Count { filter, search } => {
+                f.write_str("$count(")?;
+                if let Some(condition) = filter {
+                    write!(f, "$filter={condition}")?;
+                }
+                if let Some(text) = search {
+                    write!(f, "{}$search={text}", if filter.is_some() { ";" } else { "" })?;
+                }
+                f.write_str(")")?;
+            }
             Segment::Lambda { all, body } => {
                 f.write_str(if *all { "all(" } else { "any(" })?;
                 if let Some((variable, condition)) = body {

@@ -6,7 +6,7 @@ use crate::negotiate::Version;
 use crate::typed::Types;
 use crate::url::encode_segment;
 use crate::value::{Home, Record};
-use crate::view::{Expand, Expanded, Shape, Way};
+use crate::view::{Expand, Expanded, Select, Shape, Way};
 
 /// The address of an entity below the root; none for a record that is no entity with an address.
 pub(super) fn address(types: &Types<'_>, record: &Record) -> Option<String> {
@@ -40,6 +40,15 @@ pub(super) fn home_name<'m>(types: &Types<'m>, home: Home) -> Option<&'m str> {
     }
 }
 
+/// The type that is declared for where entities are found.
+pub(super) fn declared(types: &Types<'_>, home: Home) -> Option<usize> {
+    match home {
+        Home::Set(place) => types.model().type_place(&types.model().entity_sets()[place].entity_type),
+        Home::Singleton(place) => types.model().type_place(&types.model().singletons()[place].entity_type),
+        Home::None => None,
+    }
+}
+
 /// The context of entities: `Products/Shop.Special(Name,Category())/$entity`.
 pub(super) fn of_entities(
     style: Style<'_>,
@@ -53,11 +62,7 @@ pub(super) fn of_entities(
         Some(name) => name.to_owned(),
         None => types.name(Type { collection: !single, ..ty }),
     };
-    let declared = match home {
-        Home::Set(place) => types.model().type_place(&types.model().entity_sets()[place].entity_type),
-        Home::Singleton(place) => types.model().type_place(&types.model().singletons()[place].entity_type),
-        Home::None => None,
-    };
+    let declared = declared(types, home);
     let place = ty.structure();
     if let (Some(declared), Some(of_model)) = (declared, place.and_then(|place| types.of_model(place)))
         && declared != of_model
@@ -82,22 +87,34 @@ pub(super) fn list(style: Style<'_>, types: &Types<'_>, place: usize, shape: &Sh
             if select.star {
                 items.push("*".to_owned());
             }
-            for (name, inner) in &select.items {
-                let structured = types.structured(place);
-                let below = structured.position(name).and_then(|at| structured.properties[at].ty.structure());
-                match (&inner.select, below) {
-                    (Some(parts), Some(_)) if !parts.items.is_empty() => {
-                        items.extend(parts.items.iter().map(|(part, _)| format!("{name}/{part}")));
-                    }
-                    _ => items.push(name.clone()),
-                }
-            }
+            items.extend(select.operations.iter().cloned());
+            selected(select, "", types, &mut items);
         }
         None if types.of_model(place).is_none() => items.extend(made(types, place)),
         None => {}
     }
     items.extend(shape.expand.iter().filter_map(|expand| expanded(style, types, expand)));
     if items.is_empty() { String::new() } else { format!("({})", items.join(",")) }
+}
+
+/// The names of properties: those of complex ones behind theirs, those of derived types behind the types'.
+fn selected(select: &Select, before: &str, types: &Types<'_>, items: &mut Vec<String>) {
+    for (name, inner) in &select.items {
+        let mut prefixes: Vec<String> =
+            select.only_of(name).map(|place| format!("{before}{}/", types.name(Type::structured(place)))).collect();
+        if prefixes.is_empty() {
+            prefixes.push(before.to_owned());
+        }
+        for prefix in prefixes {
+            let path = format!("{prefix}{name}");
+            match &inner.select {
+                Some(parts) if !parts.items.is_empty() && !parts.star => {
+                    selected(parts, &format!("{path}/"), types, items);
+                }
+                _ => items.push(path),
+            }
+        }
+    }
 }
 
 /// The properties of a type that a request has made.
@@ -111,7 +128,7 @@ fn made(types: &Types<'_>, place: usize) -> Vec<String> {
         .collect()
 }
 
-/// 4.0 names only expansions of which not all is wanted.
+/// 4.0 names only expansions of which not all is wanted; references, counts and streams are not named.
 fn expanded(style: Style<'_>, types: &Types<'_>, expand: &Expand) -> Option<String> {
     let way: String = expand
         .way
@@ -123,14 +140,13 @@ fn expanded(style: Style<'_>, types: &Types<'_>, expand: &Expand) -> Option<Stri
         .collect();
     let name = format!("{way}{}", expand.name);
     match expand.what {
-        Expanded::Count => None,
-        Expanded::References => Some(format!("{name}/$ref")),
+        Expanded::Count | Expanded::References | Expanded::Stream => None,
         Expanded::Entities => {
             let inner = expand.view.row.structure().map(|place| list(style, types, place, &expand.view.shape));
             let inner = inner.unwrap_or_default();
             let plus = if expand.levels > 1 { "+" } else { "" };
             match inner.is_empty() {
-                true if style.negotiated.version == Version::V4_0 && plus.is_empty() => None,
+                true if style.negotiated.version == Version::V4_0 => None,
                 true => Some(format!("{name}{plus}()")),
                 false => Some(format!("{name}{plus}{inner}")),
             }

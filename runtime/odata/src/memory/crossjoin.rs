@@ -50,8 +50,14 @@ pub(super) fn answer<'a>(
     options.nothing_left("$crossjoin")?;
     let rows = product(job, sets, made)?;
     let chosen = choose(&view, rows, |row| Slots::of(row.clone()), &job.evaluator(&types));
+    types.check_rows()?;
     if target.tail == Tail::Count {
         return Ok(success(job.negotiated, "text/plain;charset=utf-8".into(), chosen.count.to_string().into_bytes()));
+    }
+    // What has been made of the pairs is written as other such rows are.
+    if view.row != Type::structured(made) && types.of_model(view.row.structure().unwrap_or(made)).is_none() {
+        let reached = super::reach::Reached::nothing();
+        return job.collection(target, &reached, &view, chosen, start, &types);
     }
     let style = job.json_style()?;
     let writer = job.writer(style, &types);

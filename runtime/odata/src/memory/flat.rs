@@ -2,16 +2,41 @@
 //! look at names. It is how long answers leave; what it writes is what [`super::write`] would.
 
 use super::write::Writer;
-use crate::json::{write_moment, write_string, write_value};
+use crate::json::{key_literal, write_moment, write_string, write_value};
 use crate::model::PrimitiveType;
 use crate::negotiate::Metadata;
 use crate::typed::Types;
+use crate::url::encode_segment;
 use crate::view::View;
 use crate::{Query, Row, Value};
 
 /// The members of a row, in the order of the type.
 pub(super) struct Flat {
+    /// What names the entity where its key is not among the members.
+    id: Option<Id>,
     members: Vec<Member>,
+}
+
+/// The address of an entity, as a member before the others.
+struct Id {
+    /// The member's name and the address up to the key's parenthesis.
+    before: Vec<u8>,
+    /// The parts of the key: what stands before the value, and where it stands in a row.
+    parts: Vec<(String, usize)>,
+    /// Whether members follow.
+    comma: bool,
+}
+
+impl Id {
+    fn write(&self, row: &Row, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.before);
+        for (name, column) in &self.parts {
+            out.extend_from_slice(name.as_bytes());
+            let literal = key_literal(row.get(*column).unwrap_or(&Value::Null));
+            out.extend_from_slice(encode_segment(&literal).as_bytes());
+        }
+        out.extend_from_slice(if self.comma { b")\"," } else { b")\"" });
+    }
 }
 
 struct Member {
@@ -60,12 +85,30 @@ impl Flat {
             let column = query.columns.iter().position(|column| *column == position)?;
             members.push(Member { column, name, as_text });
         }
-        Some(Self { members })
+        let keyless = ty.key.iter().any(|key| select.is_some_and(|select| !select.star && select.of(key).is_none()));
+        let id = if keyless && style.format.metadata == Metadata::Minimal {
+            let mut before = format!("\"{}\":", style.control("id")).into_bytes();
+            let _ = write_string(&mut before, &format!("{}{}(", style.root, encode_segment(&query.set.name)));
+            before.pop();
+            let alone = ty.key.len() == 1;
+            let parts = ty.key.iter().zip(ty.key_positions()).enumerate().map(|(index, (name, position))| {
+                let column = query.columns.iter().position(|column| *column == position)?;
+                let comma = if index == 0 { "" } else { "," };
+                Some((if alone { String::new() } else { format!("{comma}{name}=") }, column))
+            });
+            Some(Id { before, parts: parts.collect::<Option<_>>()?, comma: !members.is_empty() })
+        } else {
+            None
+        };
+        Some(Self { id, members })
     }
 
     /// Writes a row.
     pub(super) fn write(&self, row: &Row, out: &mut Vec<u8>) {
         out.push(b'{');
+        if let Some(id) = &self.id {
+            id.write(row, out);
+        }
         for member in &self.members {
             out.extend_from_slice(&member.name);
             match row.get(member.column) {

@@ -3,7 +3,9 @@
 
 mod context;
 mod crossjoin;
+mod expansion;
 mod flat;
+mod inline;
 mod operation;
 mod page;
 mod queried;
@@ -192,8 +194,9 @@ impl<'a> Job<'a> {
         };
         let better = format.is_none() && negotiate::prefers(accept, "application/json", "application/xml");
         if asked("application/xml", "xml") && !better {
-            let body = csdl::xml(model, self.negotiated.version, can).into_bytes();
-            return Ok(success(self.negotiated, "application/xml;charset=utf-8".into(), body));
+            let negotiated = self.negotiated.for_xml_model();
+            let body = csdl::xml(model, negotiated.version, can).into_bytes();
+            return Ok(success(negotiated, "application/xml;charset=utf-8".into(), body));
         }
         if asked("application/json", "json") {
             let body = csdl::json(model, can);
@@ -205,10 +208,14 @@ impl<'a> Job<'a> {
 
     /// The entity that `$id` names, as the path that its address has.
     fn by_id(&self, options: &mut Options, cast: Option<usize>, types: &Types<'_>) -> Result<Target, Error> {
-        let id = options.take("id").ok_or_else(|| Error::invalid("$id", "the address of an entity is expected"))?;
-        let address = id.value.strip_prefix(self.root).unwrap_or(&id.value);
+        // Without its `$` (4.01) the name could be one of the host's own anywhere else.
+        let bare =
+            options.host.iter().find(|(name, _)| name.eq_ignore_ascii_case("id")).map(|(_, value)| value.clone());
+        let id = options.take("id").map(|option| option.value).or(bare);
+        let id = id.ok_or_else(|| Error::invalid("$id", "the address of an entity is expected"))?;
+        let address = id.strip_prefix(self.root).unwrap_or(&id);
         if address.contains("://") {
-            return Err(Error::NotFound(format!("`{}` is not an entity of this service", id.value)));
+            return Err(Error::NotFound(format!("`{id}` is not an entity of this service")));
         }
         let found = resource::resolve(&url::encode_path(address), types, &self.aliases, self.request.now_ns)?;
         let entity = found.ty.filter(|ty| !ty.collection).and_then(crate::Type::structure);

@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::resource::{Root, Tail, Target};
 use crate::typed::Types;
 use crate::url::{decode, encode};
-use crate::view::View;
+use crate::view::{Shape, View};
 use crate::{Error, Value};
 use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -80,6 +80,7 @@ impl<'a> Job<'a> {
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+        types.check_rows()?;
         self.collection(&target, &reached, &view, chosen, start, types)
     }
 
@@ -99,6 +100,7 @@ impl<'a> Job<'a> {
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+        types.check_rows()?;
         Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), chosen.count.to_string().into_bytes()))
     }
 
@@ -128,6 +130,7 @@ impl<'a> Job<'a> {
         options.nothing_left("$all; cast it to a type, as in $all/Namespace.Type")?;
         let chosen =
             choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+        types.check_rows()?;
         if target.tail == Tail::Count {
             let body = chosen.count.to_string().into_bytes();
             return Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), body));
@@ -142,6 +145,7 @@ impl<'a> Job<'a> {
             store: self.store,
             service: self.service,
             omit_nulls: self.preferences.omit_nulls,
+            page_rows: self.preferences.page.map_or(usize::MAX, |(_, rows)| rows),
             entities: Cell::new(0),
             it: RefCell::new(Value::Null),
         }
@@ -245,8 +249,12 @@ impl<'a> Job<'a> {
         let base = format!("{}$metadata#", self.root);
         match (&target.root, target.tail) {
             (_, Tail::Ref) => return format!("{base}Collection($ref)"),
+            // What is made of pairs of entities has no set; its properties are said all the same.
+            (Root::CrossJoin(_), _) => {
+                let list = view.row.structure().map(|place| context::list(style, types, place, &view.shape));
+                return format!("{base}Collection(Edm.ComplexType){}", list.unwrap_or_default());
+            }
             (Root::All, _) if target.ty.is_none() => return format!("{base}Collection(Edm.EntityType)"),
-            (Root::All, _) => return format!("{base}{}", types.name(view.row.many())),
             _ => {}
         }
         let complex =
@@ -271,6 +279,13 @@ impl<'a> Job<'a> {
         }
         let declared = view.row.structure().filter(|_| target.ty.is_some());
         match row {
+            // Entities of all sets say each where they are from (Part 1 §10.19).
+            Value::Record(record) if target.root == Root::All && target.ty.is_none() => {
+                let (types, plain) = (writer.types(), Shape::default());
+                let ty = Type::structured(context::declared(types, record.home).unwrap_or(record.ty));
+                let context = context::of_entities(writer.style, types, record.home, ty, &plain, true);
+                writer.row(out, row, None, &view.shape, Some(&context))
+            }
             Value::Record(_) => writer.row(out, row, declared, &view.shape, None),
             _ => writer.plain(out, row, view.row),
         }
@@ -328,7 +343,13 @@ impl<'a> Job<'a> {
     }
 
     /// What has changed since a delta link was given: nothing, because nothing can change.
-    fn delta(&self, target: &Target, token: &str, mut options: Options, types: &Types<'_>) -> Result<Response, Error> {
+    fn delta(
+        &self,
+        target: &Target,
+        token: &str,
+        mut options: Options,
+        types: &mut Types<'a>,
+    ) -> Result<Response, Error> {
         let Root::Set(place) = target.root else {
             return Err(Error::invalid("$deltatoken", "it goes with entity sets"));
         };
@@ -342,15 +363,15 @@ impl<'a> Job<'a> {
                 "this delta link is no longer known: read the set again with Prefer: track-changes".into(),
             ));
         }
-        for kept in ["filter", "select", "expand", "orderby", "search", "compute"] {
-            options.take(kept);
-        }
+        let ty = target.ty.unwrap_or_else(|| Type::structured(0).many());
+        let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left("a delta link")?;
         let style = self.json_style()?;
+        let context = context::of_entities(style, types, target.home, view.row, &view.shape, false);
         let mut out = Vec::new();
         let mut object = super::write::Object::begin(&mut out);
         if style.format.metadata != Metadata::None {
-            object.text(&style.control("context"), &format!("{}$metadata#{}/$delta", self.root, set.name));
+            object.text(&style.control("context"), &format!("{context}/$delta"));
         }
         object.name("value").extend_from_slice(b"[]");
         object.text(&style.control("deltaLink"), &self.link(&format!("$deltatoken={now}"), &["deltatoken"]));

@@ -6,10 +6,10 @@ use crate::eval::Graph;
 use crate::limits::{CHUNK_ROWS, GROUPS_MAX, ROWS_IN_MEMORY_MAX, SORTED_CHUNK_ROWS};
 use crate::resource::Step;
 use crate::service::Grouping;
-use crate::typed::{Node, TypedExpr, Types};
+use crate::typed::{Comparison, Node, TypedExpr, Types};
 use crate::value::{Home, Record};
 use crate::view::{Shape, View};
-use crate::{Error, OrderBy, Query, Row, Service, Value};
+use crate::{EntityType, Error, OrderBy, Query, Row, Service, Value};
 use std::sync::Arc;
 
 /// Rows of a set that the service is asked for.
@@ -53,6 +53,26 @@ impl Queried {
         Ok(Some(Self { set, conditions }))
     }
 
+    /// A key with the parts that the path demands already.
+    fn whole_key(&self, key: &[(usize, Value)], ty: &EntityType) -> Vec<(usize, Value)> {
+        let demanded = |position: usize| {
+            self.conditions.iter().find_map(|condition| match &condition.node {
+                Node::Compare(Comparison::Eq, left, right) => match (&left.node, &right.node) {
+                    (Node::Property(found), Node::Literal(value)) if *found == position => Some(value.clone()),
+                    _ => None,
+                },
+                _ => None,
+            })
+        };
+        let given = |position: usize| key.iter().find(|(known, _)| *known == position).map(|(_, value)| value.clone());
+        let mut whole: Vec<(usize, Value)> = ty
+            .key_positions()
+            .filter_map(|position| Some((position, given(position).or_else(|| demanded(position))?)))
+            .collect();
+        whole.sort_by_key(|(position, _)| *position);
+        whole
+    }
+
     /// The query for these rows.
     ///
     /// # Errors
@@ -86,7 +106,7 @@ pub(super) fn with_view(query: &mut Query<'_>, view: &View) {
 fn columns(query: &Query<'_>, view: &View) -> Option<Vec<usize>> {
     let ty = query.entity_type;
     let select = view.shape.select.as_ref().filter(|select| !select.star)?;
-    if ty.etag_of_all {
+    if ty.etag_of_all || select.items.iter().any(|(_, shape)| shape.inner.is_some()) {
         return None;
     }
     let mut wanted: Vec<usize> =
@@ -157,7 +177,7 @@ impl<'a> Job<'a> {
             Step::Cast(_) => Ok(Ok(queried)),
             Step::Key(key) => {
                 let mut query = queried.query(self.service)?;
-                query.key = Some(key.clone());
+                query.key = Some(queried.whole_key(key, query.entity_type));
                 let row = self.service.read(&query)?.rows.into_iter().next();
                 let ty = type_of(&query, self.service);
                 Ok(Err(row.map_or(Value::Null, |row| record(&query, ty, queried.set, row))))

@@ -25,6 +25,14 @@ pub(super) struct Reached {
     pub(super) queried: Option<Queried>,
 }
 
+impl Reached {
+    /// No value.
+    pub(super) fn nothing() -> Self {
+        let (owner, properties, last) = (None, Vec::new(), None);
+        Self { value: Value::Null, owner, properties, last, may_be_nothing: false, queried: None }
+    }
+}
+
 impl Job<'_> {
     /// Follows a path.
     pub(super) fn reach(&self, target: &Target, types: &Types<'_>) -> Result<Reached, Error> {
@@ -54,7 +62,7 @@ impl Job<'_> {
         Ok(reached)
     }
 
-    /// Every entity of every set.
+    /// Every entity of every set, and every singleton.
     ///
     /// # Errors
     /// [`Error::Unsupported`] where a set is not in memory.
@@ -63,7 +71,10 @@ impl Job<'_> {
         if sets.clone().any(|place| self.service.is_queried(place)) {
             return Err(Error::unsupported("$all", "ask each entity set"));
         }
-        Ok(Value::Collection(Arc::new(sets.flat_map(|place| self.store.set(place).items().to_vec()).collect())))
+        let entities = sets.flat_map(|place| self.store.set(place).items().to_vec());
+        let singletons = 0..self.service.model().singletons().len();
+        let singletons = singletons.flat_map(|place| self.store.singleton(place).items().to_vec());
+        Ok(Value::Collection(Arc::new(entities.chain(singletons).collect())))
     }
 
     fn step(&self, step: &Step, reached: &mut Reached, types: &Types<'_>) -> Result<(), Error> {

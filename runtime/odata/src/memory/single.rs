@@ -99,7 +99,7 @@ impl<'a> Job<'a> {
             object.text(&style.control("context"), &context.unwrap_or_else(|| format!("{}$metadata", self.root)));
         }
         if style.format.metadata == Metadata::Full && !crate::json::is_implied(ty) {
-            object.text(&style.control("type"), &crate::json::type_annotation(types.model(), ty));
+            object.text(&style.control("type"), &crate::json::type_annotation(types.model(), ty, style.negotiated));
         }
         writer.plain(object.name("value"), &reached.value, ty)?;
         object.end();

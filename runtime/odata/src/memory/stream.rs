@@ -108,6 +108,7 @@ impl<'a> Job<'a> {
         check_reach(&view, self.service, types)?;
         if !view.apply.is_empty() && !as_plain(&mut view) {
             let rows = self.transformed(&query, queried.set, &view.apply, types)?;
+            types.check_rows()?;
             let made = View { apply: Vec::new(), ..view.clone() };
             let slots = |row: &Value| Slots::of(row.clone());
             let chosen = super::page::choose(&made, rows, slots, &self.evaluator(types));
@@ -342,7 +343,8 @@ impl<'a> Job<'a> {
         let mut object = super::write::Object::begin(out);
         if format.metadata != Metadata::None {
             let context = if place.since.is_some() {
-                format!("{}$metadata#{}/$delta", self.root, self.service.model().entity_sets()[queried.set].name)
+                let home = crate::Home::Set(queried.set);
+                format!("{}/$delta", context::of_entities(style, types, home, view.row, &view.shape, false))
             } else if target.tail == Tail::Ref {
                 format!("{}$metadata#Collection($ref)", self.root)
             } else {
@@ -381,7 +383,8 @@ impl<'a> Job<'a> {
                 if kept {
                     self.json_row(writer, target, view, row, out)?;
                 } else {
-                    writer.removed(out, row);
+                    let set = target.home_set().map_or("", |set| &self.service.model().entity_sets()[set].name);
+                    writer.removed(out, row, set);
                 }
                 if lines {
                     out.push(b'\n');

@@ -1,14 +1,14 @@
 //! Rows as JSON, with what they expand and the control information that a client asked for (JSON Format 4.01).
 
 use super::context::address;
-use super::queried::{Queried, check_reach, record, type_of, with_view};
+use super::inline;
 use crate::eval::{Evaluator, Slots};
 use crate::json::{self, Style, is_implied, type_annotation};
-use crate::limits::{ENTITIES_MAX, EXPANDED_PAGE_ROWS};
+use crate::limits::ENTITIES_MAX;
 use crate::model::{Base, PrimitiveType, StructuredType, Type};
-use crate::negotiate::Metadata;
+use crate::negotiate::{Metadata, Version};
 use crate::value::{Home, Record};
-use crate::view::{Expand, Expanded, Shape, Way};
+use crate::view::{Expand, Shape, View, Way};
 use crate::{Error, Service, Store, Value, apply};
 use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,6 +20,8 @@ pub(super) struct Writer<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) service: &'a dyn Service,
     pub(super) omit_nulls: bool,
+    /// Most rows of a collection in a row.
+    pub(super) page_rows: usize,
     /// Entities so far.
     pub(super) entities: Cell<usize>,
     /// The row of the resource path, which expansions may look back to.
@@ -28,10 +30,10 @@ pub(super) struct Writer<'a> {
 
 /// An expansion on its way down: how much of its way is behind, and how many levels are left.
 #[derive(Clone, Copy)]
-struct Pending<'e> {
-    expand: &'e Expand,
-    done: usize,
-    levels: usize,
+pub(super) struct Pending<'e> {
+    pub(super) expand: &'e Expand,
+    pub(super) done: usize,
+    pub(super) levels: usize,
 }
 
 /// The members of an object being written.
@@ -67,14 +69,14 @@ impl<'o> Object<'o> {
     }
 }
 
-type Written = Result<(), Error>;
+pub(super) type Written = Result<(), Error>;
 
 impl<'a> Writer<'a> {
-    fn types(&self) -> &'a crate::typed::Types<'a> {
+    pub(super) fn types(&self) -> &'a crate::typed::Types<'a> {
         self.evaluator.types
     }
 
-    fn full(&self) -> bool {
+    pub(super) fn full(&self) -> bool {
         self.style.format.metadata == Metadata::Full
     }
 
@@ -92,7 +94,7 @@ impl<'a> Writer<'a> {
         self.object(out, value, declared, shape, &pending, context)
     }
 
-    fn object(
+    pub(super) fn object(
         &self,
         out: &mut Vec<u8>,
         value: &Value,
@@ -113,9 +115,12 @@ impl<'a> Writer<'a> {
         if let Some(context) = context.filter(|_| self.style.format.metadata != Metadata::None) {
             object.text(&self.style.control("context"), context);
         }
-        self.control(&mut object, record, declared);
+        self.control(&mut object, record, declared, shape);
         let structured = self.types().structured(record.ty);
         let pending: Vec<Pending<'_>> = pending.iter().filter_map(|item| self.past_casts(*item, record.ty)).collect();
+        if structured.has_stream && inline::is_wanted(&pending, "$value") {
+            self.media_value(&mut object, record);
+        }
         self.properties(&mut object, record, structured, shape, &pending)?;
         self.ways(&mut object, value, record, structured, shape, &pending)?;
         object.end();
@@ -134,7 +139,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Control information about the record itself.
-    fn control(&self, object: &mut Object<'_>, record: &Record, declared: Option<usize>) {
+    fn control(&self, object: &mut Object<'_>, record: &Record, declared: Option<usize>, shape: &Shape) {
         if self.style.format.metadata == Metadata::None {
             return;
         }
@@ -148,12 +153,17 @@ impl<'a> Writer<'a> {
         if structured.complex {
             return;
         }
-        if self.full()
+        // Without its whole key an entity has to tell which one it is (JSON Format §4.5.9).
+        let select = shape.select.as_ref().filter(|select| !select.star);
+        let keyless = select.is_some_and(|select| structured.key.iter().any(|key| select.of(key).is_none()));
+        if (self.full() || keyless)
             && let Some(address) = address(types, record)
         {
             let url = format!("{}{address}", self.style.root);
             object.text(&self.style.control("id"), &url);
-            object.text(&self.style.control("readLink"), &url);
+            if self.full() {
+                object.text(&self.style.control("readLink"), &url);
+            }
         }
         if !structured.etag_in_header
             && let Some(etag) = etag(structured, record)
@@ -189,19 +199,36 @@ impl<'a> Writer<'a> {
                     None => select.star.then_some(None),
                 },
             };
+            let expanded = property.is_stream() && inline::is_wanted(pending, &property.name);
+            let wanted = if expanded { wanted.or(Some(None)) } else { wanted };
             let Some(inner) = wanted.filter(|_| !property.name.is_empty()) else { continue };
+            if inner.is_some() && !self.is_for(shape, &property.name, record.ty) {
+                continue;
+            }
             if property.is_stream() {
-                self.stream(object, record, position, &property.name, inner.is_some());
+                self.stream(object, record, position, &property.name, inner.is_some(), expanded);
+                if expanded {
+                    self.content(object, &property.name, self.store.stream(record, position));
+                }
                 continue;
             }
             let value = record.values.get(position).unwrap_or(&Value::Null);
+            let shown = inner.and_then(|shape| shape.inner.as_deref()).map(|view| self.chosen(value, view));
+            if let (Some((_, count)), Some(true)) =
+                (&shown, inner.and_then(|shape| shape.inner.as_ref()).map(|view| view.count))
+            {
+                let out = object.name(&format!("{}{}", property.name, self.style.control("count")));
+                let count = Value::Int(i64::try_from(*count).unwrap_or(i64::MAX));
+                let _ = json::write_value(out, &count, self.style.format.ieee754_compatible);
+            }
+            let value = shown.as_ref().map_or(value, |(shown, _)| shown);
             if *value == Value::Null && (union || self.omit_nulls) {
                 continue;
             }
             let dynamic = position >= of_model && self.style.format.metadata == Metadata::Minimal;
             if (self.full() || dynamic) && *value != Value::Null && !self.tells_its_type(property.ty) {
                 let name = format!("{}{}", property.name, self.style.control("type"));
-                object.text(&name, &type_annotation(self.types().model(), property.ty));
+                object.text(&name, &type_annotation(self.types().model(), property.ty, self.style.negotiated));
             }
             let below: Vec<Pending<'_>> = pending
                 .iter()
@@ -215,23 +242,34 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Whether a property is wanted of records of a type.
+    fn is_for(&self, shape: &Shape, name: &str, ty: usize) -> bool {
+        let Some(select) = &shape.select else { return true };
+        let mut types = select.only_of(name).peekable();
+        types.peek().is_none() || types.any(|place| self.types().is_a(ty, place))
+    }
+
+    /// What a client wants of a property with options, and how many items there are before `$skip` and `$top`.
+    fn chosen(&self, value: &Value, view: &View) -> (Value, usize) {
+        let it = self.it.borrow().clone();
+        let slots = |row: &Value| Slots::below(&it, row.clone());
+        match value {
+            Value::Collection(items) => {
+                let chosen = super::page::choose(view, items.to_vec(), slots, &self.evaluator);
+                (Value::Collection(std::sync::Arc::new(chosen.rows)), chosen.count)
+            }
+            Value::Record(_) => {
+                let stages = view.compute.iter();
+                let row = stages.fold(value.clone(), |row, stage| stage.apply(&row, &self.evaluator, &mut slots(&row)));
+                (row, 1)
+            }
+            _ => (value.clone(), 0),
+        }
+    }
+
     /// Whether a value tells its type by itself: by its form, or by control information in it.
     fn tells_its_type(&self, ty: Type) -> bool {
         is_implied(ty) || (matches!(ty.base, Base::Structured(_)))
-    }
-
-    /// A stream has no value: there is only where it is read.
-    fn stream(&self, object: &mut Object<'_>, record: &Record, position: usize, name: &str, selected: bool) {
-        if !(self.full() || selected && self.style.format.metadata == Metadata::Minimal) {
-            return;
-        }
-        if let Some(address) = address(self.types(), record) {
-            let link = format!("{name}{}", self.style.control("mediaReadLink"));
-            object.text(&link, &format!("{}{address}/{name}", self.style.root));
-        }
-        if let Some(media) = self.store.stream(record, position) {
-            object.text(&format!("{name}{}", self.style.control("mediaContentType")), &media.media_type);
-        }
     }
 
     /// Writes a value of a type.
@@ -264,151 +302,21 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Navigation properties: what they lead to where that is wanted, else where to find it.
-    fn ways(
-        &self,
-        object: &mut Object<'_>,
-        value: &Value,
-        record: &Record,
-        structured: &StructuredType,
-        shape: &Shape,
-        pending: &[Pending<'_>],
-    ) -> Written {
-        for (position, way) in structured.navigation.iter().enumerate() {
-            let wanted = pending.iter().find(|item| item.expand.name == way.name && item.expand.way.len() == item.done);
-            let selected = shape.select.as_ref().is_some_and(|select| select.of(&way.name).is_some());
-            let link = self.full() && (shape.select.is_none() || selected)
-                || selected && self.style.format.metadata == Metadata::Minimal;
-            if let Some(address) = address(self.types(), record).filter(|_| link) {
-                let url = format!("{}{address}/{}", self.style.root, way.name);
-                if self.full() {
-                    let name = format!("{}{}", way.name, self.style.control("associationLink"));
-                    object.text(&name, &format!("{url}/$ref"));
-                }
-                object.text(&format!("{}{}", way.name, self.style.control("navigationLink")), &url);
-            }
-            if let Some(pending) = wanted {
-                self.expanded(object, value, position, *pending)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn expanded(&self, object: &mut Object<'_>, value: &Value, position: usize, pending: Pending<'_>) -> Written {
-        let expand = pending.expand;
-        let view = &expand.view;
-        let queried = match (value.record(), value.record().and_then(|record| self.types().of_model(record.ty))) {
-            (Some(record), Some(ty)) => Queried::beyond(self.service, record, ty, position)?,
-            _ => None,
-        };
-        if let Some(queried) = queried {
-            return self.expanded_rows(object, value, &queried, pending);
-        }
-        let it = self.it.borrow().clone();
-        let mut found = self.evaluator.follow(value, position);
-        if let Some(cast) = expand.cast {
-            found = narrowed(&found, cast, self.types());
-        }
-        let single = !matches!(found, Value::Collection(_));
-        let rows: Vec<Value> = found.items().to_vec();
-        let chosen = super::page::choose(view, rows, |row| Slots::below(&it, row.clone()), &self.evaluator);
-        if view.count || expand.what == Expanded::Count {
-            let out = object.name(&format!("{}{}", expand.name, self.style.control("count")));
-            let _ = json::write_value(out, &Value::Int(chosen.count as i64), self.style.format.ieee754_compatible);
-        }
-        if expand.what == Expanded::Count {
-            return Ok(());
-        }
-        let mut below = start(&view.shape);
-        if pending.levels > 1 {
-            below.push(Pending { expand, done: 0, levels: pending.levels - 1 });
-        }
-        let out = object.name(&expand.name);
-        let declared = view.row.structure();
-        let write = |out: &mut Vec<u8>, row: &Value| match expand.what {
-            Expanded::References => {
-                self.reference(out, row, None);
-                Ok(())
-            }
-            _ => self.object(out, row, declared, &view.shape, &below, None),
-        };
-        if single {
-            return match chosen.rows.first() {
-                Some(row) => write(out, row),
-                None => {
-                    out.extend_from_slice(b"null");
-                    Ok(())
-                }
-            };
-        }
-        out.push(b'[');
-        for (index, row) in chosen.rows.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            write(out, row)?;
-        }
-        out.push(b']');
-        Ok(())
-    }
-
-    /// The rows of a set that the service is asked for: one page, and a link to the rest.
-    fn expanded_rows(&self, object: &mut Object<'_>, from: &Value, queried: &Queried, pending: Pending<'_>) -> Written {
-        let (expand, view) = (pending.expand, &pending.expand.view);
-        check_reach(view, self.service, self.types())?;
-        if !view.apply.is_empty() {
-            return Err(Error::unsupported("$apply in $expand", format!("use $apply at `{}`", expand.name)));
-        }
-        let mut query = queried.query(self.service)?;
-        with_view(&mut query, view);
-        let most = view.top.map_or(EXPANDED_PAGE_ROWS, |top| usize::try_from(top).unwrap_or(usize::MAX));
-        query.page_max_rows = most.min(EXPANDED_PAGE_ROWS);
-        if expand.what == Expanded::Count {
-            let count = self.service.count(&query)?;
-            let out = object.name(&format!("{}{}", expand.name, self.style.control("count")));
-            let count = Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
-            let _ = json::write_value(out, &count, self.style.format.ieee754_compatible);
-            return Ok(());
-        }
-        let page = self.service.read(&query)?;
-        if let Some(count) = page.count {
-            let out = object.name(&format!("{}{}", expand.name, self.style.control("count")));
-            let count = Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
-            let _ = json::write_value(out, &count, self.style.format.ieee754_compatible);
-        }
-        let (ty, declared, below) = (type_of(&query, self.service), view.row.structure(), start(&view.shape));
-        let given = page.rows.len() as u64;
-        let out = object.name(&expand.name);
-        out.push(b'[');
-        for (index, row) in page.rows.into_iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            let row = record(&query, ty, queried.set, row);
-            let row = view.compute.iter().fold(row, |row, stage| {
-                stage.apply(&row, &self.evaluator, &mut Slots::below(&self.it.borrow(), row.clone()))
-            });
-            match expand.what {
-                Expanded::References => self.reference(out, &row, None),
-                _ => self.object(out, &row, declared, &view.shape, &below, None)?,
-            }
-        }
-        out.push(b']');
-        let more = page.next_token.filter(|_| view.top.is_none_or(|top| top > given));
-        if let (Some(token), Some(address)) = (more, from.record().and_then(|record| address(self.types(), record))) {
-            let options = expand.link_options(&token, view.top.map(|top| top - given));
-            let link = format!("{}{address}/{}?{options}", self.style.root, expand.name);
-            object.text(&format!("{}{}", expand.name, self.style.control("nextLink")), &link);
-        }
-        Ok(())
-    }
-
-    /// What a client is told of an entity that no longer belongs to what it follows.
-    pub(super) fn removed(&self, out: &mut Vec<u8>, row: &Value) {
+    /// What a client is told of an entity that no longer belongs to what it follows; each version has its own form (JSON Format
+    /// §15.3).
+    pub(super) fn removed(&self, out: &mut Vec<u8>, row: &Value, set: &str) {
+        let address = row.record().and_then(|record| address(self.types(), record));
+        let url = address.map(|address| format!("{}{address}", self.style.root));
         let mut object = Object::begin(out);
-        object.name(&self.style.control("removed")).extend_from_slice(br#"{"reason":"changed"}"#);
-        if let Some(address) = row.record().and_then(|record| address(self.types(), record)) {
-            object.text(&self.style.control("id"), &format!("{}{address}", self.style.root));
+        if self.style.negotiated.version == Version::V4_0 {
+            object.text(&self.style.control("context"), &format!("#{set}/$deletedEntity"));
+            object.text("reason", "changed");
+            object.text("id", &url.unwrap_or_default());
+        } else {
+            object.name(&self.style.control("removed")).extend_from_slice(br#"{"reason":"changed"}"#);
+            if let Some(url) = url {
+                object.text(&self.style.control("id"), &url);
+            }
         }
         object.end();
     }
@@ -425,19 +333,8 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn start(shape: &Shape) -> Vec<Pending<'_>> {
+pub(super) fn start(shape: &Shape) -> Vec<Pending<'_>> {
     shape.expand.iter().map(|expand| Pending { expand, done: 0, levels: expand.levels }).collect()
-}
-
-fn narrowed(value: &Value, place: usize, types: &crate::typed::Types<'_>) -> Value {
-    let is = |value: &Value| value.record().is_some_and(|record| types.is_a(record.ty, place));
-    match value {
-        Value::Collection(items) => {
-            Value::Collection(std::sync::Arc::new(items.iter().filter(|item| is(item)).cloned().collect()))
-        }
-        single if is(single) => single.clone(),
-        _ => Value::Null,
-    }
 }
 
 /// The entity tag of an entity: weak, because other formats of it have the same.

@@ -240,6 +240,48 @@ impl Model {
         enumeration.or_else(|| self.type_place(name).map(Type::structured))
     }
 
+    /// The parts of the key of what a navigation leads to that its partner ties to the entity it comes from, as positions: the
+    /// partner is a way back, to one, by the same properties.
+    #[must_use]
+    pub fn implied_key(&self, place: usize, navigation: usize) -> Vec<usize> {
+        let Some(partner) = self.partner(place, navigation) else { return Vec::new() };
+        let Some(way) = self.types().get(place).and_then(|ty| ty.navigation.get(navigation)) else { return Vec::new() };
+        let there = &self.types()[way.target_type];
+        if !way.collection || partner.collection {
+            return Vec::new();
+        }
+        let keys: Vec<usize> = there.key_positions().collect();
+        let tied = partner.constraints.iter().filter_map(|(own, _)| there.position(own));
+        tied.filter(|position| keys.contains(position)).collect()
+    }
+
+    /// The way back along a navigation: one by the same properties.
+    #[must_use]
+    pub fn partner(&self, place: usize, navigation: usize) -> Option<&Navigation> {
+        let here = self.types().get(place)?;
+        let way = here.navigation.get(navigation)?;
+        let back = |other: &&Navigation| {
+            let same = |(own, theirs): &(String, String)| {
+                other.constraints.iter().any(|(there, here)| there == theirs && here == own)
+            };
+            self.is_a(place, other.target_type)
+                && !way.constraints.is_empty()
+                && way.constraints.len() == other.constraints.len()
+                && way.constraints.iter().all(same)
+        };
+        self.types()[way.target_type].navigation.iter().find(back)
+    }
+
+    /// Whether a qualified name is that of an action or a function.
+    #[must_use]
+    pub fn has_operation(&self, name: &str) -> bool {
+        let name = name.strip_prefix(self.namespace()).and_then(|rest| rest.strip_prefix('.'));
+        name.is_some_and(|name| {
+            self.parts.actions.iter().any(|action| action.name == name)
+                || self.parts.operations.iter().any(|operation| operation.name == name)
+        })
+    }
+
     /// The qualified name of a type.
     #[must_use]
     pub fn type_name(&self, ty: Type) -> String {

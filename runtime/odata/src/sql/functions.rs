@@ -87,11 +87,26 @@ impl Writer<'_, '_> {
             Arithmetic::Sub => format!("({a} - {b})"),
             Arithmetic::Mul => format!("({a} * {b})"),
             Arithmetic::Div if whole => format!("({a} / {b})"),
+            // By zero it is infinite, but for decimals; SQLite says NULL.
+            Arithmetic::Div | Arithmetic::DivBy if ty != Some(PrimitiveType::Decimal) && !is_not_zero(right) => {
+                format!("IFNULL(CAST({a} AS REAL) / {b}, CASE WHEN {b} = 0 THEN {a} * 9e999 END)")
+            }
             Arithmetic::Div | Arithmetic::DivBy => format!("(CAST({a} AS REAL) / {b})"),
             Arithmetic::Mod if whole => format!("({a} % {b})"),
             // SQLite's own remainder makes integers of its operands.
             Arithmetic::Mod => format!("({a} - {b} * CAST(CAST({a} AS REAL) / {b} AS INTEGER))"),
         })
+    }
+}
+
+/// A number that is known and not zero.
+fn is_not_zero(number: &TypedExpr) -> bool {
+    use crate::Value::{Decimal, Double, Int};
+    match &number.node {
+        crate::Node::Literal(Int(number)) => *number != 0,
+        crate::Node::Literal(Double(number)) => *number != 0.0,
+        crate::Node::Literal(Decimal(digits)) => digits.parse::<f64>().is_ok_and(|number| number != 0.0),
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Arithmetic, Comparison, Node, SLOT_THIS, SLOT_VARIABLES, TypedExpr, Types, constant as literals};
 use crate::Value;
-use crate::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::expr::{BinaryOp, Expr, ExprKind, Segment, UnaryOp};
 use crate::limits::{EXPRESSION_MAX_NODES, TREE_MAX_DEPTH};
 use crate::model::{Base, PrimitiveType, Type};
 use std::collections::BTreeMap;
@@ -144,7 +144,7 @@ impl<'a> Checker<'a> {
             ExprKind::TypeName(name) => wrong(at, format!("the type `{name}` is no value")),
             ExprKind::Case(branches) => self.case(branches),
             ExprKind::List(items) => self.list(items),
-            ExprKind::Record(_) => unsupported("object", "objects cannot be evaluated here"),
+            ExprKind::Record(_) => unsupported("object", "an object can only be compared with a complex value here"),
         }
     }
 
@@ -218,7 +218,14 @@ impl<'a> Checker<'a> {
                 self.count(innermost.at)?;
             }
         }
-        let mut typed = self.expression(innermost)?;
+        let mut typed = match (&innermost.kind, links.last()) {
+            // An object is of the type of what it is compared with.
+            (ExprKind::Record(_), Some((_, _, right, _))) => {
+                let ty = self.expression(right)?.ty;
+                self.of_type(innermost, ty)?
+            }
+            _ => self.expression(innermost)?,
+        };
         for (op, left_at, right, at) in links.into_iter().rev() {
             typed = self.link(op, (typed, left_at), right, at)?;
         }
@@ -252,8 +259,45 @@ impl<'a> Checker<'a> {
             BinaryOp::DivBy => return self.arithmetic(Arithmetic::DivBy, left.0, right),
             BinaryOp::Mod => return self.arithmetic(Arithmetic::Mod, left.0, right),
         };
-        let b = self.expression(right)?;
+        let b = self.of_type(right, left.0.ty)?;
         self.comparison(comparison, left.0, b, right.at, at)
+    }
+
+    /// An expression beside one of a type: an object is then a complex value of it.
+    fn of_type(&mut self, expression: &Expr, ty: Option<Type>) -> Checked {
+        let fields = match &expression.kind {
+            ExprKind::Record(fields) => fields,
+            ExprKind::Path(segments) => match segments.as_slice() {
+                [Segment::Name(name)] => match self.context.aliases.get(name).map(|alias| &alias.kind) {
+                    Some(ExprKind::Record(fields)) => fields,
+                    _ => return self.expression(expression),
+                },
+                _ => return self.expression(expression),
+            },
+            _ => return self.expression(expression),
+        };
+        self.count(expression.at)?;
+        let types = self.context.types;
+        let place = ty.and_then(Type::structure).filter(|place| types.structured(*place).complex);
+        let Some(place) = place else { return wrong(expression.at, "an object is compared with complex values only") };
+        let structured = types.structured(place);
+        let mut values: Vec<TypedExpr> =
+            structured.properties.iter().map(|property| TypedExpr::literal(Value::Null, property.ty)).collect();
+        for (name, value) in fields {
+            let Some(position) = structured.position(name) else {
+                let near = hint(structured.near_name(name));
+                return wrong(value.at, format!("`{}` has no property `{name}`{near}", structured.name));
+            };
+            let ty = structured.properties[position].ty;
+            let mut typed = self.of_type(value, Some(ty))?;
+            self.coerce(&mut typed, ty);
+            if typed.ty.is_some_and(|found| found != ty && !(found.is_numeric() && ty.is_numeric())) {
+                let (what, expected) = (self.describe(&typed), types.name(ty));
+                return wrong(value.at, format!("`{name}` is {expected}, not {what}"));
+            }
+            values[position] = typed;
+        }
+        Ok(TypedExpr { node: Node::Object(place, values), ty: Some(Type::structured(place)), nullable: false })
     }
 
     fn comparison(
@@ -267,9 +311,7 @@ impl<'a> Checker<'a> {
         let (left_typed, right_typed) = self.alike(a, b, right_at)?;
         let ordered = !matches!(comparison, Comparison::Eq | Comparison::Ne);
         let orderless = |ty: Type| match ty.base {
-            Base::Primitive(primitive) => {
-                ty.collection || matches!(primitive, PrimitiveType::Binary | PrimitiveType::Guid)
-            }
+            Base::Primitive(primitive) => ty.collection || primitive == PrimitiveType::Binary,
             Base::Enum(_) => ty.collection,
             Base::Structured(_) => true,
         };
@@ -315,7 +357,7 @@ impl<'a> Checker<'a> {
         };
         let mut typed_items = Vec::with_capacity(items.len());
         for item in items {
-            let typed = self.expression(item)?;
+            let typed = self.of_type(item, operand.ty)?;
             let (left, right) = self.alike(operand, typed, item.at)?;
             operand = left;
             typed_items.push(right);
@@ -341,6 +383,7 @@ impl<'a> Checker<'a> {
     }
 
     fn arithmetic(&mut self, op: Arithmetic, mut a: TypedExpr, right: &Expr) -> Checked {
+        use PrimitiveType::Double;
         let mut b = self.expression(right)?;
         // `Time sub 'PT1H'`: beside a moment or a duration a text can only be a duration.
         let (left_ty, right_ty) = (a.primitive(), b.primitive());
@@ -357,7 +400,12 @@ impl<'a> Checker<'a> {
             let (a, b) = (self.describe(&a), self.describe(&b));
             return wrong(right.at, format!("this arithmetic is not defined for {a} and {b}"));
         };
-        // A division by zero gives null instead of failing the whole request, and so does what is no number, such as
+        let whole = |ty: PrimitiveType| ty.is_integer() || ty == PrimitiveType::Decimal || op == Arithmetic::Mod;
+        let divides = matches!(op, Arithmetic::Div | Arithmetic::Mod) && ty.is_some_and(whole);
+        if divides && is_zero(&b) {
+            return wrong(right.at, format!("this divides by zero: use `divby`, or divide an {} by it", Double.name()));
+        }
+        // What a row divides by zero gives null instead of failing the whole request, and so does what is no number, such as
         // the difference of two infinities: databases have no NaN.
         let number = ty.is_none_or(PrimitiveType::is_numeric);
         let nullable = a.nullable || b.nullable || number;
@@ -404,6 +452,15 @@ impl<'a> Checker<'a> {
 
     pub(super) fn describe(&self, expression: &TypedExpr) -> String {
         expression.ty.map_or_else(|| "null".to_owned(), |ty| self.context.types.name(ty))
+    }
+}
+
+/// Whether an expression is nothing but zero.
+fn is_zero(expression: &TypedExpr) -> bool {
+    match &expression.node {
+        Node::Literal(Value::Int(0)) => true,
+        Node::Literal(Value::Decimal(digits)) => digits.parse::<f64>() == Ok(0.0),
+        _ => false,
     }
 }
 

@@ -3,7 +3,9 @@
 use super::check::{Checked, Checker, boolean, hint, literal_of, unsupported, wrong};
 use super::{Function, Mismatch, Node, Parameter, SLOT_THIS, TypedExpr};
 use crate::Value;
-use crate::expr::{Argument, Expr, ExprKind, FUNCTIONS};
+use crate::expr::{Argument, Expr, ExprKind, FUNCTIONS, Segment};
+use crate::limits::EXPRESSION_MAX_DEPTH;
+use crate::literal::{self, Literal};
 use crate::model::{Base, PrimitiveType, Type, nearest};
 
 impl Checker<'_> {
@@ -34,6 +36,13 @@ impl Checker<'_> {
         }
         debug_assert_eq!(typed.len(), arguments.len(), "the parser counts arguments; at {at}");
         self.check_pattern(function, &typed, arguments)?;
+        self.check_kinds(function, &typed, arguments)?;
+        if let [Expr { kind, .. }] = arguments
+            && let Some(offset) = self.offset_minutes(kind)
+            && let Some(found) = in_its_zone(function, &typed[0], offset)
+        {
+            return Ok(found);
+        }
         let ty = match function.result() {
             Some(ty) => Some(ty.into()),
             // Of null it is null, of whatever type of number.
@@ -74,6 +83,42 @@ impl Checker<'_> {
         }
         let ty = operation.result.or_else(|| function.result().map(Into::into));
         Ok(TypedExpr { node: Node::Call(function, typed), ty, nullable: true })
+    }
+
+    /// Two texts or two collections go together, and nothing has a negative length.
+    fn check_kinds(&self, function: Function, typed: &[TypedExpr], arguments: &[Expr]) -> Result<(), Mismatch> {
+        let many = |argument: &TypedExpr| argument.ty.map(|ty| ty.collection);
+        if let [Parameter::TextOrMany, Parameter::TextOrMany] = function.parameters()
+            && let [first, second] = typed
+            && many(first).zip(many(second)).is_some_and(|(a, b)| a != b)
+        {
+            let (what, other) = (self.describe(second), self.describe(first));
+            let message = format!("argument 2 of {} must be of the kind of {other}, not {what}", function.name());
+            return wrong(arguments[1].at, message);
+        }
+        if let (Function::Substring, Some(Node::Literal(Value::Int(count)))) =
+            (function, typed.get(2).map(|argument| &argument.node))
+            && *count < 0
+        {
+            return wrong(arguments[2].at, "a length is never negative");
+        }
+        Ok(())
+    }
+
+    /// The offset of a moment that is written as a literal, or given by an alias; none for anything else.
+    fn offset_minutes(&self, kind: &ExprKind) -> Option<i64> {
+        let mut kind = kind;
+        for _ in 0..EXPRESSION_MAX_DEPTH {
+            match kind {
+                ExprKind::Literal(Literal::DateTimeOffset(text)) => return literal::offset_minutes(text),
+                ExprKind::Path(segments) => {
+                    let [Segment::Name(name)] = segments.as_slice() else { return None };
+                    kind = &self.context.aliases.get(name)?.kind;
+                }
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// A pattern that is none is the client's mistake, not a row's.
@@ -122,6 +167,19 @@ impl Checker<'_> {
         let near = nearest(name, FUNCTIONS.iter().map(|(function, _, _)| *function));
         wrong(at, format!("there is no function `{name}`{}", hint(near)))
     }
+}
+
+/// A part of a literal moment, which is told in the zone that the literal has.
+fn in_its_zone(function: Function, moment: &TypedExpr, offset_minutes: i64) -> Option<TypedExpr> {
+    const NS_PER_MINUTE: i64 = 60_000_000_000;
+    let Node::Literal(Value::DateTimeOffset(ns)) = moment.node else { return None };
+    if function == Function::TotalOffsetMinutes {
+        return Some(literal_of(Value::Int(offset_minutes), Some(PrimitiveType::Int32.into())));
+    }
+    let local = Value::DateTimeOffset(ns.saturating_add(offset_minutes * NS_PER_MINUTE));
+    let moment = literal_of(local, moment.ty);
+    let ty = function.result().map(Into::into);
+    Some(TypedExpr { node: Node::Call(function, vec![moment]), ty, nullable: false })
 }
 
 fn accepts(parameter: Parameter, argument: &TypedExpr) -> bool {

@@ -128,22 +128,75 @@ impl Checker<'_> {
                 self.find(collection, arguments, at)
             }
             Segment::Key(arguments) => self.find(value, arguments, at),
-            Segment::Filter(condition) => {
-                let item = self.items(&value, "$filter", at)?;
-                let slot = self.next_slot();
-                self.variables.push((String::new(), item));
-                let before = std::mem::replace(&mut self.current, (slot, Some(item)));
-                let typed = self.expression(condition);
-                self.current = before;
-                self.variables.pop();
-                let typed = typed?;
-                self.expect_boolean(&typed, condition.at, "a path filter")?;
-                let ty = value.ty;
-                Ok(TypedExpr { node: Node::Filter(Box::new(value), slot, Box::new(typed)), ty, nullable: false })
-            }
+            Segment::Filter(condition) => self.filtered(value, condition, at),
+            Segment::Count { filter, search } => self.count_of(value, filter.as_deref(), search.as_deref(), at),
             Segment::Lambda { all, body } => self.lambda(value, *all, body.as_ref(), at),
-            Segment::Aggregate(_) => unsupported("aggregate", "set aggregation cannot be evaluated here"),
+            Segment::Aggregate(text) => self.aggregated(value, text, at),
         }
+    }
+
+    fn filtered(&mut self, value: TypedExpr, condition: &Expr, at: usize) -> Checked {
+        let item = self.items(&value, "$filter", at)?;
+        let slot = self.next_slot();
+        self.variables.push((String::new(), item));
+        let before = std::mem::replace(&mut self.current, (slot, Some(item)));
+        let typed = self.expression(condition);
+        self.current = before;
+        self.variables.pop();
+        let typed = typed?;
+        self.expect_boolean(&typed, condition.at, "a path filter")?;
+        let ty = value.ty;
+        Ok(TypedExpr { node: Node::Filter(Box::new(value), slot, Box::new(typed)), ty, nullable: false })
+    }
+
+    /// `aggregate(Price with sum)` of a collection; its paths begin at the items.
+    fn aggregated(&mut self, value: TypedExpr, text: &str, at: usize) -> Checked {
+        let item = self.items(&value, "aggregate", at)?;
+        let count = |value| {
+            let ty = Some(PrimitiveType::Int64.into());
+            Ok(TypedExpr { node: Node::Count(Box::new(value)), ty, nullable: false })
+        };
+        let text = text.trim();
+        if text == "$count" {
+            return count(value);
+        }
+        let refused = |error: crate::Error| Mismatch::Wrong { at, message: error.to_string() };
+        let Some((expression, method)) = text.rsplit_once(" with ") else {
+            return wrong(at, format!("`… with sum`, or another method, is expected in `aggregate`, not `{text}`"));
+        };
+        let method = match method.contains('.') {
+            true => return unsupported(format!("aggregate with {method}"), "the model has no such method"),
+            false => crate::apply::method_of(method.trim()).map_err(refused)?,
+        };
+        let parsed = crate::expr::parse(expression.trim(), crate::Limits::default());
+        let parsed = parsed.map_err(|error| Mismatch::Wrong { at, message: error.message })?;
+        let slot = self.next_slot();
+        self.variables.push((String::new(), item));
+        let before = std::mem::replace(&mut self.current, (slot, Some(item)));
+        let through = std::mem::replace(&mut self.context.through_collections, true);
+        let typed = self.expression(&parsed);
+        self.context.through_collections = through;
+        self.current = before;
+        self.variables.pop();
+        let of = typed?;
+        let ty = crate::apply::aggregated_type(method, &of, expression).map_err(refused)?;
+        let node = Node::Aggregate(Box::new(value), slot, method, Box::new(of));
+        Ok(TypedExpr { node, ty: Some(ty), nullable: true })
+    }
+
+    /// `$count($filter=…;$search=…)`
+    fn count_of(&mut self, value: TypedExpr, filter: Option<&Expr>, search: Option<&str>, at: usize) -> Checked {
+        self.items(&value, "$count", at)?;
+        let mut found = value;
+        if let Some(condition) = filter {
+            found = self.filtered(found, condition, at)?;
+        }
+        if let Some(text) = search {
+            let wanted = crate::search::parse(text).map_err(|error| Mismatch::Wrong { at, message: error.message })?;
+            let ty = found.ty;
+            found = TypedExpr { node: Node::Search(Box::new(found), wanted), ty, nullable: false };
+        }
+        Ok(TypedExpr { node: Node::Count(Box::new(found)), ty: Some(PrimitiveType::Int64.into()), nullable: false })
     }
 
     fn items(&self, value: &TypedExpr, what: &str, at: usize) -> Result<Type, Mismatch> {

@@ -1,20 +1,26 @@
 //! The types of a request: those of the model, and those that the request makes for itself with `$compute` or `$apply`.
 
-use crate::Model;
+use crate::limits::ENTITIES_MAX;
 use crate::model::{Base, EnumType, StructuredType, Type};
+use crate::{Error, Model};
+use std::cell::Cell;
 
 /// The types of the model and those made since.
 #[derive(Clone, Debug)]
 pub struct Types<'m> {
     model: &'m Model,
     made: Vec<StructuredType>,
+    /// For each type made: the one that the others made with it are derived from.
+    heads: Vec<usize>,
+    /// Whether `$apply` has made more rows than may be.
+    too_many_rows: Cell<bool>,
 }
 
 impl<'m> Types<'m> {
     /// The types of the model.
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
-        Self { model, made: Vec::new() }
+        Self { model, made: Vec::new(), heads: Vec::new(), too_many_rows: Cell::new(false) }
     }
 
     /// The model.
@@ -25,13 +31,41 @@ impl<'m> Types<'m> {
 
     /// Adds a type and gives its place.
     pub fn make(&mut self, ty: StructuredType) -> usize {
+        self.make_beside(ty, self.model.types().len() + self.made.len())
+    }
+
+    /// Adds a type that stands to another made type as one of the model to its base type.
+    pub fn make_beside(&mut self, ty: StructuredType, head: usize) -> usize {
         self.made.push(ty);
+        self.heads.push(head);
         self.model.types().len() + self.made.len() - 1
     }
 
-    /// The places of all structured types.
-    pub fn places(&self) -> std::ops::Range<usize> {
-        0..self.model.types().len() + self.made.len()
+    /// Says that `$apply` makes more rows than may be.
+    pub(crate) fn give_up(&self) {
+        self.too_many_rows.set(true);
+    }
+
+    /// Refuses an answer whose rows were too many to be made.
+    ///
+    /// # Errors
+    /// [`Error::Limit`]
+    pub(crate) fn check_rows(&self) -> Result<(), Error> {
+        if self.too_many_rows.get() {
+            return Err(Error::Limit { target: "$apply".into(), limit: "rows", max: ENTITIES_MAX });
+        }
+        Ok(())
+    }
+
+    /// The types that rows of a type can be of: itself, and then those derived from it.
+    #[must_use]
+    pub fn family(&self, place: usize) -> Vec<usize> {
+        let of_model = self.model.types().len();
+        let derived: Vec<usize> = match place < of_model {
+            true => (0..of_model).filter(|other| self.is_a(*other, place)).collect(),
+            false => (0..self.made.len()).filter(|made| self.heads[*made] == place).map(|at| of_model + at).collect(),
+        };
+        std::iter::once(place).chain(derived.into_iter().filter(|other| *other != place)).collect()
     }
 
     /// A structured type by its place.

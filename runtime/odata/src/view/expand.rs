@@ -3,7 +3,7 @@
 use super::{Expand, Expanded, Planner, Way};
 use crate::Error;
 use crate::limits::EXPAND_MAX_DEPTH;
-use crate::model::{Type, is_identifier};
+use crate::model::{PrimitiveType, Type, is_identifier};
 use crate::options::Options;
 use crate::plan::{characters, parse_option};
 use crate::select::{SelectItem, parse_expand};
@@ -13,7 +13,7 @@ use crate::url::RawOption;
 struct Found {
     way: Vec<Way>,
     name: String,
-    /// The type that the navigation property leads to.
+    /// The type that the navigation property leads to; that of a stream for a stream.
     target: Type,
 }
 
@@ -21,7 +21,9 @@ impl Planner<'_, '_> {
     pub(super) fn expand(&mut self, option: &RawOption, place: usize) -> Result<Vec<Expand>, Error> {
         let (items, text) = parse_option(option, "$expand", parse_expand)?;
         let mut expansions: Vec<Expand> = Vec::new();
-        for item in &items {
+        // What is named comes before what a star stands for.
+        let is_star = |item: &&SelectItem| item.path.iter().any(|part| part == "*");
+        for item in items.iter().filter(|item| !is_star(item)).chain(items.iter().filter(is_star)) {
             let error =
                 |message: String| Error::Type { target: "$expand".into(), at: characters(&text, item.at), message };
             let (path, what) = match item.path.split_last() {
@@ -38,7 +40,7 @@ impl Planner<'_, '_> {
             };
             for found in self.ways(path, place, &error)? {
                 if expansions.iter().any(|known| known.name == found.name && known.way == found.way) {
-                    if path == ["*"] {
+                    if is_star(&item) {
                         continue;
                     }
                     return Err(error(format!("`{}` is expanded twice", found.name)));
@@ -76,8 +78,9 @@ impl Planner<'_, '_> {
         if !found.is_empty() || all {
             return Ok(found);
         }
-        if last == "$value" || structured.position(last).is_some_and(|at| structured.properties[at].is_stream()) {
-            return Err(Error::unsupported("streams in $expand", "read the stream at its own URL"));
+        let media = last == "$value" && structured.has_stream;
+        if media || structured.position(last).is_some_and(|at| structured.properties[at].is_stream()) {
+            return Ok(vec![Found { way, name: last.clone(), target: PrimitiveType::Stream.into() }]);
         }
         let near = structured.near_name(last).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         Err(error(format!("`{}` has no navigation property `{last}`{near}", structured.name)))
@@ -92,28 +95,41 @@ impl Planner<'_, '_> {
         row: Type,
         error: &dyn Fn(String) -> Error,
     ) -> Result<Expand, Error> {
+        if found.target == PrimitiveType::Stream {
+            if what != Expanded::Entities || cast.is_some() || item.parentheses.is_some() {
+                return Err(error(format!("`{}` is a stream: nothing goes with it", found.name)));
+            }
+            let view = self.view(&mut Options::default(), found.target)?;
+            let (way, name) = (found.way, found.name);
+            return Ok(Expand { way, name, what: Expanded::Stream, cast, view, levels: 1, repeated: Vec::new() });
+        }
         let mut options = match &item.parentheses {
             Some(text) => Self::nested_options(text)?,
             None => Options::default(),
         };
-        let repeated = options.repeated(&["levels", "top", "skip", "skiptoken"]);
+        let repeated = self.repeated(&options);
         let levels = options.take("levels").map(|option| levels(&option)).transpose()?.unwrap_or(1);
         let target = cast.map_or(found.target, |cast| Type { base: Type::structured(cast).base, ..found.target });
         if what == Expanded::Count && !target.collection {
             return Err(error(format!("`{}` leads to one entity: there is nothing to count", found.name)));
         }
-        let outer = (self.it, self.depth);
-        self.depth += 1;
-        self.it = self.it.or(Some(row));
-        let view = self.view(&mut options, target);
-        (self.it, self.depth) = outer;
+        let view = self.nested_view(&mut options, target, row)?;
         options.nothing_left(match (what, target.collection) {
-            (Expanded::Entities, true) => "the expansion of a collection",
-            (Expanded::Entities, false) => "the expansion of a single entity",
+            (Expanded::Entities | Expanded::Stream, true) => "the expansion of a collection",
+            (Expanded::Entities | Expanded::Stream, false) => "the expansion of a single entity",
             (Expanded::References, _) => "references",
             (Expanded::Count, _) => "a count",
         })?;
-        Ok(Expand { way: found.way, name: found.name, what, cast, view: view?, levels, repeated })
+        Ok(Expand { way: found.way, name: found.name, what, cast, view, levels, repeated })
+    }
+
+    /// What a link to the rest of an expansion repeats: its options, and the aliases that they use.
+    fn repeated(&self, options: &Options) -> Vec<(String, String)> {
+        let mut repeated = options.repeated(&["levels", "top", "skip", "skiptoken"]);
+        let own = options.aliases.iter().map(|(name, option)| (name.clone(), option.value.clone()));
+        let outer = self.aliases.iter().filter(|(name, _)| !options.aliases.contains_key(*name));
+        repeated.extend(own.chain(outer.map(|(name, value)| (name.clone(), value.to_string()))));
+        repeated
     }
 }
 

@@ -54,6 +54,22 @@ fn a_batch_stops_at_the_first_error_unless_told_otherwise() {
 }
 
 #[test]
+fn the_version_of_a_batch_is_that_of_its_requests_unless_they_say_otherwise() {
+    let (silent, own) = (part("GET Company HTTP/1.1"), part("GET Company HTTP/1.1\r\nOData-MaxVersion: 4.01"));
+    let versions = |answer: &Answer| {
+        let lines = answer.text();
+        lines.lines().filter_map(|line| line.strip_prefix("odata-version: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let answer = multipart(&[&silent, &own], &[("OData-MaxVersion", "4.0")]);
+    assert_eq!((answer.header("odata-version"), versions(&answer)), (Some("4.0"), vec!["4.0".into(), "4.01".into()]));
+    assert_eq!(versions(&multipart(&[&silent], &[])), ["4.01"]);
+    let body = object!({ "requests": [{ "id": "1", "method": "GET", "url": "Company" }] }).to_string();
+    let headers = [("Content-Type", "application/json"), ("OData-MaxVersion", "4.0")];
+    let answer = send("POST", "$batch", &headers, body.as_bytes()).json();
+    assert_eq!(answer["responses"][0]["headers"]["odata-version"], "4.0", "{answer}");
+}
+
+#[test]
 fn a_change_set_is_answered_as_one() {
     let set = |requests: &[&str]| {
         let inner: String = requests
@@ -103,15 +119,73 @@ fn requests_of_a_json_batch_refer_to_each_other() {
         found["responses"].as_array().unwrap().iter().map(|one| one["status"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(status("continue-on-error"), [404, 424, 200]);
-    assert_eq!(status(""), [404, 424, 424]);
+    assert_eq!(status(""), [404, 424, 200]);
+    assert_eq!(status("odata.continue-on-error=false"), [404, 424, 424]);
     for wrong in [
         object!([{ "id": "a", "method": "GET" }]),
         object!([{ "id": "a", "method": "GET", "url": "x" }, { "id": "a", "method": "GET", "url": "x" }]),
         object!([{ "id": "a", "method": "GET", "url": "x", "dependsOn": ["later"] }]),
+        object!([
+            { "id": "a", "atomicityGroup": "g", "method": "POST", "url": "Reseed" },
+            { "id": "b", "method": "GET", "url": "Company" },
+            { "id": "c", "atomicityGroup": "g", "method": "POST", "url": "Reseed" },
+        ]),
         object!("none"),
     ] {
         assert_eq!(send_json(wrong.clone(), "").status, 400, "{wrong}");
     }
+}
+
+fn json_batch(requests: &serde_json::Value, headers: &[(&str, &str)]) -> Answer {
+    let body = object!({ "requests": requests }).to_string();
+    let mut all = vec![("Content-Type", "application/json")];
+    all.extend(headers);
+    send("POST", "$batch", &all, body.as_bytes())
+}
+
+#[test]
+fn a_group_is_done_as_a_whole_or_not_at_all() {
+    let answer = json_batch(
+        &object!([
+            { "id": "a", "atomicityGroup": "g", "method": "POST", "url": "Reseed" },
+            { "id": "b", "atomicityGroup": "g", "method": "DELETE", "url": "Company" },
+            { "id": "c", "method": "GET", "url": "Company/Name", "dependsOn": ["g"] },
+            { "id": "d", "method": "GET", "url": "Company/Name" },
+        ]),
+        &[],
+    );
+    let found = answer.json();
+    let responses = found["responses"].as_array().unwrap();
+    let status = |id: &str| responses.iter().find(|one| one["id"] == id).unwrap()["status"].as_u64().unwrap();
+    assert_eq!(["a", "b", "c", "d"].map(status), [424, 405, 424, 200]);
+    assert!(responses[..2].iter().all(|response| response["atomicityGroup"] == "g"));
+}
+
+#[test]
+fn requests_of_a_batch_take_tags_versions_and_the_order_of_members_over() {
+    let answer = json_batch(
+        &object!([
+            { "id": "a", "method": "GET", "url": "Company" },
+            { "id": "b", "method": "GET", "url": "Company", "dependsOn": ["a"], "headers": { "if-none-match": "$a" } },
+            { "id": "c", "method": "GET", "url": "Products?$top=1&$format=application/json;odata.metadata=full" },
+        ]),
+        &[("OData-MaxVersion", "4.0")],
+    );
+    let found = answer.json();
+    let responses = found["responses"].as_array().unwrap();
+    assert_eq!(responses.iter().map(|one| one["status"].as_u64().unwrap()).collect::<Vec<_>>(), [200, 304, 200]);
+    assert!(responses.iter().all(|one| one["headers"]["odata-version"] == "4.0"), "{found}");
+    // What is said of a property stands right before it.
+    let text = answer.text();
+    assert!(text.contains(r##""Rating@odata.type":"#Byte","Rating":200"##), "{text}");
+    let conditional = json_batch(
+        &object!([
+            { "id": "a", "method": "GET", "url": "Company" },
+            { "id": "b", "method": "GET", "url": "Company", "dependsOn": ["a"], "if": "$a/$succeeded" },
+        ]),
+        &[],
+    );
+    assert_eq!(conditional.json()["responses"][1]["status"], 424);
 }
 
 #[test]

@@ -88,7 +88,9 @@ fn the_xml_follows_the_schemas_rules() {
         r#"<EntityType Name="MediaItem" HasStream="true">"#,
         r#"<EnumType Name="ProductStatus" IsFlags="true">"#,
         r#"Type="Edm.Decimal" Nullable="false" Precision="38" Scale="18""#,
-        r#"<NavigationProperty Name="Descriptions" Type="Collection(Shop.ProductDescription)">"#,
+        r#"<NavigationProperty Name="Descriptions" Type="Collection(Shop.ProductDescription)" Partner="Product">"#,
+        r#"<NavigationProperty Name="Category" Type="Shop.Category" Partner="Products">"#,
+        r#"<NavigationProperty Name="RelatedProducts" Type="Collection(Shop.Product)">"#,
         r#"Type="Edm.GeographyPoint" SRID="4326""#,
         r#"<ActionImport Name="Reseed" Action="Shop.Reseed"/>"#,
     ] {

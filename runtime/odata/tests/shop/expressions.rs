@@ -118,6 +118,44 @@ fn filters_let_through_what_the_standard_says() {
 }
 
 #[test]
+fn filters_look_into_collections_objects_and_the_zones_of_literals() {
+    let everyone = ALL;
+    let nobody: &[&str] = &[];
+    let cases: &[(&str, &[&str])] = &[
+        ("contains([1,2,3],[2,3])", everyone),
+        ("contains([1,2,3],[1,3])", nobody),
+        ("startswith([1,2],[1]) and endswith([1,2],[2]) and endswith([1,2],[])", everyone),
+        ("indexof([1,2,3],[2,3]) eq 1 and indexof([1],[2,3]) eq -1", everyone),
+        ("hassubset([4,1,3,1],[1,1]) and hassubset([4,1,3],[3,1])", everyone),
+        ("hassubset([1,2],[1,1,2])", nobody),
+        ("hassubsequence([4,1,3,1],[1,1]) and not hassubsequence([4,1,3],[3,1])", everyone),
+        ("[Name,ProductType] in [[\"Laptop\",\"SpecialProduct\"],[\"x\",\"y\"]]", &["Laptop"]),
+        ("Dimensions eq {\"Length\":15,\"Width\":7.5,\"Height\":0.8,\"Unit\":\"cm\"}", &["Smartphone"]),
+        ("{\"Length\":15,\"Width\":7.5,\"Height\":0.8,\"Unit\":\"cm\"} eq Dimensions", &["Smartphone"]),
+        ("Dimensions in [{\"Length\":15,\"Width\":7.5,\"Height\":0.8,\"Unit\":\"cm\"}]", &["Smartphone"]),
+        ("Dimensions eq @d&@d={\"Length\":15,\"Width\":7.5,\"Height\":0.8,\"Unit\":\"cm\"}", &["Smartphone"]),
+        ("ShippingAddress ne {\"City\":\"Austin\"}", everyone),
+        (
+            "Descriptions/$count($filter=LanguageKey eq 'EN') eq 1 and Descriptions/$count eq 2",
+            &["Laptop", "Wireless Mouse", "Smartphone"],
+        ),
+        ("Descriptions/$count($search=laptop) eq 2", &["Laptop"]),
+        ("Descriptions/$count(filter=LanguageKey eq 'DE';$search=(schneller OR langsam) AND laptop) eq 1", &["Laptop"]),
+        ("Descriptions/ANY(d:d/LanguageKey eq 'DE')", &["Laptop"]),
+        ("hour(2020-01-01T23:30:00+02:00) eq 23 and day(2020-01-01T23:30:00-02:00) eq 1", everyone),
+        ("totaloffsetminutes(2020-01-01T00:00:00-02:30) eq -150", everyone),
+        ("time(@t) eq 23:30:00&@t=2020-01-01T23:30:00+02:00", everyone),
+        ("Price div 0 eq INF and -Price div 0 eq -INF", everyone),
+        ("Quantity divby 0 eq INF", &["Laptop", "Wireless Mouse", "Office Chair"]),
+        ("1200 div Quantity eq 1", &["Laptop"]),
+        ("ID ge ID and ID le ID and not (ID gt ID)", everyone),
+    ];
+    for (filter, expected) in cases {
+        assert_eq!(&names(&format!("Products?$filter={filter}")), expected, "{filter}");
+    }
+}
+
+#[test]
 fn decimals_compare_by_their_digits() {
     let count = |filter: &str| json(&format!("DecimalSamples?$filter={filter}"))["value"].as_array().unwrap().len();
     assert_eq!(count("Amount eq 123.45"), 1);
@@ -148,6 +186,13 @@ fn computed_properties_are_there_for_every_other_option() {
     assert_eq!(rows.len(), 2, "{found}");
     assert_eq!(rows[0]["Name"], "Office Chair");
     assert!(rows[0].get("Half").is_none() && rows[0]["Stock"].as_f64().unwrap() > 8e6);
+    // Those of a derived type have them all, too, and may be asked for them alone.
+    let several = json(
+        "Products?$compute=Price mul 2 as D,length(Name) as L,ShippingAddress as A&$select=Name,L,A,Shop.SpecialProduct/D&$top=2",
+    );
+    let (laptop, mouse) = (&several["value"][0], &several["value"][1]);
+    assert_eq!((&laptop["D"], &laptop["L"], &laptop["A"]["City"]), (&1999.98.into(), &6.into(), &"Seattle".into()));
+    assert_eq!((mouse.get("D"), &mouse["L"]), (None, &14.into()));
     let all = json("Products?$compute=year(CreatedAt) as Year&$top=1");
     assert_eq!((&all["value"][0]["Year"], &all["value"][0]["Year@odata.type"]), (&2024.into(), &"#Int32".into()));
     let expanded =

@@ -22,6 +22,20 @@ fn the_version_is_the_highest_that_both_know() {
 }
 
 #[test]
+fn the_model_as_xml_is_of_4_0_unless_the_client_names_4_01() {
+    for (headers, version) in
+        [(&[][..], "4.0"), (&[("OData-MaxVersion", "4.0")], "4.0"), (&[("OData-MaxVersion", "4.01")], "4.01")]
+    {
+        let answer = send("GET", "$metadata", headers, b"");
+        assert_eq!(answer.header("odata-version"), Some(version));
+        assert!(answer.text().contains(&format!("/ns/edmx\" Version=\"{version}\">")), "{version}");
+        assert_eq!(send("HEAD", "$metadata", headers, b"").header("odata-version"), Some(version));
+    }
+    let json = send("GET", "$metadata?$format=json", &[], b"");
+    assert_eq!((json.header("odata-version"), &json.json()["$Version"]), (Some("4.01"), &"4.01".into()));
+}
+
+#[test]
 fn expansions_are_in_the_context_as_the_version_has_it() {
     let context = |version: &str| {
         let answer = send("GET", "Products?$top=1&$expand=Category", &[("OData-MaxVersion", version)], b"").json();
@@ -83,6 +97,19 @@ fn metadata_levels_say_as_much_as_they_should() {
 }
 
 #[test]
+fn types_of_values_are_as_the_version_has_them() {
+    let at = |version: &str| {
+        let headers = [("OData-MaxVersion", version), ("Accept", "application/json;odata.metadata=full")];
+        send("GET", "Products?$top=1&$select=Rating,Status", &headers, b"").json()["value"][0].clone()
+    };
+    let (old, new) = (at("4.0"), at("4.01"));
+    assert_eq!((&old["Rating@odata.type"], &new["Rating@type"]), (&"#Byte".into(), &"Byte".into()));
+    assert_eq!(old["Status@odata.type"], new["Status@type"]);
+    assert_eq!(new["Status@type"], "#Shop.ProductStatus");
+    assert_eq!(new["@type"], "#Shop.SpecialProduct");
+}
+
+#[test]
 fn long_numbers_are_texts_where_the_client_asks() {
     let accept = [("Accept", "application/json;IEEE754Compatible=true")];
     let amount = send("GET", "DecimalSamples?$count=true", &accept, b"");
@@ -102,6 +129,7 @@ fn preferences_are_applied_and_said() {
     };
     assert_eq!(applied("maxpagesize=3").as_deref(), Some("maxpagesize=3"));
     assert_eq!(applied("odata.maxpagesize=0"), None);
+    assert_eq!(applied("odata.maxpagesize=2,maxpagesize=3").as_deref(), Some("maxpagesize=3"));
     assert_eq!(applied("return=minimal, respond-async"), None);
     assert_eq!(applied("omit-values=nulls").as_deref(), Some("omit-values=nulls"));
     let without = send("GET", "Products?$top=1", &[("Prefer", "omit-values=nulls")], b"").json();
@@ -144,5 +172,7 @@ fn a_query_may_come_as_a_body() {
     let answer = sent("text/plain", "$filter=Price%20gt%201000&$select=Name");
     assert_eq!(answer.json()["value"][0]["Name"], "Premium Laptop Pro");
     assert_eq!(sent("application/json", "{}").status, 415);
+    let read = get("Products/$query");
+    assert_eq!((read.status, read.header("allow")), (405, Some("POST")));
     assert_eq!(sent("text/plain", "$filter=(").status, 400);
 }

@@ -18,7 +18,20 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$filter=Category/any(c:true)", 400, "$filter", "needs a collection"),
         ("Products?$filter=isof(Shop.Nope)", 400, "$filter", "no type `Shop.Nope`"),
         ("Products?$filter=Location eq Location", 400, "$filter", "cannot be compared"),
-        ("Products?$filter=ID gt ID", 400, "$filter", "no order"),
+        ("Products?$filter=Data gt Data", 400, "$filter", "no order"),
+        ("Products?$filter=Quantity div 0 eq 1", 400, "$filter", "divides by zero"),
+        ("Products?$filter=Price mod 0 eq 1", 400, "$filter", "divides by zero"),
+        ("Products?$filter=substring(Name,1,-1) eq 'a'", 400, "$filter", "never negative"),
+        ("Products?$filter=contains(Name,['a'])", 400, "$filter", "argument 2 of contains"),
+        ("Products?$filter=Descriptions/$count($top=1) eq 1", 400, "$filter", "`$filter` or `$search` is expected"),
+        ("Products?$filter=Descriptions/$count($search=() eq 1", 400, "$filter", "expected"),
+        ("Products?$filter=ShippingAddress eq {\"Cty\":1}", 400, "$filter", "did you mean `City`?"),
+        ("Products?$filter=Name eq {\"City\":1}", 400, "$filter", "complex values only"),
+        ("Products?$select=ShippingAddress($filter=City eq 'x')", 400, "$filter", "does not go with"),
+        ("Products?$select=ShippingAddress($expand=X)", 400, "$expand", "does not go with"),
+        ("Products?$select=Name($top=1)", 400, "$select", "no parts"),
+        ("Products?$filter=Descriptions/aggregate(~", 400, "$filter", "unexpected character"),
+        ("Products?$select=Shop.Nope", 400, "$select", "no type derived"),
         ("Products?$filter=matchesPattern(Name,'(')", 400, "$filter", "regular expression"),
         ("Products?$orderby=Location", 400, "$orderby", "no order to sort by"),
         ("Products?$orderby=Name up", 400, "$orderby", "`up`"),
@@ -27,8 +40,8 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$expand=Name", 400, "$expand", "no navigation property"),
         ("Products?$expand=Category($top=1)", 400, "$top", "single entity"),
         ("Products?$expand=Category,Category", 400, "$expand", "twice"),
-        ("Products?$expand=Photo", 501, "streams in $expand", "not supported"),
-        ("Categories?$expand=Products($filter=Price gt @p;@p=1)", 501, "@p between parentheses", "not supported"),
+        ("Products?$expand=Photo($top=1)", 400, "$expand", "is a stream"),
+        ("Products?$expand=$value", 400, "$expand", "no navigation property `$value`"),
         ("Products?$top=-1", 400, "$top", "whole number"),
         ("Products?$top=1&$top=2", 400, "$top", "twice"),
         ("Products?$skip=x", 400, "$skip", "whole number"),
@@ -76,6 +89,14 @@ fn limits_are_named_when_they_are_passed() {
     });
     refused(&format!("Products?$expand={deep}"), "expand depth");
     refused(&format!("Products?$apply={}", vec!["identity"; 70].join("/")), "transformations");
+    refused(&format!("Products?$apply={}", vec!["concat(identity,identity)"; 60].join("/")), "rows");
+    let joins: Vec<String> = (0..40).map(|n| format!("join(Category/Products as P{n})")).collect();
+    refused(&format!("Products?$apply={}", joins.join("/")), "rows");
+    refused(
+        &format!("Categories?$expand=Products($apply={})", vec!["concat(identity,identity)"; 60].join("/")),
+        "rows",
+    );
+    refused(&format!("Products?$apply=groupby((rollup({})))", vec!["Name"; 100].join(",")), "transformations");
     refused(&format!("Products?$apply={}identity{}", "concat(".repeat(500), ",identity)".repeat(500)), "nesting");
     let aliases: String =
         (0..20).map(|n| format!("&@a{n}={}@a{}{}", "not (".repeat(30), n + 1, ")".repeat(30))).collect();

@@ -267,7 +267,7 @@ impl Answer for () {
     }
 }
 
-impl Answer for Vec<PointId> {
+impl Answer for Vec<Declared> {
     fn told(&self) -> Answered {
         Answered::Done
     }

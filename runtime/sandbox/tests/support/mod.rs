@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bulkhead_model::{PointId, PointInfo, Timestamp};
 use bulkhead_sandbox::capability::{
-    Capabilities, Catalogue, Change, Clock, Fault, Journal, Level, Modbus, Span, Words,
+    Capabilities, Catalogue, Change, Clock, Declared, Fault, Journal, Level, Modbus, Span, Words,
 };
 use bulkhead_sandbox::{CodeKind, Guest, Limits, Sandbox, SandboxConfig, SandboxError};
 use std::collections::BTreeMap;
@@ -81,8 +81,9 @@ struct Counting;
 
 #[async_trait]
 impl Catalogue for Counting {
-    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
-        Ok((0..points.len() as u32).map(PointId).collect())
+    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<Declared>, Fault> {
+        let numbers = (0..).map(PointId);
+        Ok(numbers.zip(points).map(|(id, info)| Declared { id, info: info.into() }).collect())
     }
 }
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use bulkhead_engine::SystemClock;
 use bulkhead_model::{PointId, PointInfo};
 use bulkhead_sandbox::capability::{
-    Capabilities, Catalogue, Change, Fault, Http, Incoming, Journal, Level, Modbus, Outgoing, Remedy, Span, Words,
+    Capabilities, Catalogue, Change, Declared, Fault, Http, Incoming, Journal, Level, Modbus, Outgoing, Remedy, Span,
+    Words,
 };
 use bulkhead_sandbox::tap::Tap;
 use bulkhead_sandbox::{CodeKind, Guest, Limits, PointTable, SandboxConfig};
@@ -50,8 +51,9 @@ struct Instantly {
 
 #[async_trait]
 impl Catalogue for Instantly {
-    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
-        Ok(points.iter().map(|_| PointId(self.points.fetch_add(1, Ordering::Relaxed))).collect())
+    async fn declare(&self, points: Vec<PointInfo>) -> Result<Vec<Declared>, Fault> {
+        let number = || PointId(self.points.fetch_add(1, Ordering::Relaxed));
+        Ok(points.into_iter().map(|info| Declared { id: number(), info: info.into() }).collect())
     }
 }
 

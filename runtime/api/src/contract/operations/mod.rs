@@ -3,6 +3,7 @@
 mod access;
 mod config;
 mod delivery;
+mod import;
 mod readings;
 mod things;
 
@@ -13,10 +14,11 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 /// Groups of operations, in the order of the page.
-pub(super) const TAGS: [(&str, &str); 10] = [
+pub(super) const TAGS: [(&str, &str); 11] = [
     ("connections", "Connections as they are now, and what can be done with them."),
     ("points", "Points, their last readings, and writing to them."),
     ("readings", "The log: history, everything behind a cursor, an event stream, what is missing."),
+    ("import", "History from files."),
     ("routes", "Routes, and what could not be delivered."),
     ("config", "The running config and the ways to another one."),
     ("access", "Sessions, users, keys and the audit log."),
@@ -31,6 +33,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let mut all = things::all(schemas);
     all.extend(readings::all(schemas));
     all.extend(delivery::all(schemas));
+    all.extend(import::all(schemas));
     all.extend(config::all(schemas));
     all.extend(access::all(schemas));
     all

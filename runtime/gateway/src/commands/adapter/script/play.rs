@@ -46,7 +46,7 @@ pub(in super::super) async fn play(adapter: &Arc<Adapter>, case: &Case) -> Resul
             steps.push(stage.step(step).await?);
         }
     }
-    let declared: Vec<Json> = stage.points.0.lock().iter().map(declared).collect();
+    let declared: Vec<Json> = stage.points.0.lock().iter().map(|point| declared(point)).collect();
     Ok(json!({ "declared": declared, "steps": steps }))
 }
 

@@ -74,21 +74,22 @@ impl host::Clock for ScriptClock {
 
 /// Numbers points and keeps them as they were declared last.
 #[derive(Default)]
-pub(super) struct Points(pub(super) Mutex<Vec<PointInfo>>);
+pub(super) struct Points(pub(super) Mutex<Vec<Arc<PointInfo>>>);
 
 #[async_trait]
 impl host::Catalogue for Points {
-    async fn declare(&self, declared: Vec<PointInfo>) -> Result<Vec<PointId>, Fault> {
+    async fn declare(&self, declared: Vec<PointInfo>) -> Result<Vec<host::Declared>, Fault> {
         let mut points = self.0.lock();
         let number = |info: PointInfo| {
+            let info = Arc::new(info);
             let known = points.iter().position(|point| point.name == info.name && point.kind == info.kind);
             let index = known.unwrap_or(points.len());
             if index == points.len() {
-                points.push(info)
+                points.push(Arc::clone(&info));
             } else {
-                points[index] = info
+                points[index] = Arc::clone(&info);
             }
-            PointId(u32::try_from(index).unwrap_or(u32::MAX))
+            host::Declared { id: PointId(u32::try_from(index).unwrap_or(u32::MAX)), info }
         };
         Ok(declared.into_iter().map(number).collect())
     }

@@ -1,0 +1,86 @@
+//! `bulkhead import` through a gateway that is killed amid it, and what it says.
+
+use anyhow::{Context, Result, ensure};
+use bulkhead_tests::{Gateway, Site, until};
+use serde_json::Value as Json;
+
+const ROWS: u64 = 40_000;
+/// The gateway is killed whenever the log has so many further bytes of the file.
+const KILL_EVERY_BYTES: u64 = 200_000;
+
+const CONFIG: &str = "[connections.meter]\nadapter = \"webhook-json\"\n[[connections.meter.settings.hooks]]\npath = \"/x\"\n\
+                      points = [{ path = \"count\", name = \"count\", type = \"integer\" }]\n";
+const ARGUMENTS: [&str; 7] = ["--connection", "meter", "--time-format", "s", "--id", "counts", "--json"];
+
+/// A file in which each row has a time and a number of its own.
+fn file() -> String {
+    let rows = (0..ROWS).map(|n| format!("{};{n}\r\n", 1_700_000_000 + n));
+    std::iter::once("time;count\r\n".to_owned()).chain(rows).collect()
+}
+
+async fn import(gateway: &Gateway) -> Result<Json> {
+    let path = gateway.site().path("counts.csv");
+    let path = path.to_str().context("a path that is no text")?.to_owned();
+    let arguments = ["import", &path].into_iter().chain(ARGUMENTS);
+    gateway.command(arguments).await?.expect_code(0)?.json()
+}
+
+/// How many bytes of the file are in the log.
+async fn bytes(gateway: &Gateway) -> Result<u64> {
+    let (status, state) = gateway.api.get("/api/v1/import/counts").await?;
+    Ok(if status == 200 { serde_json::from_str::<Json>(&state)?["bytes"].as_u64().unwrap_or(0) } else { 0 })
+}
+
+#[tokio::test]
+async fn an_import_through_kills_has_every_row_once() -> Result<()> {
+    let site = Site::new(CONFIG)?;
+    site.write_file("counts.csv", &file())?;
+    let mut gateway = site.run().await?;
+    for kill in 1..=2 {
+        {
+            let importing = import(&gateway);
+            let far = until("the import to come on", async || {
+                let bytes = bytes(&gateway).await?;
+                Ok(if bytes > kill * KILL_EVERY_BYTES { Ok(()) } else { Err(format!("{bytes} bytes")) })
+            });
+            tokio::select! {
+                done = importing => ensure!(false, "it ended before the kill: {done:?}"),
+                far = far => far?,
+            }
+        }
+        gateway = gateway.kill().await?.run().await?;
+    }
+    let report = import(&gateway).await?;
+    assert_eq!((&report["state"], &report["readings"]), (&Json::from("done"), &Json::from(ROWS)), "{report}");
+    ensure!(report["known"].as_u64() >= Some(ROWS / 2), "{report}");
+    let numbers: Vec<u64> = gateway.api.readings().await?.iter().filter_map(|reading| reading.value.as_u64()).collect();
+    ensure!(numbers.iter().copied().eq(0..ROWS), "{} rows, not each once and in order", numbers.len());
+    assert_eq!(import(&gateway).await?["imported"], 0, "the same command again imports nothing");
+    gateway.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_trial_tells_every_mistake_for_people_and_changes_nothing() -> Result<()> {
+    let site = Site::new(CONFIG)?;
+    site.write_file("few.csv", "time,count\n1700000000,1\nsoon,2\n1700000002,x\n")?;
+    let gateway = site.run().await?;
+    let path = gateway.site().path("few.csv");
+    let path = path.to_str().context("a path that is no text")?;
+    let base = ["import", path, "--connection", "meter", "--time-format", "s"];
+    let trial = gateway.command(base.into_iter().chain(["--dry-run"])).await?.expect_code(1)?;
+    ensure!(trial.stdout.contains("1 reading would be imported"), "{trial:?}");
+    for part in ["line 3, column `time`", "line 4, column `count`: expected a whole number, found `x`", "2 rows"] {
+        ensure!(trial.stderr.contains(part), "{part} is missing in {trial:?}");
+    }
+    ensure!(gateway.api.readings().await?.is_empty(), "it was a trial");
+    let refused = gateway.command(base).await?.expect_code(1)?;
+    ensure!(
+        refused.stderr.contains("line 3") && refused.stderr.contains("0 readings of it are in the log"),
+        "{refused:?}"
+    );
+    let aside = gateway.command(base.into_iter().chain(["--bad-rows", "set-aside"])).await?.expect_code(0)?;
+    ensure!(aside.stdout.contains("1 reading imported") && aside.stdout.contains("2 rows set aside"), "{aside:?}");
+    gateway.terminate().await?;
+    Ok(())
+}
