@@ -2,6 +2,8 @@
 
 import schemathesis
 
+TEXTS = ["application/toml", "text/csv", "text/tab-separated-values", "application/x-ndjson"]
+
 
 def _as_bytes(value):
     if isinstance(value, bytes):
@@ -16,6 +18,11 @@ def toml(_ctx, value):
     return _as_bytes(value)
 
 
+@schemathesis.serializer("text/csv", "text/tab-separated-values", "application/x-ndjson")
+def lines(_ctx, value):
+    return _as_bytes(value)
+
+
 @schemathesis.serializer("*/*")
 def anything(_ctx, value):
     return _as_bytes(value)
@@ -23,7 +30,7 @@ def anything(_ctx, value):
 
 @schemathesis.hook
 def filter_case(_context, case):
-    if case.media_type == "application/toml" and not isinstance(case.body, (str, bytes)):
+    if case.media_type in TEXTS and not isinstance(case.body, (str, bytes)):
         # There is no text that is none: what would be sent is a right request.
         return False
     if case.operation.label == "POST /api/v1/config":

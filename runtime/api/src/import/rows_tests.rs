@@ -71,9 +71,9 @@ fn from_csv(cells: &[&str], header: &[&str], kind: Kind, settings: &Settings) ->
 proptest! {
     #[test]
     fn what_the_pull_api_shows_is_the_same_reading_again((kind, reading) in reading()) {
-        let point = Point { id: PointId(7), connection: Arc::from("boiler"), info: PointInfo::new("a \"b\"", kind) };
+        let point = Point { id: PointId(7), connection: Arc::from("boiler"), info: PointInfo::new("a \"b\"", kind).into() };
         let row = Row { seq: 9, reading: reading.clone() };
-        let exported = line(json::named_reading(&row, &point).to_string());
+        let exported = line(serde_json::to_string(&json::named_reading(&row, &point)).unwrap());
         let settings = settings("application/x-ndjson", "");
         let drafts = members(&exported).unwrap();
         prop_assert!(drafts.iter().any(|(name, _)| name == "point"));

@@ -31,6 +31,7 @@ use crate::gate::authority;
 use crate::limits::{ODATA_AT_ONCE_MAX, ODATA_WAIT, RETRY_AFTER};
 use crate::peer::Peer;
 use crate::problem::{Problem, task_failed};
+use crate::request_id::RequestId;
 use crate::write::read_body;
 use axum::extract::Request;
 use axum::http::request::Parts;
@@ -140,6 +141,7 @@ fn record_carried(app: &App, batch: &Parts, carried: Vec<CarriedRequest>) {
             known_name: None,
             from: peer.client(),
             what: format!("{} {ROOT}/{} in $batch", request.method, request.path_below_root),
+            request: batch.extensions.get::<RequestId>().map(|id| id.text().to_owned()),
             status: StatusCode::from_u16(request.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             code: None,
             detail: request.note,

@@ -47,7 +47,11 @@ fn settings(operation: Operation) -> Operation {
         .queries("map", json!({ "type": "string", "pattern": "^.+=.+$" }), "`column=role`: what is in a column.")
         .query("shape", one_of(&["rows", "columns"]), "A reading a row, or a column a point.")
         .query("bad_rows", one_of(&["refuse", "set-aside"]), "What becomes of bad rows.")
-        .query("create", one_of(&Kind::ALL.map(Kind::name)), "The kind of points that are not there yet; without it they are a mistake.")
+        .query(
+            "create",
+            one_of(&Kind::ALL.map(Kind::name)),
+            "The kind of points that are not there yet; without it they are a mistake.",
+        )
         .query("dry_run", json!({ "type": "boolean" }), "Nothing is imported, every mistake is told.")
 }
 
