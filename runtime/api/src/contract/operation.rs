@@ -148,7 +148,7 @@ impl Operation {
     pub(super) fn once(self) -> Self {
         self.header(
             "Idempotency-Key",
-            json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" }),
+            json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\t -~]*[!-~][\\t -~]*$" }),
             "Sent again with the same key and body, it is not done again: the answer is repeated.",
         )
         .problem(400, &["bad-key"])
