@@ -61,9 +61,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Sender {
 }
 
 /// Lets a request through to its handler or answers it with the reason why not, under an id of its own.
-pub(crate) async fn pass(state: Shared, mut request: Request, next: Next) -> Response {
+pub(crate) async fn pass(state: Shared, request: Request, next: Next) -> Response {
     let id = state.ids.next();
-    request.extensions_mut().insert(id.clone());
     let mut response = id.clone().cover(passed(state, request, next)).await;
     if let Ok(text) = HeaderValue::from_str(id.text()) {
         response.headers_mut().insert(request_id::HEADER, text);

@@ -91,6 +91,8 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
     let accepted = parts.headers.get("accept-encoding").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (exit, answered) = Exit::new(accepted);
     let app = Arc::clone(&state.0);
+    // The thread that does the work has none of its own.
+    let id = RequestId::current();
     let work = move || {
         // It goes back only when the last piece has left.
         let _place = place;
@@ -108,7 +110,7 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
         match GatewayService::new(Arc::clone(&app), rights) {
             Ok(service) => {
                 let response = bulkhead_odata::handle_streaming(&request, &service, &exit);
-                record_carried(&app, &parts, service.take_carried());
+                record_carried(&app, &parts, id.as_ref(), service.take_carried());
                 let note = service.note.lock().take().map(Note);
                 let response =
                     service.failure().map_or(response, |error| bulkhead_odata::handle::refusal(&request, &error));
@@ -129,7 +131,7 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
 }
 
 /// Records what the requests of a batch have changed or wanted to, each on its own. Blocks.
-fn record_carried(app: &App, batch: &Parts, carried: Vec<CarriedRequest>) {
+fn record_carried(app: &App, batch: &Parts, id: Option<&RequestId>, carried: Vec<CarriedRequest>) {
     let (Some(arrival), Some(peer)) = (batch.extensions.get::<Arrival>(), batch.extensions.get::<Peer>()) else {
         return;
     };
@@ -141,7 +143,7 @@ fn record_carried(app: &App, batch: &Parts, carried: Vec<CarriedRequest>) {
             known_name: None,
             from: peer.client(),
             what: format!("{} {ROOT}/{} in $batch", request.method, request.path_below_root),
-            request: batch.extensions.get::<RequestId>().map(|id| id.text().to_owned()),
+            request: id.map(|id| id.text().to_owned()),
             status: StatusCode::from_u16(request.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             code: None,
             detail: request.note,
