@@ -36,6 +36,8 @@ pub(crate) struct App {
     pub(crate) streams: Arc<Semaphore>,
     /// One permit a tap.
     pub(crate) taps: Arc<Semaphore>,
+    /// One permit: whoever has the files of the adapters looked at.
+    pub(crate) adapters: Arc<Semaphore>,
     /// Event streams and taps end with it.
     pub(crate) shutdown: CancellationToken,
     pub(crate) odata: Face,
@@ -55,6 +57,7 @@ impl App {
     ) -> Self {
         let (requests, streams) = (Arc::new(Semaphore::new(REQUESTS_MAX)), Arc::new(Semaphore::new(STREAMS_MAX)));
         let (taps, remembered) = (Arc::new(Semaphore::new(TAPS_MAX)), Remembered::default());
+        let adapters = Arc::new(Semaphore::new(1));
         Self {
             engine,
             door,
@@ -67,6 +70,7 @@ impl App {
             imports: Underway::default(),
             streams,
             taps,
+            adapters,
             shutdown,
             odata: Face::default(),
             operations,

@@ -7,6 +7,7 @@ use crate::audit::Note;
 use crate::gate::Sender;
 use crate::limits::CONFIG_BODY_MAX_BYTES;
 use crate::parameters::Parameters;
+use crate::path::Name;
 use crate::problem::Problem;
 use crate::write::read_body;
 use axum::Json;
@@ -122,20 +123,60 @@ pub(crate) async fn roll_back(state: Shared, uri: Uri) -> Result<Response, Probl
     applied(live(&state)?.roll_back().await)
 }
 
+/// Switches a connection on.
+pub(crate) async fn enable(state: Shared, sender: Sender, Name(name): Name, uri: Uri) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    may_send_config(&sender)?;
+    applied(Ok(switched(&state, &name, true).await?))
+}
+
+/// Switches a connection off.
+pub(crate) async fn disable(state: Shared, sender: Sender, Name(name): Name, uri: Uri) -> Result<Response, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    may_send_config(&sender)?;
+    applied(Ok(switched(&state, &name, false).await?))
+}
+
+/// Changes `enabled` of a connection as the config's author would: everything else of its text stays.
+pub(crate) async fn switched(app: &App, connection: &str, enabled: bool) -> Result<Applied, Problem> {
+    let live = live(app)?;
+    if !app.engine.config().connections.contains_key(connection) {
+        return Err(crate::connections::unknown(&app.engine, connection));
+    }
+    let current = live.current();
+    let text = bulkhead_config::switched(&current.shown, connection, enabled).ok_or_else(|| {
+        let detail = format!(
+            "the config does not have `[connections.{connection}]` as a table of its own: set `enabled = {enabled}` there"
+        );
+        Problem::new(StatusCode::CONFLICT, "not-in-place", detail)
+    })?;
+    // Made from the config that runs: another one in between is the other's right.
+    live.put(text, Some(current.tag)).await.map_err(|refusal| match refusal {
+        refusal @ Refusal::Outdated { .. } => Problem::new(StatusCode::CONFLICT, "outdated", refusal.to_string()),
+        refusal => refusal.into(),
+    })
+}
+
 fn live(app: &App) -> Result<&Arc<LiveConfig>, Problem> {
     app.operations.config.as_ref().ok_or_else(|| {
         Problem::not_found("no-config-file", "this gateway was started without a config file that could be changed")
     })
 }
 
+/// Whether a change of the config is taken from somebody: not while nobody is known, and everybody is taken for local.
+fn may_send_config(sender: &Arrival) -> Result<(), Problem> {
+    if sender.identity.proof != Proof::Nothing {
+        return Ok(());
+    }
+    let detail = "while nobody is known here the API takes no config: make a user with `bulkhead user add`, or change the \
+                  file instead";
+    Err(Problem::new(StatusCode::FORBIDDEN, "needs-credential", detail))
+}
+
 /// The body as text, from somebody who may send a config: it names files and addresses, so that without credentials
 /// everybody on the machine could have them read and sent elsewhere.
 async fn config_text(sender: &Arrival, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
-    if sender.identity.proof == Proof::Nothing {
-        let detail = "while nobody is known here the API takes no config: make a user with `bulkhead user add`, or change \
-                      the file instead";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "needs-credential", detail));
-    }
+    may_send_config(sender)?;
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !given.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(MEDIA_TYPE) {
         let detail = format!("the body is `{given}`: expected {MEDIA_TYPE}");

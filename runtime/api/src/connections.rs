@@ -132,6 +132,26 @@ pub(crate) async fn one(state: Shared, Name(name): Name, uri: Uri) -> Result<Jso
     Ok(Json(shown(connection)))
 }
 
+/// What a test found.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Tested {
+    /// What was found, in words.
+    message: String,
+    /// Whether it works.
+    ok: bool,
+}
+
+/// Whether a connection works: of one that is on what it is doing, one that is off is put up for its adapter's own check.
+pub(crate) async fn test(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<Tested>, Problem> {
+    Parameters::parse(uri.query(), &[])?;
+    let (ok, message) = match state.engine.test(&name).await? {
+        Ok(message) => (true, message),
+        Err(message) => (false, message),
+    };
+    Ok(Json(Tested { message, ok }))
+}
+
 /// The answer to a name that is none.
 pub(crate) fn unknown(engine: &Engine, name: &str) -> Problem {
     let known: Vec<String> = engine.config().connections.keys().cloned().collect();

@@ -1,11 +1,12 @@
 //! What is missing from the log, and why: the list that the log keeps, by page.
 
 use crate::app::Shared;
+use crate::listing::{FORMAT, Form, Page};
 use crate::moment;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
-use axum::Json;
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
 use bulkhead_log::Gap;
 use serde::Serialize;
 
@@ -19,10 +20,24 @@ pub(crate) struct GapsPage {
     next: Option<String>,
 }
 
+impl Page for GapsPage {
+    type Row = ShownGap;
+    const COLUMNS: &'static [&'static str] =
+        &["id", "time", "reason", "first_seq", "last_seq", "rows", "connection", "routes"];
+
+    fn rows(&self) -> &[ShownGap] {
+        &self.gaps
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+}
+
 /// What is missing from the log, and why.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Gap"))]
-struct ShownGap {
+pub(crate) struct ShownGap {
     /// The connection whose readings they were, where it is about one.
     connection: Option<String>,
     /// The first seq.
@@ -44,15 +59,16 @@ struct ShownGap {
 }
 
 /// Gaps behind a number, the oldest first: `?after=&limit=`. `next` is what to give as `after` for the next page.
-pub(crate) async fn gaps(state: Shared, uri: Uri) -> Result<Json<GapsPage>, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
+pub(crate) async fn gaps(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT])?;
+    let form = Form::asked(&parameters, &headers)?;
     let (after, limit) = (parameters.number("after")?.unwrap_or(0), parameters.limit()?);
     // One more than asked for shows whether there is another page.
     let mut gaps = state.with_log(move |log| Ok(log.gaps(after, limit + 1)?)).await?;
     let more = gaps.len() > limit;
     gaps.truncate(limit);
     let next = gaps.last().filter(|_| more).map(|gap| gap.id.to_string());
-    Ok(Json(GapsPage { gaps: gaps.into_iter().map(shown).collect(), next }))
+    form.answer(&GapsPage { gaps: gaps.into_iter().map(shown).collect(), next }, &uri)
 }
 
 fn shown(gap: Gap) -> ShownGap {

@@ -9,10 +9,11 @@ use crate::access::table::{Endpoint, Need, may};
 use crate::app::{App, Shared};
 use crate::audit::{self, AuditResult, Happened, Note};
 use crate::cors;
+use crate::finish::Asked;
 use crate::forwarded::seen_through;
 use crate::import;
 use crate::limits::{HEADERS_MAX, REQUEST_MAX, REQUESTS_MAX, RETRY_AFTER};
-use crate::odata::{Client, Rights, only_carries_requests};
+use crate::odata::{Client, Rights, is_metadata, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::path::PointPath;
 use crate::peer::Peer;
@@ -227,7 +228,15 @@ async fn answer(app: &App, request: Request, next: Next, path: &str) -> Response
     if path == import::PATH {
         return next.run(request).await;
     }
-    match tokio::time::timeout(REQUEST_MAX, next.run(request)).await {
+    let asked = Asked::of(request.method(), path, request.headers());
+    let answering = async {
+        let response = next.run(request).await;
+        match asked {
+            Some(asked) => asked.finish(response).await.unwrap_or_else(IntoResponse::into_response),
+            None => response,
+        }
+    };
+    match tokio::time::timeout(REQUEST_MAX, answering).await {
         Ok(response) => response,
         Err(_) => {
             let detail = format!("{path} was not answered within {} s", REQUEST_MAX.as_secs());
@@ -312,7 +321,10 @@ async fn admit(app: &App, request: &Parts, is_named: bool) -> Result<Admitted, S
         check_explicit(&request.headers).map_err(named)?;
     }
     let Some(endpoint) = endpoint else { return Ok(Admitted::Somebody(arrival)) };
-    let Some(need) = need else { return Ok(Admitted::Answered(not_allowed(endpoint, request.uri.path(), is_history))) };
+    let Some(need) = need else {
+        let only_reads = is_history || is_metadata(request.uri.path());
+        return Ok(Admitted::Answered(not_allowed(endpoint, request.uri.path(), only_reads)));
+    };
     check_role(door, &arrival.identity, endpoint, need, request).map_err(named)?;
     Ok(Admitted::Somebody(arrival))
 }

@@ -4,13 +4,14 @@
 use crate::app::{App, Shared};
 use crate::holes;
 use crate::json;
+use crate::listing::{self, FORMAT, Form};
 use crate::page::Page;
 use crate::parameters::{Parameters, Position};
 use crate::path::PointPath;
 use crate::points;
 use crate::problem::Problem;
-use axum::Json;
-use axum::http::{StatusCode, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::Response;
 use bulkhead_log::{Log, LogError, LogId};
 use bulkhead_model::Seq;
 use holes::ShownHole;
@@ -27,6 +28,19 @@ pub(crate) struct HistoryPage {
     next: Option<String>,
     /// The readings.
     readings: Vec<ShownReading>,
+}
+
+impl listing::Page for HistoryPage {
+    type Row = ShownReading;
+    const COLUMNS: &'static [&'static str] = &["seq", "time", "status", "status_name", "value"];
+
+    fn rows(&self) -> &[ShownReading] {
+        &self.readings
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 /// Readings behind a cursor, in the order of the log.
@@ -49,6 +63,19 @@ pub(crate) struct PullPage {
     readings: Vec<ShownNamedReading>,
 }
 
+impl listing::Page for PullPage {
+    type Row = ShownNamedReading;
+    const COLUMNS: &'static [&'static str] = &["seq", "connection", "point", "time", "status", "status_name", "value"];
+
+    fn rows(&self) -> &[ShownNamedReading] {
+        &self.readings
+    }
+
+    fn next(&self) -> Option<&str> {
+        Some(&self.cursor)
+    }
+}
+
 /// A stretch of seqs; both ends belong to it.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -60,8 +87,9 @@ struct Span {
 }
 
 /// The history of a point: `?from=&to=&after=&limit=`; `from` belongs to it, `to` does not.
-pub(crate) async fn of_point(app: &App, path: &PointPath, query: Option<&str>) -> Result<Json<HistoryPage>, Problem> {
-    let parameters = Parameters::parse(query, &["from", "to", "after", "limit"])?;
+pub(crate) async fn of_point(app: &App, path: &PointPath, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["from", "to", "after", "limit", FORMAT])?;
+    let form = Form::asked(&parameters, headers)?;
     let (from, to) = (parameters.moment("from")?, parameters.moment("to")?);
     let position = parameters.position("after")?;
     let limit = parameters.limit()?;
@@ -73,7 +101,7 @@ pub(crate) async fn of_point(app: &App, path: &PointPath, query: Option<&str>) -
         let readings = page.rows.iter().map(json::reading).collect();
         Ok(HistoryPage { first_available_seq: log.stats().first_available, next, readings })
     });
-    answer.await.map(Json)
+    form.answer(&answer.await?, uri)
 }
 
 /// The seq of a position, if it is one of this log.
@@ -90,10 +118,12 @@ fn seq_in(log: &LogId, position: Option<Position>) -> Result<Seq, Problem> {
 
 /// Everything behind a cursor: `?after=&limit=`. `cursor` is what to give as `after` next time, also when there is
 /// nothing now. Rows that retention has dropped meanwhile are named in `gap`.
-pub(crate) async fn pull(state: Shared, uri: Uri) -> Result<Json<PullPage>, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
+pub(crate) async fn pull(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT])?;
+    let form = Form::asked(&parameters, &headers)?;
     let (position, limit) = (parameters.position("after")?, parameters.limit()?);
-    state.with_log(move |log| pull_page(log, position, limit)).await.map(Json)
+    let page = state.with_log(move |log| pull_page(log, position, limit)).await?;
+    form.answer(&page, &uri)
 }
 
 fn pull_page(log: &Log, position: Option<Position>, limit: usize) -> Result<PullPage, Problem> {

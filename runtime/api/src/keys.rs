@@ -33,8 +33,8 @@ pub(crate) struct Wanted {
     #[cfg_attr(test, schemars(schema_with = "crate::contract::role"))]
     role: ApiRole,
     /// The connections it is good for; all without.
-    #[cfg_attr(test, schemars(length(min = 1, max = 100)))]
-    connections: Option<BTreeSet<String>>,
+    #[cfg_attr(test, schemars(with = "Option<BTreeSet<String>>", length(min = 1, max = 100)))]
+    connections: Option<Vec<String>>,
     /// When it ends; it does not end by itself without.
     #[serde(default)]
     #[cfg_attr(test, schemars(schema_with = "crate::contract::moment_or_null"))]
@@ -105,12 +105,19 @@ pub(crate) async fn create(
         moment::parse(&text)
             .ok_or_else(|| Problem::bad_request("bad-body", "`expires` is no time (RFC 3339)".to_owned()))
     };
+    let connections = connections.map(each_once).transpose()?;
     let new = NewKey { name, role, connections, expires: expires.map(end).transpose()? };
     let now = state.door.clock.now();
     let (key, text) = changed(&state, move |store| store.create_key(new, now)).await?;
     let key = shown(&key, now.0);
     let note = Note(json!(key));
     Ok((StatusCode::CREATED, Extension(note), Json(MadeKey { key, text })))
+}
+
+fn each_once(names: Vec<String>) -> Result<BTreeSet<String>, Problem> {
+    let (given, set) = (names.len(), BTreeSet::from_iter(names));
+    let twice = || Problem::bad_request("bad-body", "`connections` names a connection twice");
+    if set.len() == given { Ok(set) } else { Err(twice()) }
 }
 
 /// Revokes a key, by its prefix or its name.

@@ -18,6 +18,7 @@
 //! | `/api/v1/config`, `…/status`, `…/check`, `…/reload`, `…/rollback` | the running config and the ways to another |
 //! | `/hooks/{connection}/{path}` | webhooks for adapters with the role responder |
 //! | `/odata/v4/` | the log as an OData service |
+//! | `/api/v1/adapters` | adapters of the folder, judged |
 //! | `/api/v1/backup`, `/api/v1/journal` | a backup below the configured folder; the journal's last lines |
 //! | `/api/v1/login`, `…/logout`, `…/session` | sessions of people |
 //! | `/api/v1/users`, `/api/v1/keys`, `/api/v1/audit` | who may use the API, and who did what, for admins |
@@ -33,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod adapters;
 mod app;
 mod audit;
 mod audit_paths;
@@ -51,6 +53,7 @@ mod error;
 mod etag;
 mod events;
 mod feed;
+mod finish;
 mod forwarded;
 mod front_page;
 mod gaps;
@@ -65,6 +68,7 @@ mod journal;
 mod json;
 mod keys;
 mod limits;
+mod listing;
 mod log_state;
 mod metrics;
 mod moment;

@@ -3,8 +3,9 @@
 use crate::app::App;
 use crate::problem::{Problem, no_such_path};
 use crate::{
-    audit_paths, backup, config, connections, dead_letters, docs_page, events, front_page, gaps, gate, health, history,
-    hooks, import, journal, keys, log_state, metrics, odata, points, routes, session, tap, users, write,
+    adapters, audit_paths, backup, config, connections, dead_letters, docs_page, events, front_page, gaps, gate,
+    health, history, hooks, import, journal, keys, log_state, metrics, odata, points, routes, session, tap, users,
+    write,
 };
 use axum::http::{StatusCode, Uri};
 use axum::routing::{MethodRouter, any, delete, get, post};
@@ -38,6 +39,9 @@ fn paths() -> Paths {
         .route("/api/v1/connections/{connection}", get(connections::one))
         .route("/api/v1/connections/{connection}/points", get(points::of_connection))
         .route("/api/v1/connections/{connection}/points/{*point}", get(points::below).post(write::write))
+        .route("/api/v1/connections/{connection}/enable", post(config::enable))
+        .route("/api/v1/connections/{connection}/disable", post(config::disable))
+        .route("/api/v1/connections/{connection}/test", post(connections::test))
         .route("/api/v1/connections/{connection}/tap", get(tap::tap))
         .route("/api/v1/points", get(points::all))
         .route("/api/v1/latest", get(points::latest))
@@ -58,6 +62,7 @@ fn paths() -> Paths {
         .route("/api/v1/dead-letters/replay", post(dead_letters::replay_all))
         .route("/api/v1/dead-letters/{letter}", get(dead_letters::one).delete(dead_letters::discard))
         .route("/api/v1/dead-letters/{letter}/replay", post(dead_letters::replay))
+        .route("/api/v1/adapters", get(adapters::all))
         .route("/api/v1/backup", get(backup::newest).post(backup::begin))
         .route("/api/v1/journal", get(journal::lines))
         .route(import::PATH, post(import::import))

@@ -5,11 +5,12 @@ use crate::connections;
 use crate::history;
 use crate::json;
 use crate::limits::PAGE_MAX_BYTES;
+use crate::listing::{FORMAT, Form, Page};
 use crate::parameters::Parameters;
 use crate::path::{Name, PointPath};
 use crate::problem::Problem;
 use axum::Json;
-use axum::http::Uri;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use bulkhead_log::{Catalogue, Log, Point, Row};
 use json::{ShownPoint, ShownReading};
@@ -24,6 +25,20 @@ pub(crate) struct PointsPage {
     next: Option<String>,
     /// The points.
     points: Vec<ShownPoint>,
+}
+
+impl Page for PointsPage {
+    type Row = ShownPoint;
+    const COLUMNS: &'static [&'static str] =
+        &["id", "connection", "name", "kind", "unit", "group", "writable", "write", "description"];
+
+    fn rows(&self) -> &[ShownPoint] {
+        &self.points
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
 }
 
 /// A point with its last reading.
@@ -46,10 +61,24 @@ pub(crate) struct LatestPage {
     readings: Vec<LatestReading>,
 }
 
+impl Page for LatestPage {
+    type Row = LatestReading;
+    const COLUMNS: &'static [&'static str] =
+        &["seq", "connection", "point", "time", "status", "status_name", "value", "kind", "unit"];
+
+    fn rows(&self) -> &[LatestReading] {
+        &self.readings
+    }
+
+    fn next(&self) -> Option<&str> {
+        self.next.as_deref()
+    }
+}
+
 /// The last reading of a point.
 #[derive(Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-struct LatestReading {
+pub(crate) struct LatestReading {
     #[serde(flatten)]
     reading: json::ShownNamedReading,
     /// The type of the point's values.
@@ -60,19 +89,26 @@ struct LatestReading {
 }
 
 /// Points of all connections or of one, by their numbers, in pages.
-pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<PointsPage>, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit"])?;
+pub(crate) async fn all(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit", FORMAT])?;
     let connection = parameters.one("connection")?.map(str::to_owned);
-    page(&state, connection.as_deref(), &parameters)
+    let form = Form::asked(&parameters, &headers)?;
+    form.answer(&page(&state, connection.as_deref(), &parameters)?, &uri)
 }
 
 /// Points of one connection, in pages.
-pub(crate) async fn of_connection(state: Shared, Name(name): Name, uri: Uri) -> Result<Json<PointsPage>, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["after", "limit"])?;
-    page(&state, Some(&name), &parameters)
+pub(crate) async fn of_connection(
+    state: Shared,
+    Name(name): Name,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT])?;
+    let form = Form::asked(&parameters, &headers)?;
+    form.answer(&page(&state, Some(&name), &parameters)?, &uri)
 }
 
-fn page(app: &App, connection: Option<&str>, parameters: &Parameters) -> Result<Json<PointsPage>, Problem> {
+fn page(app: &App, connection: Option<&str>, parameters: &Parameters) -> Result<PointsPage, Problem> {
     let (after, limit) = (parameters.number("after")?, parameters.limit()?);
     let catalogue = app.engine.log().catalogue();
     if let Some(name) = connection {
@@ -85,7 +121,7 @@ fn page(app: &App, connection: Option<&str>, parameters: &Parameters) -> Result<
     let page: Vec<&Arc<Point>> = points.by_ref().take(limit).collect();
     let next = page.last().filter(|_| points.next().is_some()).map(|point| point.id.0.to_string());
     let points = page.iter().map(|point| json::point(point)).collect();
-    Ok(Json(PointsPage { next, points }))
+    Ok(PointsPage { next, points })
 }
 
 /// Refuses the name of a connection that is neither in the config nor in the log.
@@ -107,10 +143,10 @@ pub(crate) fn find(app: &App, connection: &str, name: &str) -> Result<Arc<Point>
 }
 
 /// A point with its last reading, or its history: both are below the same path.
-pub(crate) async fn below(state: Shared, uri: Uri) -> Result<Response, Problem> {
+pub(crate) async fn below(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
     let path = PointPath::parse(uri.path())?;
     if path.history {
-        return Ok(history::of_point(&state, &path, uri.query()).await?.into_response());
+        return history::of_point(&state, &path, &uri, &headers).await;
     }
     Parameters::parse(uri.query(), &[])?;
     let point = find(&state, &path.connection, &path.point)?;
@@ -122,8 +158,9 @@ pub(crate) async fn below(state: Shared, uri: Uri) -> Result<Response, Problem> 
 }
 
 /// The last readings of all connections or of one, by the numbers of their points, in pages.
-pub(crate) async fn latest(state: Shared, uri: Uri) -> Result<Json<LatestPage>, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit"])?;
+pub(crate) async fn latest(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit", FORMAT])?;
+    let form = Form::asked(&parameters, &headers)?;
     let connection = parameters.one("connection")?.map(str::to_owned);
     let (after, limit) = (parameters.number("after")?, parameters.limit()?);
     if let Some(name) = &connection {
@@ -133,7 +170,8 @@ pub(crate) async fn latest(state: Shared, uri: Uri) -> Result<Json<LatestPage>, 
         after.is_none_or(|after| u64::from(point.id.0) > after)
             && connection.as_deref().is_none_or(|name| &*point.connection == name)
     };
-    state.with_log(move |log| Ok(latest_page(log, limit, is_wanted))).await.map(Json)
+    let page = state.with_log(move |log| Ok(latest_page(log, limit, is_wanted))).await?;
+    form.answer(&page, &uri)
 }
 
 fn latest_page(log: &Log, limit: usize, is_wanted: impl Fn(&Point) -> bool) -> LatestPage {

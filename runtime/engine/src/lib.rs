@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod adapter_files;
+mod adapter_list;
 mod assembly;
 mod backup;
 mod blocking;
@@ -39,6 +40,7 @@ mod taps;
 mod usage;
 
 pub use adapter_files::{installed_adapters, schemas_in, trust};
+pub use adapter_list::{AdapterStatus, adapters_of, users_of};
 pub use backup::{BackupContents, BackupJob, BackupRefused, BackupState, Backups, check_room};
 pub use clock::{ClockStatus, Doubt, SystemClock, TimeSource};
 pub use command::{Command, Written};

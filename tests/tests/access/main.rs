@@ -2,4 +2,5 @@
 //! renewed, signed webhooks, and floods of requests beside which devices are polled as before.
 
 mod command_line;
+mod contract;
 mod webhooks;

@@ -60,6 +60,17 @@ impl Component {
         }
     }
 
+    /// The pages of Swagger UI, which come with another component and are packed into the binary.
+    pub(crate) fn swagger_ui(version: &str, part_of: &str) -> Self {
+        Self {
+            reference: format!("pkg:npm/swagger-ui-dist@{version}"),
+            name: "swagger-ui-dist".into(),
+            licence: Some("Apache-2.0".into()),
+            repository: Some("https://github.com/swagger-api/swagger-ui".into()),
+            ..Self::sqlite(version, part_of)
+        }
+    }
+
     /// SQLite's C sources, which come with another component.
     pub(crate) fn sqlite(version: &str, part_of: &str) -> Self {
         Self {

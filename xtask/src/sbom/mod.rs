@@ -68,6 +68,9 @@ pub(crate) fn of(target: &str) -> Result<Bill> {
             if package["name"] == "libsqlite3-sys" {
                 components.push(sqlite(package, &component.reference)?);
             }
+            if package["name"] == "utoipa-swagger-ui-vendored" {
+                components.push(swagger_ui(package, &component.reference)?);
+            }
             components.push(component);
         }
     }
@@ -142,6 +145,17 @@ fn sqlite(package: &Value, part_of: &str) -> Result<Component> {
     let version = text.lines().find_map(|line| line.strip_prefix("#define SQLITE_VERSION")?.split('"').nth(1));
     let version = version.with_context(|| format!("{} names no version", header.display()))?;
     Ok(Component::sqlite(version, part_of))
+}
+
+/// Swagger UI, whose archive `utoipa-swagger-ui-vendored` brings, named by its version.
+fn swagger_ui(package: &Value, part_of: &str) -> Result<Component> {
+    let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+    let folder = manifest.with_file_name("res");
+    let files = std::fs::read_dir(&folder).with_context(|| format!("{} cannot be read", folder.display()))?;
+    let names = files.flatten().map(|file| file.file_name().to_string_lossy().into_owned());
+    let version = names.filter_map(|name| Some(name.strip_prefix('v')?.strip_suffix(".zip")?.to_owned())).next();
+    let version = version.with_context(|| format!("{} has no archive with a version", folder.display()))?;
+    Ok(Component::swagger_ui(&version, part_of))
 }
 
 /// When the commit was made: a bill made again is the same.

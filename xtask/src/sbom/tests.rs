@@ -24,6 +24,7 @@ fn the_bill_names_what_is_linked_with_licence_hash_and_what_needs_it() {
     assert_eq!(ring["purl"], format!("pkg:cargo/ring@{}", ring["version"].as_str().unwrap()));
     assert_eq!(find("cc").unwrap()["scope"], "excluded", "it only runs during the build");
     assert_eq!(find("sqlite").unwrap()["licenses"][0]["expression"], "blessing");
+    assert_eq!(find("swagger-ui-dist").unwrap()["licenses"][0]["expression"], "Apache-2.0");
     assert!(find("bulkhead-sandbox").is_some(), "ours are listed, too");
     for stranger in ["proptest", "xtask", "rustsec", "bulkhead-tests"] {
         assert!(find(stranger).is_none(), "{stranger} is in no binary");

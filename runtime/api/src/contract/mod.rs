@@ -181,3 +181,27 @@ fn collect_references(value: &Value, found: &mut BTreeSet<String>) {
         _ => {}
     }
 }
+
+#[test]
+fn types_of_other_crates_have_the_members_that_their_shapes_say() {
+    let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let mut schemas = Schemas::new();
+    schemas.of_answer::<AppliedShape>();
+    let named = schemas.into_named();
+    let wrong = bulkhead_config::parse("[api]\nlisten = 1\n", Path::new("gateway.toml"), &bulkhead_config::AnyAdapter);
+    let diagnostics = wrong.map(|_| ()).unwrap_err();
+    let told = bulkhead_engine::Told { part: "connections.a".into(), reason: "new".into() };
+    let changes = bulkhead_engine::Reloaded { restarted: vec![told], ..Default::default() };
+    let applied = json!(bulkhead_engine::Applied { tag: "t".into(), changes, warnings: diagnostics });
+    for (name, pointer) in [
+        ("Applied", ""),
+        ("Told", "/restarted/0"),
+        ("Diagnostics", "/warnings"),
+        ("Diagnostic", "/warnings/diagnostics/0"),
+    ] {
+        let real = applied.pointer(pointer).unwrap_or_else(|| panic!("{pointer} of {applied}"));
+        assert_eq!(members(real), members(&named[name]["properties"]), "{name}");
+    }
+    let clock = json!(bulkhead_engine::ClockStatus { trusted: true, reason: None });
+    assert_eq!(members(&clock), BTreeSet::from(["reason".to_owned(), "trusted".to_owned()]), "health::Clock");
+}

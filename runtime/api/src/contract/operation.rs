@@ -63,6 +63,8 @@ pub(super) struct Operation {
     answers: BTreeMap<String, Value>,
     /// Codes of problems by status.
     problems: BTreeMap<u16, Vec<&'static str>>,
+    /// Its answer has no end that is known when it begins, and so no tag.
+    streams: bool,
     /// Errors have the format of OData, or that of an adapter.
     has_own_errors: bool,
 }
@@ -87,6 +89,7 @@ pub(super) fn operation(
         body: None,
         answers: BTreeMap::new(),
         problems: BTreeMap::new(),
+        streams: false,
         has_own_errors: false,
     }
 }
@@ -128,7 +131,15 @@ impl Operation {
     }
 
     /// Who has the answer already can ask whether it is another one now.
-    pub(super) fn conditional(self) -> Self {
+    pub(super) fn conditional(mut self) -> Self {
+        if self.answers.contains_key("304") {
+            return self;
+        }
+        if let Some(answer) = self.answers.get_mut("200") {
+            let tag =
+                json!({ "description": "Names this content, for If-None-Match.", "schema": { "type": "string" } });
+            answer["headers"].as_object_mut().expect("made above").entry("ETag").or_insert(tag);
+        }
         self.header("If-None-Match", json!({ "type": "string" }), "The ETag of the answer that is there already.")
             .gives_any("304", "It is still the same.", Value::Null)
     }
@@ -137,7 +148,7 @@ impl Operation {
     pub(super) fn once(self) -> Self {
         self.header(
             "Idempotency-Key",
-            json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$" }),
+            json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\t -~]*[!-~][\\t -~]*$" }),
             "Sent again with the same key and body, it is not done again: the answer is repeated.",
         )
         .problem(400, &["bad-key"])
@@ -203,6 +214,11 @@ impl Operation {
         self
     }
 
+    /// Its answer comes piece by piece.
+    pub(super) fn streams(self) -> Self {
+        Self { streams: true, ..self }
+    }
+
     /// Its errors have another format, which it says itself.
     pub(super) fn own_errors(self) -> Self {
         Self { has_own_errors: true, ..self }
@@ -213,6 +229,13 @@ impl Operation {
         let endpoint = Endpoint::at(self.row).unwrap_or_else(|| panic!("{} is in no row of the table", self.row));
         let method = Method::from_bytes(self.method.as_bytes()).expect("a method");
         let need = endpoint.need(&method).unwrap_or_else(|| panic!("{} {} is not taken", self.method, self.row));
+        if self.method == "GET"
+            && self.path.starts_with("/api/v1/")
+            && self.answers.contains_key("200")
+            && !self.streams
+        {
+            self = self.conditional();
+        }
         self.add_path_parameters();
         self.add_common_problems(need, changes_something(&method, self.path));
         let (role, security) = needed(need);
@@ -277,12 +300,10 @@ impl Operation {
         let mut all: Map<String, Value> = self.answers.clone().into_iter().collect();
         for (status, codes) in &self.problems {
             let mut problem = problem(*status, codes);
-            if let Some(own) = all.get(&status.to_string()).filter(|_| self.has_own_errors) {
+            let own = all.get(&status.to_string()).or_else(|| all.get("default"));
+            if let Some(content) = own.filter(|_| self.has_own_errors).and_then(|own| own["content"].as_object()) {
                 // Whoever asks can meet either.
-                problem["content"]
-                    .as_object_mut()
-                    .expect("made above")
-                    .extend(own["content"].as_object().cloned().unwrap_or_default());
+                problem["content"].as_object_mut().expect("made above").extend(content.clone());
             }
             all.insert(status.to_string(), problem);
         }
@@ -346,6 +367,7 @@ fn path_parameter(name: &str) -> (&'static str, &'static str) {
         "connection" => ("The name of a connection.", "boiler"),
         "point" => ("The name of a point; a `/` in it may stand as it is.", "setpoint"),
         "route" => ("The name of a route.", "everything-to-erp"),
+        "id" => ("The name of an import.", "history-2025"),
         "letter" => ("The number of a dead letter.", "17"),
         "user" => ("The name of a user.", "anna"),
         "key" => ("The name of a key, or what it begins with.", "historian"),

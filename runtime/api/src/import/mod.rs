@@ -17,10 +17,11 @@ use crate::app::{App, Shared};
 use crate::audit::Note;
 use crate::moment;
 use crate::parameters::Parameters;
+use crate::path::Name;
 use crate::problem::{Problem, task_failed};
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request};
+use axum::extract::Request;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bounds::{DISCARD_MAX, IMPORTS_AT_ONCE_MAX, PIECE_BYTES, PIECES_AHEAD, STALL_MAX};
@@ -29,8 +30,11 @@ use bulkhead_log::ImportMark;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
+pub(crate) use parts::ShownImport;
 use parts::{Intake, shown};
-use serde_json::{Value, json};
+use rows::BadRow;
+use serde::Serialize;
+use serde_json::json;
 use settings::Settings;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,6 +42,28 @@ use tokio::sync::mpsc;
 
 /// The path of imports, which take as long as their file is long.
 pub(crate) const PATH: &str = "/api/v1/import";
+
+/// What an import came to.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub(crate) struct Imported {
+    /// Bad rows.
+    bad: u64,
+    /// The first of them, one by one.
+    bad_rows: Vec<BadRow>,
+    /// The least time of its readings.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment_or_null"))]
+    from: Option<String>,
+    #[serde(flatten)]
+    import: ShownImport,
+    /// Readings that this request brought.
+    imported: u64,
+    /// Readings that were in the log before, by the same import.
+    known: u64,
+    /// The greatest time of its readings.
+    #[cfg_attr(test, schemars(schema_with = "crate::contract::moment_or_null"))]
+    to: Option<String>,
+}
 
 /// The imports that are under way, by name.
 #[derive(Clone, Default)]
@@ -109,26 +135,24 @@ pub(crate) async fn import(state: Shared, request: Request) -> Result<Response, 
     });
     feed(body, pieces).await?;
     let (outcome, mark, done) = working.await.map_err(|error| task_failed(&error))?;
-    let mut told = shown(
-        &mark,
-        if is_trial {
-            "trial"
-        } else if mark.done {
-            "done"
-        } else {
-            "broken-off"
-        },
-    );
-    told["imported"] = done.readings.into();
-    told["known"] = known.into();
-    told["bad"] = done.bad.into();
-    told["bad_rows"] = json!(done.bad_rows);
-    told["from"] = done.times.map_or(Value::Null, |(least, _)| moment::rfc3339(least.0).into());
-    told["to"] = done.times.map_or(Value::Null, |(_, most)| moment::rfc3339(most.0).into());
+    let state = match is_trial {
+        true => "trial",
+        false if mark.done => "done",
+        false => "broken-off",
+    };
     let note = Note(json!({ "id": id, "readings": done.readings, "set_aside": done.bad }));
+    let told = Imported {
+        bad: done.bad,
+        bad_rows: done.bad_rows,
+        from: done.times.map(|(least, _)| moment::rfc3339(least.0)),
+        import: shown(&mark, state),
+        imported: done.readings,
+        known,
+        to: done.times.map(|(_, most)| moment::rfc3339(most.0)),
+    };
     let mut answer = match outcome {
         Ok(()) => Json(told).into_response(),
-        Err(problem) => problem.with("import", told).into_response(),
+        Err(problem) => problem.with("import", json!(told)).into_response(),
     };
     answer.extensions_mut().insert(note);
     Ok(answer)
@@ -182,7 +206,7 @@ async fn feed(mut body: Body, pieces: mpsc::Sender<Piece>) -> Result<(), Problem
 }
 
 /// How far an import has come.
-pub(crate) async fn one(state: Shared, Path(id): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub(crate) async fn one(state: Shared, Name(id): Name, uri: Uri) -> Result<Json<ShownImport>, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let is_running = state.imports.0.lock().contains(&id);
     let mark = mark_of(&state, &id).await?;

@@ -12,7 +12,8 @@ use bulkhead_config::Config;
 use bulkhead_log::{Catalogue, ImportMark, ImportPart, Log, LogError, WhenFull};
 use bulkhead_model::{PointId, Reading, Timestamp, Value};
 use bulkhead_sandbox::capability::Clock;
-use serde_json::{Value as Json, json};
+use serde::Serialize;
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::time::Duration;
@@ -402,14 +403,32 @@ fn not_taken(error: LogError) -> Problem {
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, "no-room", detail)
 }
 
+/// How far an import is.
+#[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Import"))]
+pub(crate) struct ShownImport {
+    /// Bytes of the file that are dealt with.
+    bytes: u64,
+    /// Its name.
+    id: String,
+    /// Lines of them.
+    lines: u64,
+    /// Readings that are in the log.
+    readings: u64,
+    /// Rows that were set aside.
+    set_aside: u64,
+    /// `running`, `broken-off` or `done`; `trial` where nothing was to be imported.
+    state: &'static str,
+}
+
 /// An import for whoever asks how far it is.
-pub(super) fn shown(mark: &ImportMark, state: &str) -> Json {
-    json!({
-        "id": mark.id,
-        "state": state,
-        "bytes": mark.bytes,
-        "lines": mark.lines,
-        "readings": mark.rows,
-        "set_aside": mark.aside,
-    })
+pub(super) fn shown(mark: &ImportMark, state: &'static str) -> ShownImport {
+    ShownImport {
+        bytes: mark.bytes,
+        id: mark.id.clone(),
+        lines: mark.lines,
+        readings: mark.rows,
+        set_aside: mark.aside,
+        state,
+    }
 }

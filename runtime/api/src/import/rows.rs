@@ -15,12 +15,15 @@ use std::collections::BTreeMap;
 
 /// Why a row is not taken.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub(super) struct BadRow {
+    /// The line in the file, from 1.
     pub(super) line: u64,
     /// The column's name; none: it is about the row as a whole.
     pub(super) column: Option<String>,
     /// What stands there, or its beginning.
     pub(super) found: String,
+    /// What should stand there.
     pub(super) expected: String,
 }
 

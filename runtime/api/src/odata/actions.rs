@@ -4,7 +4,7 @@ use super::model::{DISABLE, ENABLE, TEST, TESTED, WRITE, WRITTEN};
 use super::row::text_of;
 use super::service::GatewayService;
 use crate::problem::Problem;
-use bulkhead_engine::{Command, Refusal};
+use bulkhead_engine::Command;
 use bulkhead_odata::{Error, Home, Invocation, Record, Value};
 use serde_json::json;
 use std::sync::Arc;
@@ -63,25 +63,8 @@ fn write(service: &GatewayService, connection: &str, point: &str, value: &str) -
 /// Changes the config as if its author had: everything else of its text stays.
 fn switch(service: &GatewayService, connection: &str, enabled: bool) -> Result<Value, Error> {
     may(service.rights.configure, "change the config")?;
-    let Some(live) = &service.app.operations.config else {
-        let message = "this gateway was started without a config file that could be changed".to_owned();
-        return Err(Error::Refused { status: 409, code: "no-config-file".into(), message });
-    };
-    let current = live.current();
-    let Some(text) = bulkhead_config::switched(&current.shown, connection, enabled) else {
-        let message = format!(
-            "the config does not have `[connections.{connection}]` as a table of its own: set `enabled = {enabled}` there"
-        );
-        return Err(Error::Refused { status: 409, code: "not-in-place".into(), message });
-    };
-    let applied = Handle::current().block_on(live.put(text, Some(current.tag)));
-    match applied {
-        Ok(_) => Ok(Value::Null),
-        Err(refusal @ Refusal::Outdated { .. }) => {
-            Err(Error::Refused { status: 409, code: "outdated".into(), message: refusal.to_string() })
-        }
-        Err(refusal) => Err(refused(refusal.into())),
-    }
+    let switching = crate::config::switched(&service.app, connection, enabled);
+    Handle::current().block_on(switching).map(|_| Value::Null).map_err(refused)
 }
 
 fn test(service: &GatewayService, connection: &str) -> Result<Value, Error> {

@@ -71,6 +71,11 @@ pub(crate) fn only_carries_requests(method: &Method, path: &str) -> bool {
     method == Method::POST && below.is_some_and(ends)
 }
 
+/// Whether a path is that of the service's description, which can only be read.
+pub(crate) fn is_metadata(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|below| matches!(below, "/$metadata" | "/%24metadata"))
+}
+
 /// Answers a request below the service root.
 pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();

@@ -128,6 +128,7 @@ async fn whatever_is_wrong_with_a_request_the_answer_is_a_problem_that_names_it(
         ("POST", flow, json, "{", 400, "bad-body"),
         ("POST", "/api/v1/keys", json, r#"{"name": 1}"#, 400, "bad-body"),
         ("POST", "/api/v1/login", json, "[]", 400, "bad-body"),
+        ("POST", "/api/v1/keys", json, r#"{"name": "k", "connections": ["a", "a"]}"#, 400, "bad-body"),
         ("GET", "/hooks/none", "", "", 404, "no-such-connection"),
     ] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();

@@ -7,6 +7,7 @@ mod accounts;
 mod contract;
 mod dead_letters;
 mod events;
+mod exports;
 mod golden;
 mod harness;
 mod history;

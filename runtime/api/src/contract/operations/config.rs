@@ -50,10 +50,21 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .problem(409, &["file-edited"])
             .problem(412, &["outdated-config"])
             .problem(422, &["invalid-config"]),
+        switched("/api/v1/connections/{connection}/enable", "enableConnection", "Switch a connection on", schemas),
+        switched("/api/v1/connections/{connection}/disable", "disableConnection", "Switch a connection off", schemas),
         changed(operation("config", "POST", "/api/v1/config/reload", "reloadConfig", "Have the file read again"), schemas),
         changed(operation("config", "POST", "/api/v1/config/rollback", "rollBackConfig", "Go back to the config before"), schemas)
             .problem(409, &["nothing-before"]),
     ]
+}
+
+/// A change of `enabled` of a connection.
+fn switched(path: &'static str, id: &'static str, summary: &'static str, schemas: &mut Schemas) -> Operation {
+    let about = "Changes `enabled` of the connection in the config and writes that to the file; everything else of its text stays.";
+    changed(operation("connections", "POST", path, id, summary).about(about), schemas)
+        .problem(403, &["needs-credential"])
+        .problem(404, &["no-such-connection"])
+        .problem(409, &["not-in-place", "outdated"])
 }
 
 /// What all that take up a config have in common.

@@ -3,18 +3,22 @@
 mod access;
 mod config;
 mod delivery;
+mod import;
 mod readings;
 mod things;
 
-use super::operation::{Operation, Schemas};
+use super::operation::{JSON, Operation, Schemas};
 use crate::limits::{PAGE_DEFAULT_ROWS, PAGE_MAX_ROWS};
+use crate::listing::{CSV, FORMAT, NDJSON, Page};
+use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 /// Groups of operations, in the order of the page.
-pub(super) const TAGS: [(&str, &str); 10] = [
+pub(super) const TAGS: [(&str, &str); 11] = [
     ("connections", "Connections as they are now, and what can be done with them."),
     ("points", "Points, their last readings, and writing to them."),
     ("readings", "The log: history, everything behind a cursor, an event stream, what is missing."),
+    ("import", "History from files."),
     ("routes", "Routes, and what could not be delivered."),
     ("config", "The running config and the ways to another one."),
     ("access", "Sessions, users, keys and the audit log."),
@@ -29,6 +33,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let mut all = things::all(schemas);
     all.extend(readings::all(schemas));
     all.extend(delivery::all(schemas));
+    all.extend(import::all(schemas));
     all.extend(config::all(schemas));
     all.extend(access::all(schemas));
     all
@@ -62,6 +67,21 @@ const LIMIT: &str = "Rows of a page. It also ends after 4 MiB.";
 const AFTER: &str = "`next` of the page before.";
 
 impl Operation {
+    /// A list that comes as CSV and NDJSON, too.
+    fn listed<P: Page + JsonSchema>(self, schemas: &mut Schemas, description: &str, example: Value) -> Self {
+        let header = P::COLUMNS.join(",") + "\r\n";
+        let schema = schemas.of_answer::<P>();
+        let content = json!({
+            JSON: { "schema": schema, "example": example },
+            CSV: { "schema": { "type": "string" }, "example": header },
+            NDJSON: { "schema": { "type": "string" } },
+        });
+        let forms = json!({ "type": "string", "enum": ["json", "csv", "ndjson"] });
+        self.query(FORMAT, forms, "How it is written; without it, what `Accept` likes best.")
+            .gives_any("200", description, content)
+            .with_header("200", "Link", "Where the next page is (`rel=\"next\"`), if there is one.")
+    }
+
     /// A list in pages.
     fn paged(self) -> Self {
         self.query("after", number(), AFTER).query("limit", limit(), LIMIT).problem(400, &["bad-parameter"])

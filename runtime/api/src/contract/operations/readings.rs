@@ -20,7 +20,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .query("to", moment(), "Readings acquired before.")
             .query("after", position(), CURSOR)
             .query("limit", limit(), LIMIT)
-            .gives::<HistoryPage>(schemas, 200, "A page.", golden!("history"))
+            .listed::<HistoryPage>(schemas, "A page.", golden!("history"))
             .problem(404, &["no-such-connection", "no-such-point"])
             .problem(410, &["other-log", "gone"]),
         operation("readings", "GET", "/api/v1/readings", "pullReadings", "Everything behind a cursor")
@@ -30,7 +30,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             )
             .query("after", position(), CURSOR)
             .query("limit", limit(), LIMIT)
-            .gives::<PullPage>(schemas, 200, "A page.", pulled())
+            .listed::<PullPage>(schemas, "A page. The link leads on even when nothing is there yet.", pulled())
             .problem(410, &["other-log"]),
         operation("readings", "GET", "/api/v1/events", "streamReadings", "The same as server-sent events")
             .about("Begins with the next reading, or behind `after` or `Last-Event-ID`. At most 32 are open at a time.")
@@ -38,6 +38,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .query("connection", text(), "Only this connection's.")
             .queries("select", text(), &format!("A pattern `connection/point` with `*` and `?`; up to {STREAM_SELECTORS_MAX}."))
             .header("Last-Event-ID", position(), "The id of the last event, from a client that comes back.")
+            .streams()
             .gives_any("200", "Events `readings` and `gap`.", json!({ "text/event-stream": {
                 "schema": { "type": "string" },
                 "example": "event: readings\nid: 47a8840bc68faa9df9d5bfdfaa2a0007-1285\ndata: {\"readings\":[]}\n\n",
@@ -46,7 +47,7 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
             .problem(404, &["no-such-connection"]),
         operation("readings", "GET", "/api/v1/gaps", "listGaps", "What is missing from the log, and why")
             .paged()
-            .gives::<GapsPage>(schemas, 200, "Gaps, the oldest first.", json!({
+            .listed::<GapsPage>(schemas, "Gaps, the oldest first.", json!({
                 "gaps": [{
                     "connection": null, "first_seq": 1, "id": 1, "last_seq": 40960, "reason": "dropped-when-full",
                     "routes": ["to-cloud"], "rows": 40960, "time": "2026-11-22T04:10:09.120331Z",

@@ -2,7 +2,8 @@
 
 use super::super::operation::{JSON, Operation, Schemas, operation};
 use super::{AFTER, LIMIT, limit, number, text};
-use crate::connections::{Connections, ShownConnection};
+use crate::adapters::Adapters;
+use crate::connections::{Connections, ShownConnection, Tested};
 use crate::health::{Health, Readiness};
 use crate::journal::JournalLines;
 use crate::limits::TAP_MAX_S;
@@ -11,14 +12,23 @@ use crate::points::{LatestPage, PointAndLatest, PointsPage};
 use crate::write::ShownWritten;
 use serde_json::{Value, json};
 
-/// An answer of a golden file, which a test holds against a real one.
+/// An answer of a golden file, which a test holds against a real one; of its lists the first two items.
 macro_rules! golden {
-    ($name:literal) => {
-        serde_json::from_str::<Value>(include_str!(concat!("../../../tests/api/golden/", $name, ".json")))
-            .expect("JSON")
-    };
+    ($name:literal) => {{
+        let whole = include_str!(concat!("../../../tests/api/golden/", $name, ".json"));
+        $crate::contract::operations::things::shortened(serde_json::from_str(whole).expect("JSON"))
+    }};
 }
 pub(super) use golden;
+
+/// The same with at most two items in each list.
+pub(super) fn shortened(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().take(2).map(shortened).collect(),
+        Value::Object(members) => members.into_iter().map(|(name, value)| (name, shortened(value))).collect(),
+        other => other,
+    }
+}
 
 pub(super) fn all(schemas: &mut Schemas) -> Vec<Operation> {
     let mut all = connections(schemas);
@@ -50,6 +60,29 @@ fn connections(schemas: &mut Schemas) -> Vec<Operation> {
             .problem(404, &["no-such-connection"]),
         operation(
             "connections",
+            "POST",
+            "/api/v1/connections/{connection}/test",
+            "testConnection",
+            "Whether a connection works",
+        )
+        .about("Of one that is on whether it and its transports work; one that is off is put up for its adapter's own check.")
+        .gives::<Tested>(
+            schemas,
+            200,
+            "What was found.",
+            json!({ "message": "boiler is running and its transports are up", "ok": true }),
+        )
+        .problem(404, &["no-such-connection"]),
+        operation(
+            "connections",
+            "GET",
+            "/api/v1/adapters",
+            "listAdapters",
+            "Adapters of the gateway's folder, judged as it judges them",
+        )
+        .gives::<Adapters>(schemas, 200, "By name.", adapters()),
+        operation(
+            "connections",
             "GET",
             "/api/v1/connections/{connection}/tap",
             "tapConnection",
@@ -63,9 +96,18 @@ fn connections(schemas: &mut Schemas) -> Vec<Operation> {
             "Ends it after so many seconds.",
         )
         .query("whole", json!({ "type": "boolean" }), "Payloads up to 1 MiB instead of their first 4 KiB.")
+        .streams()
         .gives_any("200", "What happens, as it happens.", ndjson)
         .problem(404, &["no-such-connection"]),
     ]
+}
+
+fn adapters() -> Value {
+    json!({ "adapters": [{
+        "id": "bulkhead.modbus-registers", "last_upgrade": null, "name": "modbus-registers", "on_probation": false,
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", "signed_by": null, "state": "admitted",
+        "used_by": ["boiler"], "version": "0.1.0",
+    }] })
 }
 
 fn points(schemas: &mut Schemas) -> Vec<Operation> {
@@ -79,11 +121,11 @@ fn points(schemas: &mut Schemas) -> Vec<Operation> {
         operation("points", "GET", "/api/v1/points", "listPoints", "Points of all connections or of one")
             .query("connection", text(), "Only this connection's.")
             .paged()
-            .gives::<PointsPage>(schemas, 200, "Points by their numbers.", golden!("points"))
+            .listed::<PointsPage>(schemas, "Points by their numbers.", golden!("points"))
             .problem(404, &["no-such-connection"]),
         operation("points", "GET", "/api/v1/connections/{connection}/points", "listPointsOfConnection", "Points of a connection")
             .paged()
-            .gives::<PointsPage>(schemas, 200, "Points by their numbers.", golden!("points"))
+            .listed::<PointsPage>(schemas, "Points by their numbers.", golden!("points"))
             .problem(404, &["no-such-connection"]),
         operation("points", "GET", one, "getPoint", "A point with its last reading")
             .at(row)
@@ -110,7 +152,7 @@ fn points(schemas: &mut Schemas) -> Vec<Operation> {
             .query("connection", text(), "Only this connection's.")
             .query("after", number(), AFTER)
             .query("limit", limit(), LIMIT)
-            .gives::<LatestPage>(schemas, 200, "Readings by the numbers of their points.", golden!("latest"))
+            .listed::<LatestPage>(schemas, "Readings by the numbers of their points.", golden!("latest"))
             .problem(404, &["no-such-connection"]),
     ]
 }

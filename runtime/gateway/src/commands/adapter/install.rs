@@ -8,6 +8,7 @@ use crate::console;
 use crate::exit::Exit;
 use bulkhead_bundle::{Installed, Installing, OfflineSet, PublicKey, Trust, read_adapter, signature_file};
 use bulkhead_config::{AnyAdapter, Config};
+use bulkhead_engine::users_of;
 use serde_json::{Value as Json, json};
 use std::path::Path;
 
@@ -110,12 +111,6 @@ pub(super) fn remove(arguments: &RemoveArguments) -> Result<(), Exit> {
         false => console::say(&format!("removed {name}")),
     }
     Ok(())
-}
-
-/// The connections whose adapter it is, switched off or on.
-pub(super) fn users_of(config: &Config, adapter: &str) -> Vec<String> {
-    let uses = config.connections.iter().filter(|(_, connection)| connection.adapter == adapter);
-    uses.map(|(name, _)| name.clone()).collect()
 }
 
 pub(super) fn pack(arguments: &PackArguments) -> Result<(), Exit> {

@@ -3,7 +3,7 @@
 
 use super::super::client::GatewayClient;
 use super::super::{checked, shown_if_wrong};
-use super::install::{as_json, config_alone, folder_of, judge_file, told_of, users_of};
+use super::install::{as_json, config_alone, folder_of, judge_file, told_of};
 use crate::cli::UpgradeArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
@@ -46,7 +46,7 @@ pub(super) async fn upgrade(arguments: &UpgradeArguments) -> Result<(), Exit> {
     if !ended.is_kept {
         return Err(Exit::failed(format!("adapter {}: the previous version is back, because {}", new.name, ended.why)));
     }
-    let users = users_of(&config, &new.name);
+    let users = bulkhead_engine::users_of(&config, &new.name);
     let users = if users.is_empty() { "no connection uses it".into() } else { users.join(", ") };
     tell(asked.json, &new, &format!("{} ({users})", ended.why))
 }

@@ -1,0 +1,188 @@
+//! Lists in three forms: JSON with what belongs to the page, or its rows alone as CSV (RFC 4180) or NDJSON, for spreadsheets and
+//! scripts. Where the next page is then stands in the header `Link`.
+
+use crate::parameters::Parameters;
+use crate::problem::Problem;
+use axum::Json;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The query parameter that says which form.
+pub(crate) const FORMAT: &str = "format";
+/// Media types with the names that [`FORMAT`] has for them.
+pub(crate) const CSV: &str = "text/csv; charset=utf-8";
+pub(crate) const NDJSON: &str = "application/x-ndjson";
+/// Entries of an `Accept` that are looked at.
+const ACCEPTED_MAX: usize = 32;
+
+/// How a list is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    Json,
+    Csv,
+    Ndjson,
+}
+
+/// A page of a list.
+pub(crate) trait Page: Serialize {
+    /// What a row is.
+    type Row: Serialize;
+    /// The members of a row that are columns, in their order.
+    const COLUMNS: &'static [&'static str];
+
+    fn rows(&self) -> &[Self::Row];
+
+    /// What to give as `after` for what follows; none: nothing does.
+    fn next(&self) -> Option<&str>;
+}
+
+impl Form {
+    /// The form that is asked for: by the query, or else by `Accept`; JSON where neither says anything that is known.
+    pub(crate) fn asked(parameters: &Parameters, headers: &HeaderMap) -> Result<Self, Problem> {
+        match parameters.one(FORMAT)? {
+            Some("json") => Ok(Self::Json),
+            Some("csv") => Ok(Self::Csv),
+            Some("ndjson") => Ok(Self::Ndjson),
+            Some(other) => {
+                let detail = format!("`{FORMAT}={other}`: expected json, csv or ndjson");
+                Err(Problem::bad_request("bad-parameter", detail).with("parameter", FORMAT))
+            }
+            None => Ok(Self::accepted(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()))),
+        }
+    }
+
+    /// The one that `Accept` likes best (RFC 9110 §12.5.1); of those that it likes alike the first of this list.
+    fn accepted(accept: Option<&str>) -> Self {
+        let accept = accept.unwrap_or("*/*");
+        let weight = |names: &[&str]| {
+            let entries = accept.split(',').take(ACCEPTED_MAX).filter_map(|entry| {
+                let mut parts = entry.split(';').map(str::trim);
+                let name = parts.next()?;
+                let is_it = names.iter().any(|known| known.eq_ignore_ascii_case(name));
+                let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
+                is_it.then(|| quality.map_or(1.0, |quality| quality.parse::<f32>().unwrap_or(0.0)))
+            });
+            entries.fold(0.0_f32, f32::max)
+        };
+        let json = weight(&["application/json", "application/*", "*/*"]);
+        let (csv, ndjson) = (weight(&["text/csv", "text/*"]), weight(&["application/x-ndjson", "application/jsonl"]));
+        match (csv > json, ndjson > json) {
+            (true, _) if csv >= ndjson => Self::Csv,
+            (_, true) => Self::Ndjson,
+            _ => Self::Json,
+        }
+    }
+
+    /// A page in this form.
+    pub(crate) fn answer<P: Page>(self, page: &P, uri: &Uri) -> Result<Response, Problem> {
+        let mut answer = match self {
+            Self::Json => Json(page).into_response(),
+            Self::Csv => of_type(CSV, csv(P::COLUMNS, page.rows())?),
+            Self::Ndjson => of_type(NDJSON, ndjson(page.rows())?),
+        };
+        let headers = answer.headers_mut();
+        headers.append(header::VARY, HeaderValue::from_static("accept"));
+        // A relative reference: it is right behind a proxy, too.
+        let link = page.next().map(|next| format!("<?{}>; rel=\"next\"", following(uri.query(), next)));
+        if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
+            headers.insert(header::LINK, link);
+        }
+        Ok(answer)
+    }
+}
+
+fn of_type(media_type: &'static str, body: String) -> Response {
+    ([(header::CONTENT_TYPE, media_type)], body).into_response()
+}
+
+/// The query of the page that follows.
+fn following(query: Option<&str>, next: &str) -> String {
+    let pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).filter(|(name, _)| name != "after");
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).append_pair("after", next).finish()
+}
+
+fn members(row: &impl Serialize) -> Result<Map<String, Value>, Problem> {
+    match serde_json::to_value(row) {
+        Ok(Value::Object(members)) => Ok(members),
+        _ => Err(Problem::internal("a row of a list is none")),
+    }
+}
+
+fn ndjson<R: Serialize>(rows: &[R]) -> Result<String, Problem> {
+    let mut text = String::new();
+    for row in rows {
+        let line = serde_json::to_string(row).map_err(|_| Problem::internal("a row of a list is none"))?;
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn csv<R: Serialize>(columns: &[&str], rows: &[R]) -> Result<String, Problem> {
+    let mut text = columns.join(",") + "\r\n";
+    for row in rows {
+        let members = members(row)?;
+        for (number, column) in columns.iter().enumerate() {
+            if number > 0 {
+                text.push(',');
+            }
+            put_cell(&mut text, members.get(*column).unwrap_or(&Value::Null));
+        }
+        text.push_str("\r\n");
+    }
+    Ok(text)
+}
+
+/// Null is an empty cell, an empty text a quoted one.
+fn put_cell(text: &mut String, value: &Value) {
+    let cell = match value {
+        Value::Null => return,
+        Value::String(cell) => cell.clone(),
+        other => other.to_string(),
+    };
+    if cell.is_empty() || cell.contains([',', '"', '\r', '\n']) || cell.starts_with(' ') || cell.ends_with(' ') {
+        text.push('"');
+        text.push_str(&cell.replace('"', "\"\""));
+        text.push('"');
+    } else {
+        text.push_str(&cell);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_form_is_the_one_that_is_liked_best() {
+        for (accept, form) in [
+            (None, Form::Json),
+            (Some("*/*"), Form::Json),
+            (Some("text/html, */*;q=0.8"), Form::Json),
+            (Some("text/csv"), Form::Csv),
+            (Some("text/csv, */*;q=0.5"), Form::Csv),
+            (Some("text/csv;q=0.5, application/json"), Form::Json),
+            (Some("application/x-ndjson"), Form::Ndjson),
+            (Some("text/csv;q=0.1, application/x-ndjson;q=0.2"), Form::Ndjson),
+            (Some("text/html"), Form::Json),
+        ] {
+            assert_eq!(Form::accepted(accept), form, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn cells_are_quoted_where_they_must_be() {
+        let row = json!({ "a": "plain", "b": null, "c": "", "d": "x,\"y\"\nz", "e": 1.5, "f": { "name": "n" } });
+        let text = csv(&["a", "b", "c", "d", "e", "f", "g"], &[row]).unwrap();
+        assert_eq!(text, "a,b,c,d,e,f,g\r\nplain,,\"\",\"x,\"\"y\"\"\nz\",1.5,\"{\"\"name\"\":\"\"n\"\"}\",\r\n");
+    }
+
+    #[test]
+    fn the_next_page_keeps_what_was_asked_for() {
+        assert_eq!(following(Some("after=3&limit=2&connection=a%20b"), "7"), "limit=2&connection=a+b&after=7");
+        assert_eq!(following(None, "x-7"), "after=x-7");
+    }
+}
