@@ -1,5 +1,5 @@
-//! Floods of requests at the API: devices are polled as evenly as before, within twice the time between two polls that is usual
-//! without (the 99th percentile, as the devices see it).
+//! Floods of requests at the API, and imports through it: devices are polled as evenly as before, within twice the time between
+//! two polls that is usual without (the 99th percentile, as the devices see it).
 
 use anyhow::{Context, Result, ensure};
 use bulkhead_tests::hostile::{NEIGHBOURS_INTERVAL, Neighbours};
@@ -192,6 +192,32 @@ async fn a_flood_of_http_2_resets_is_cut_off_and_disturbs_no_poll() -> Result<()
         resets > 1_000 && connections > 4,
         "{resets} resets over {connections} connections are no flood that is cut off"
     );
+    plant.gateway.terminate().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_import_disturbs_no_poll() -> Result<()> {
+    let plant = Plant::start().await?;
+    // Long enough for as long as is measured; it is a file of many, one behind the other.
+    let file: String =
+        std::iter::once("time,count\n".to_owned()).chain((0..200_000).map(|n| format!("{n},{n}\n"))).collect();
+    let (client, url) = (bulkhead_tests::http_client()?, plant.gateway.api.url("/api/v1/import"));
+    let importing = tokio::spawn(async move {
+        loop {
+            let request = client.post(&url).query(&[("connection", "n0"), ("create", "integer")]);
+            let answer = request.header("content-type", "text/csv").body(file.clone()).send().await?;
+            ensure!(answer.status() == 200, "{}", answer.text().await?);
+        }
+        #[expect(unreachable_code, reason = "it says which errors the loop has")]
+        anyhow::Ok(())
+    });
+    let outcome = plant.judge("an import").await;
+    ensure!(!importing.is_finished(), "there was no import: {:?}", importing.await);
+    importing.abort();
+    outcome?;
+    let (_, stats) = plant.gateway.api.get("/api/v1/log").await?;
+    println!("the log after it: {stats}");
     plant.gateway.terminate().await?;
     Ok(())
 }

@@ -142,6 +142,14 @@ impl Origins {
         (self.rules.len(), self.meanings.len())
     }
 
+    /// Whether any rule reads payloads of an origin.
+    ///
+    /// # Errors
+    /// As [`Origins::read`].
+    pub fn is_read(&mut self, origin: &str) -> Result<bool, Fault> {
+        Ok(self.places.contains_key(origin) || self.learn(origin)?.is_some())
+    }
+
     /// Reads a payload by every rule whose filter matches its origin. False: there is none.
     ///
     /// # Errors

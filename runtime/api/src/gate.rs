@@ -17,7 +17,7 @@ use crate::odata::{Client, Rights, is_metadata, only_carries_requests};
 use crate::origin::{is_own_host, is_same_origin};
 use crate::path::PointPath;
 use crate::peer::Peer;
-use crate::problem::{Problem, Problematic};
+use crate::problem::{Problem, Problematic, task_failed};
 use crate::request_id::{self, NotServed, RequestId};
 use crate::session::CSRF_HEADER;
 use crate::tap;
@@ -79,8 +79,33 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
     let path = parts.uri.path().to_owned();
     let origin = cors::named_origin(&parts.headers, &state.door.policy.now().cors_origins);
     let odata_client = Client::of(&parts);
-    let mut seen = Seen::of(&parts);
-    let mut response = match admit(&state, &parts, origin.is_some()).await {
+    let seen = Seen::of(&parts);
+    let admitted = admit(&state, &parts, origin.is_some()).await;
+    let (is_change, app) = (seen.is_change(), Arc::clone(&state.0));
+    let id = RequestId::current().filter(|_| is_change);
+    let work = carried_out(app, Request::from_parts(parts, body), next, admitted, (seen, odata_client));
+    let mut response = match id {
+        // A client that goes away amid a change ends neither the change nor its record.
+        Some(id) => tokio::spawn(id.cover(work)).await.unwrap_or_else(|error| task_failed(&error).into_response()),
+        None => work.await,
+    };
+    if let Some(origin) = origin {
+        cors::let_read(&mut response, origin);
+    }
+    with_safety_headers(response, &path)
+}
+
+/// The answer to a request that was let in or not, recorded.
+async fn carried_out(
+    app: Arc<App>,
+    request: Request,
+    next: Next,
+    admitted: Result<Admitted, Stranger>,
+    (mut seen, odata_client): (Seen, Option<Client>),
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let path = seen.path.clone();
+    let mut response = match admitted {
         Err(stranger) => {
             seen.name = stranger.name;
             stranger.problem.into_response()
@@ -88,12 +113,12 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
         Ok(Admitted::Answered(answer)) => answer,
         Ok(Admitted::Somebody(arrival)) => {
             seen.arrival = Some(arrival.clone());
-            parts.extensions.insert(rights(&state.door, &arrival.identity));
+            parts.extensions.insert(rights(&app.door, &arrival.identity));
             parts.extensions.insert(arrival);
-            answer(&state, Request::from_parts(parts, body), next, &path).await
+            answer(&app, Request::from_parts(parts, body), next, &path).await
         }
-        Ok(Admitted::Anybody) => answer(&state, Request::from_parts(parts, body), next, &path).await,
-        Ok(Admitted::Unproved(arrival)) => match unproved(&state, &parts) {
+        Ok(Admitted::Anybody) => answer(&app, Request::from_parts(parts, body), next, &path).await,
+        Ok(Admitted::Unproved(arrival)) => match unproved(&app, &parts) {
             Ok(place) => {
                 seen.arrival = arrival.clone();
                 // The handler may take the request apart before it reads the body.
@@ -102,7 +127,7 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
                 if let Some(arrival) = arrival {
                     parts.extensions.insert(arrival);
                 }
-                answer(&state, Request::from_parts(parts, body), next, &path).await
+                answer(&app, Request::from_parts(parts, body), next, &path).await
             }
             Err(problem) => problem.into_response(),
         },
@@ -110,11 +135,8 @@ async fn passed(state: Shared, request: Request, next: Next) -> Response {
     if let Some(client) = odata_client {
         client.reword(&mut response);
     }
-    seen.record(&state, &mut response).await;
-    if let Some(origin) = origin {
-        cors::let_read(&mut response, origin);
-    }
-    with_safety_headers(response, &path)
+    seen.record(&app, &mut response).await;
+    response
 }
 
 /// What somebody may do beside reading, where the body of a request says what that is.
@@ -149,14 +171,19 @@ impl Seen {
         }
     }
 
+    /// Whether it changes something itself; of webhooks the readings tell. What a batch carries is recorded where it is done,
+    /// and a batch or a long query that only reads changes nothing.
+    fn is_change(&self) -> bool {
+        let is_own = !self.path.starts_with(HOOKS_PREFIX) && !only_carries_requests(&self.method, &self.path);
+        (changes_something(&self.method, &self.path) || tap::is_tap(&self.path)) && is_own
+    }
+
     /// Records refusals, and what changed something or was to; of webhooks, whose readings are in the log, only refusals.
     async fn record(self, app: &App, response: &mut Response) {
         let status = response.status();
         let is_hook = self.path.starts_with(HOOKS_PREFIX);
         let is_refusal = audit::result_of(status) == AuditResult::Refused;
-        // What a batch carries is recorded where it is done; a batch or a long query that only reads changes nothing.
-        let is_own = !is_hook && !only_carries_requests(&self.method, &self.path);
-        let is_change = (changes_something(&self.method, &self.path) || tap::is_tap(&self.path)) && is_own;
+        let is_change = self.is_change();
         let code = response.extensions_mut().remove().map(|Problematic { code, .. }| code);
         let request = RequestId::current();
         if let Some(id) = request.as_ref().filter(|_| status.is_client_error() || status.is_server_error()) {

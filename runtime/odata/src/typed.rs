@@ -3,6 +3,7 @@
 
 mod check;
 mod check_call;
+mod check_operands;
 mod check_path;
 mod constant;
 mod types;

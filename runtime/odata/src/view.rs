@@ -91,6 +91,8 @@ pub enum Expanded {
     Count,
     /// The bytes of a stream; it is no navigation property then, but a stream or `$value`.
     Stream,
+    /// Entities that `$apply` has put into a property; they are there already.
+    Inline,
 }
 
 /// A part of the way to a navigation property.
@@ -207,6 +209,7 @@ impl Planner<'_, '_> {
         {
             check_nesting(&option, "$apply")?;
             (view.apply, view.row) = apply::plan(self, &option.value, item)?;
+            view.shape.select = self.with_added(item, view.row);
         }
         if let Some(option) = options.take("compute") {
             self.compute(&option, &mut view)?;
@@ -218,6 +221,19 @@ impl Planner<'_, '_> {
             self.shape(options, &mut view)?;
         }
         Ok(view)
+    }
+
+    /// Rows to which `$apply` has added properties are what they were and those: `(*,Tax)` in their context.
+    fn with_added(&self, before: Type, after: Type) -> Option<Select> {
+        let (before, after) = (before.structure()?, after.structure()?);
+        if before == after || self.types.of_model(after) != Some(before) {
+            return None;
+        }
+        let known = &self.types.structured(before).properties;
+        let added = self.types.structured(after).properties.iter().filter(|property| !property.name.is_empty());
+        let added = added.filter(|property| known.iter().all(|other| other.name != property.name));
+        let items: Vec<(String, Shape)> = added.map(|property| (property.name.clone(), Shape::default())).collect();
+        (!items.is_empty()).then(|| Select { star: true, items, ..Select::default() })
     }
 
     fn compute(&mut self, option: &RawOption, view: &mut View) -> Result<(), Error> {
@@ -238,7 +254,10 @@ impl Planner<'_, '_> {
             let typed = typed::check_filter(&parsed, self.context(view.row, false));
             view.filter = Some(typed.map_err(|found| mismatch("$filter", &text, found))?);
         }
-        if let Some(option) = options.take("search") {
+        if let Some(mut option) = options.take("search") {
+            // Spaces around it are none of its own (Part 2 §5.1.8.1).
+            option.value = option.value.trim().to_owned();
+            option.form_value = option.form_value.map(|value| value.trim().to_owned());
             view.search = Some(parse_option(&option, "$search", search::parse)?.0);
         }
         if let Some(option) = options.take("orderby") {

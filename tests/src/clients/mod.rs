@@ -4,6 +4,7 @@
 
 pub mod recorded;
 
+mod cap;
 mod program;
 mod world;
 
@@ -12,6 +13,9 @@ pub use world::World;
 
 use anyhow::{Context, Result};
 use std::path::Path;
+
+/// The client that is a service, too.
+const CAP: &str = "cap";
 
 /// A client.
 #[derive(Debug, Clone, Copy)]
@@ -23,12 +27,13 @@ pub struct Client {
 }
 
 /// All of them, in the order in which they run.
-pub const CLIENTS: [Client; 5] = [
+pub const CLIENTS: [Client; 6] = [
     Client { name: "sap-cloud-sdk", about: "SAP Cloud SDK: a client generated from $metadata" },
     Client { name: "odata2ts", about: "odata2ts: a client and query builder generated from $metadata" },
     Client { name: "openui5", about: "OpenUI5: the ODataModel V4 of SAPUI5, in a headless Chromium" },
     Client { name: "odatapy", about: "odatapy: its client, with values typed by $metadata" },
     Client { name: "sqlalchemy-odata", about: "sqlalchemy-odata: sets as tables of SQL" },
+    Client { name: CAP, about: "SAP CAP: it reads from the gateway, and the sink `odata` writes to it" },
 ];
 
 /// Runs a client whose files and packages are in the folder of its name below `folder`.
@@ -45,5 +50,9 @@ pub async fn run(client: &Client, folder: &Path, world: &World) -> Result<Vec<Ch
         let metadata = world.document(&format!("{root}$metadata")).await?;
         std::fs::write(&path, metadata).with_context(|| format!("{} cannot be written", path.display()))?;
     }
-    checks(&folder, &world.environment()).await
+    let mut found = checks(&folder, &world.environment()).await?;
+    if client.name == CAP {
+        found.extend(cap::checks(&folder).await);
+    }
+    Ok(found)
 }

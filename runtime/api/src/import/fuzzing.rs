@@ -42,3 +42,24 @@ pub fn import_rows(is_csv: bool, query: &str, pieces: &[&[u8]]) -> Option<Vec<St
 fn shown(outcome: Result<impl std::fmt::Debug, BadRow>) -> String {
     format!("{outcome:?}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn however_a_file_is_cut_its_rows_are_the_same(
+            header in prop_oneof![Just("time,value\n"), Just("time;flow;pump\r\n"), Just("")],
+            rest in "([0-9]{1,4}|[,;\"{}:]|\r?\n|time|value|x){0,40}",
+            size in 1_usize..20,
+            is_csv in any::<bool>(),
+        ) {
+            let file = format!("{header}{rest}");
+            let cut: Vec<&[u8]> = file.as_bytes().chunks(size).collect();
+            let query = "connection=b&point=p&decimal=comma";
+            prop_assert_eq!(import_rows(is_csv, query, &cut), import_rows(is_csv, query, &[file.as_bytes()]));
+        }
+    }
+}

@@ -237,7 +237,8 @@ impl Draft<'_> {
     ) -> Result<Reading, BadRow> {
         let bad = |found: &str, expected: String| BadRow::new(self.line, Some(self.column), found, expected);
         let value = match &self.value {
-            Cell::Text(text) if text.is_empty() && (kind != Kind::Text || self.status.is_bad()) => None,
+            // Where a value can be empty, an empty cell is one, unless the status says that there is none.
+            Cell::Text(text) if text.is_empty() && (!can_be_empty(kind) || self.status.is_bad()) => None,
             Cell::Text(text) => {
                 Some(value_of(kind, text, settings.decimal_comma).map_err(|expected| bad(text, expected))?)
             }
@@ -248,6 +249,10 @@ impl Draft<'_> {
         }
         Ok(Reading { point, time: self.time, status: self.status, value })
     }
+}
+
+fn can_be_empty(kind: Kind) -> bool {
+    matches!(kind, Kind::Text | Kind::Bytes)
 }
 
 /// A value of a kind from text as exports and people write it.

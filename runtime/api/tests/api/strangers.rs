@@ -212,3 +212,28 @@ async fn each_change_that_a_batch_carries_is_recorded_and_a_batch_that_reads_is_
     assert_eq!(carriers, 0, "{records:?}");
     gateway.stop().await;
 }
+
+#[tokio::test]
+async fn a_change_whose_client_goes_away_is_recorded_all_the_same() {
+    let gateway = Gateway::start(&with_api("[api.credentials.op]\ntoken = \"an admin's\"\nrole = \"admin\"")).await;
+    let body = r#"{"name": "otto", "role": "viewer", "password": "s3cret horse"}"#;
+    let request = format!(
+        "POST /api/v1/users HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer an admin's\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let ask = |path: &'static str| answer(gateway.get(path).bearer_auth("an admin's"));
+    // Who goes away before the gateway has looked has changed nothing: again, until one was let in.
+    let made = async {
+        while !ask("/api/v1/users").await.1.to_string().contains("otto") {
+            let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+            stream.write_all(request.as_bytes()).await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, made).await.expect("the user is made");
+    let is_record = |record: &Json| record["what"] == "POST /api/v1/users" && record["result"] == "done";
+    let recorded =
+        async { while !ask("/api/v1/audit").await.1["records"].as_array().unwrap().iter().any(is_record) {} };
+    tokio::time::timeout(PATIENCE, recorded).await.expect("and the audit log says so");
+    gateway.stop().await;
+}

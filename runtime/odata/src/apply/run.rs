@@ -36,7 +36,7 @@ fn step(transformation: &Transformation, rows: Vec<Value>, evaluator: &Evaluator
         Transformation::Compute(stage) => {
             rows.iter().map(|row| stage.apply(row, evaluator, &mut Slots::of(row.clone()))).collect()
         }
-        Transformation::OrderBy(by) => sorted(rows, by, |row| Slots::of(row.clone()), evaluator),
+        Transformation::OrderBy(by) => sorted(rows, by, &|row| Slots::of(row.clone()), evaluator),
         Transformation::Top(count) => rows.into_iter().take(limit(*count)).collect(),
         Transformation::Skip(count) => rows.into_iter().skip(limit(*count)).collect(),
         Transformation::Aggregate(items, made) => vec![aggregated(items, *made, &rows, evaluator)],
@@ -100,7 +100,7 @@ fn limit(count: u64) -> usize {
 pub(crate) fn sorted(
     rows: Vec<Value>,
     by: &[OrderBy],
-    slots: impl Fn(&Value) -> Slots,
+    slots: &dyn Fn(&Value) -> Slots,
     evaluator: &Evaluator<'_>,
 ) -> Vec<Value> {
     let mut keyed: Vec<(Vec<Value>, Value)> = rows
@@ -329,7 +329,7 @@ fn best(
     evaluator: &Evaluator<'_>,
 ) -> Vec<Value> {
     let order = [OrderBy { expression: by.clone(), descending: top }];
-    let rows = sorted(rows, &order, |row| Slots::of(row.clone()), evaluator);
+    let rows = sorted(rows, &order, &|row| Slots::of(row.clone()), evaluator);
     if measure == Measure::Count {
         return rows.into_iter().take(amount as usize).collect();
     }

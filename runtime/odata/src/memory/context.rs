@@ -141,7 +141,7 @@ fn expanded(style: Style<'_>, types: &Types<'_>, expand: &Expand) -> Option<Stri
     let name = format!("{way}{}", expand.name);
     match expand.what {
         Expanded::Count | Expanded::References | Expanded::Stream => None,
-        Expanded::Entities => {
+        Expanded::Entities | Expanded::Inline => {
             let inner = expand.view.row.structure().map(|place| list(style, types, place, &expand.view.shape));
             let inner = inner.unwrap_or_default();
             let plus = if expand.levels > 1 { "+" } else { "" };

@@ -49,7 +49,7 @@ pub(super) fn answer<'a>(
     let view = job.planner(&mut types).view(&mut options, Type::structured(made).many())?;
     options.nothing_left("$crossjoin")?;
     let rows = product(job, sets, made)?;
-    let chosen = choose(&view, rows, |row| Slots::of(row.clone()), &job.evaluator(&types));
+    let chosen = choose(&view, rows, &|row| Slots::of(row.clone()), &job.evaluator(&types));
     types.check_rows()?;
     if target.tail == Tail::Count {
         return Ok(success(job.negotiated, "text/plain;charset=utf-8".into(), chosen.count.to_string().into_bytes()));

@@ -60,7 +60,7 @@ impl Writer<'_> {
         }
         let single = !matches!(found, Value::Collection(_));
         let rows: Vec<Value> = found.items().to_vec();
-        let chosen = super::page::choose(view, rows, |row| Slots::below(&it, row.clone()), &self.evaluator);
+        let chosen = super::page::choose(view, rows, &|row| Slots::below(&it, row.clone()), &self.evaluator);
         self.types().check_rows()?;
         if view.count || expand.what == Expanded::Count {
             let out = object.name(&format!("{}{}", expand.name, self.style.control("count")));

@@ -67,6 +67,7 @@ pub(crate) fn answer(
     outlet: Option<&dyn Outlet>,
 ) -> Result<Response, Error> {
     let negotiated = negotiate::version(request.header("odata-version"), request.header("odata-maxversion"))?;
+    check_isolation(request)?;
     let body = body_as_query(request)?;
     let (path, query) = match &body {
         Some((path, query)) => (*path, query.as_str()),
@@ -115,6 +116,15 @@ fn body_as_query<'a>(request: &Request<'a>) -> Result<Option<(&'a str, String)>,
     let body = body.trim();
     let both = if request.query.is_empty() { body.to_owned() } else { format!("{}&{body}", request.query) };
     Ok(Some((path, both)))
+}
+
+/// A client that wants one snapshot for all pages is told that it does not get one (Part 1 §8.2.7).
+fn check_isolation(request: &Request<'_>) -> Result<(), Error> {
+    let asked = request.header("isolation").or(request.header("odata-isolation"));
+    match asked.filter(|asked| asked.trim().eq_ignore_ascii_case("snapshot")) {
+        Some(_) => Err(Error::Precondition("pages are not read from one snapshot here".into())),
+        None => Ok(()),
+    }
 }
 
 fn check_method(method: &str, reading: bool, target: &Target, model: &Model) -> Result<(), Error> {

@@ -31,7 +31,7 @@ pub(super) struct Chosen {
 pub(super) fn choose(
     view: &View,
     rows: Vec<Value>,
-    slots: impl Fn(&Value) -> Slots,
+    slots: &dyn Fn(&Value) -> Slots,
     evaluator: &Evaluator<'_>,
 ) -> Chosen {
     let mut rows = run(&view.apply, rows, evaluator);
@@ -75,11 +75,19 @@ impl<'a> Job<'a> {
         if !ty.collection {
             return self.single(&target, reached, ty, options, types);
         }
+        if target.tail == Tail::Ref {
+            // References have no properties that could be shaped.
+            let shaped =
+                ["select", "expand", "compute", "apply"].iter().find_map(|name| options.take(name).map(|_| *name));
+            if let Some(name) = shaped {
+                return Err(Error::invalid(format!("${name}"), "this option does not go with references"));
+            }
+        }
         let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left("a collection")?;
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
-            choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+            choose(&view, reached.value.items().to_vec(), &|row| Slots::of(row.clone()), &self.evaluator(types));
         types.check_rows()?;
         self.collection(&target, &reached, &view, chosen, start, types)
     }
@@ -99,7 +107,7 @@ impl<'a> Job<'a> {
         options.nothing_left("$count")?;
         super::queried::check_reach(&view, self.service, types)?;
         let chosen =
-            choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+            choose(&view, reached.value.items().to_vec(), &|row| Slots::of(row.clone()), &self.evaluator(types));
         types.check_rows()?;
         Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), chosen.count.to_string().into_bytes()))
     }
@@ -129,7 +137,7 @@ impl<'a> Job<'a> {
         }
         options.nothing_left("$all; cast it to a type, as in $all/Namespace.Type")?;
         let chosen =
-            choose(&view, reached.value.items().to_vec(), |row| Slots::of(row.clone()), &self.evaluator(types));
+            choose(&view, reached.value.items().to_vec(), &|row| Slots::of(row.clone()), &self.evaluator(types));
         types.check_rows()?;
         if target.tail == Tail::Count {
             let body = chosen.count.to_string().into_bytes();

@@ -111,7 +111,7 @@ impl<'a> Job<'a> {
             types.check_rows()?;
             let made = View { apply: Vec::new(), ..view.clone() };
             let slots = |row: &Value| Slots::of(row.clone());
-            let chosen = super::page::choose(&made, rows, slots, &self.evaluator(types));
+            let chosen = super::page::choose(&made, rows, &slots, &self.evaluator(types));
             if target.tail == Tail::Count {
                 return Ok(self.number(chosen.count as u64));
             }

@@ -8,7 +8,7 @@ use crate::limits::ENTITIES_MAX;
 use crate::model::{Base, PrimitiveType, StructuredType, Type};
 use crate::negotiate::{Metadata, Version};
 use crate::value::{Home, Record};
-use crate::view::{Expand, Shape, View, Way};
+use crate::view::{Expand, Expanded, Shape, View, Way};
 use crate::{Error, Service, Store, Value, apply};
 use std::cell::{Cell, RefCell};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -200,7 +200,15 @@ impl<'a> Writer<'a> {
                 },
             };
             let expanded = property.is_stream() && inline::is_wanted(pending, &property.name);
-            let wanted = if expanded { wanted.or(Some(None)) } else { wanted };
+            let there = pending.iter().find(|item| {
+                item.expand.what == Expanded::Inline && item.expand.name == property.name && item.done == 0
+            });
+            let there = there.map(|item| &item.expand.view);
+            let wanted = match there {
+                Some(view) => Some(Some(&view.shape)),
+                None if expanded => wanted.or(Some(None)),
+                None => wanted,
+            };
             let Some(inner) = wanted.filter(|_| !property.name.is_empty()) else { continue };
             if inner.is_some() && !self.is_for(shape, &property.name, record.ty) {
                 continue;
@@ -213,10 +221,9 @@ impl<'a> Writer<'a> {
                 continue;
             }
             let value = record.values.get(position).unwrap_or(&Value::Null);
-            let shown = inner.and_then(|shape| shape.inner.as_deref()).map(|view| self.chosen(value, view));
-            if let (Some((_, count)), Some(true)) =
-                (&shown, inner.and_then(|shape| shape.inner.as_ref()).map(|view| view.count))
-            {
+            let options = there.or(inner.and_then(|shape| shape.inner.as_deref()));
+            let shown = options.map(|view| self.chosen(value, view));
+            if let (Some((_, count)), Some(true)) = (&shown, options.map(|view| view.count)) {
                 let out = object.name(&format!("{}{}", property.name, self.style.control("count")));
                 let count = Value::Int(i64::try_from(*count).unwrap_or(i64::MAX));
                 let _ = json::write_value(out, &count, self.style.format.ieee754_compatible);
@@ -234,6 +241,7 @@ impl<'a> Writer<'a> {
                 .iter()
                 .filter(|item| item.expand.way.get(item.done) == Some(&Way::Property(property.name.clone())))
                 .map(|item| Pending { done: item.done + 1, ..*item })
+                .chain(there.into_iter().flat_map(|view| start(&view.shape)))
                 .collect();
             let plain = Shape::default();
             let out = object.name(&property.name);
@@ -255,7 +263,7 @@ impl<'a> Writer<'a> {
         let slots = |row: &Value| Slots::below(&it, row.clone());
         match value {
             Value::Collection(items) => {
-                let chosen = super::page::choose(view, items.to_vec(), slots, &self.evaluator);
+                let chosen = super::page::choose(view, items.to_vec(), &slots, &self.evaluator);
                 (Value::Collection(std::sync::Arc::new(chosen.rows)), chosen.count)
             }
             Value::Record(_) => {

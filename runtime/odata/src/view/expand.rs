@@ -82,6 +82,12 @@ impl Planner<'_, '_> {
         if media || structured.position(last).is_some_and(|at| structured.properties[at].is_stream()) {
             return Ok(vec![Found { way, name: last.clone(), target: PrimitiveType::Stream.into() }]);
         }
+        // What `$apply` has put into a property of its own making.
+        let made = structured.position(last).map(|at| structured.properties[at].ty);
+        let entities = |ty: &Type| ty.structure().is_some_and(|place| !self.types.structured(place).key.is_empty());
+        if let Some(target) = made.filter(entities) {
+            return Ok(vec![Found { way, name: last.clone(), target }]);
+        }
         let near = structured.near_name(last).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
         Err(error(format!("`{}` has no navigation property `{last}`{near}", structured.name)))
     }
@@ -103,6 +109,8 @@ impl Planner<'_, '_> {
             let (way, name) = (found.way, found.name);
             return Ok(Expand { way, name, what: Expanded::Stream, cast, view, levels: 1, repeated: Vec::new() });
         }
+        let inline = row.structure().is_some_and(|place| self.types.structured(place).position(&found.name).is_some());
+        let what = if inline && found.way.is_empty() && what == Expanded::Entities { Expanded::Inline } else { what };
         let mut options = match &item.parentheses {
             Some(text) => Self::nested_options(text)?,
             None => Options::default(),
@@ -115,8 +123,8 @@ impl Planner<'_, '_> {
         }
         let view = self.nested_view(&mut options, target, row)?;
         options.nothing_left(match (what, target.collection) {
-            (Expanded::Entities | Expanded::Stream, true) => "the expansion of a collection",
-            (Expanded::Entities | Expanded::Stream, false) => "the expansion of a single entity",
+            (Expanded::Entities | Expanded::Stream | Expanded::Inline, true) => "the expansion of a collection",
+            (Expanded::Entities | Expanded::Stream | Expanded::Inline, false) => "the expansion of a single entity",
             (Expanded::References, _) => "references",
             (Expanded::Count, _) => "a count",
         })?;

@@ -80,6 +80,38 @@ fn counts_are_decimals_and_entities_count_once() {
 }
 
 #[test]
+fn contexts_say_what_was_added() {
+    let context = |apply: &str| {
+        let found = json(&format!("Products?$apply={apply}"));
+        found["@odata.context"].as_str().unwrap().replace(&format!("{}$metadata#", root()), "")
+    };
+    assert_eq!(context("compute(Price mul 2 as Twice)"), "Products(*,Twice)");
+    assert_eq!(context("compute(Price mul 2 as Twice)/filter(Twice gt 1)&$select=Twice"), "Products(Twice)");
+    assert_eq!(context("join(Descriptions as D)"), "Products(*,D)");
+    assert_eq!(context("filter(Price gt 1)"), "Products");
+    let row = &json("Products?$apply=compute(Price mul 2 as Twice)&$top=1")["value"][0];
+    assert_eq!((&row["Twice"], &row["Name"]), (&object!(1999.98), &object!("Laptop")));
+}
+
+#[test]
+fn what_was_put_into_rows_can_be_expanded() {
+    let joined =
+        json("Products?$apply=join(Descriptions as Text)&$select=Name&$expand=Text($select=LanguageKey)&$top=2");
+    assert_eq!(joined["@odata.context"], format!("{}$metadata#Products(Name,Text(LanguageKey))", root()));
+    assert_eq!(joined["value"][1]["Text"]["LanguageKey"], "DE");
+    assert!(joined["value"][1]["Text"].get("Description").is_none());
+    let deep = json("Products?$apply=join(Descriptions as T)&$top=1&$expand=T($expand=Product($select=Name))");
+    assert_eq!(deep["value"][0]["T"]["Product"]["Name"], "Laptop");
+    let grouped = json("Products?$apply=groupby((Category),aggregate($count as N))&$expand=Category&$select=N");
+    assert_eq!(grouped["value"][0]["Category"]["Name"], "Electronics");
+    let added = json(
+        "Products?$apply=filter(Name eq 'Laptop')/addnested(Descriptions,identity as T)&$expand=T($filter=LanguageKey eq 'DE';$count=true)&$select=Name",
+    );
+    assert_eq!((&added["value"][0]["T@odata.count"], added["value"][0]["T"].as_array().unwrap().len()), (&1.into(), 1));
+    assert_eq!(get("Products?$apply=groupby((Name))&$expand=Category").status, 400);
+}
+
+#[test]
 fn groups_are_rolled_up() {
     let found = rows("groupby((rollup($all,Category/Name,ProductType)),aggregate($count as N))");
     let found: Vec<Value> = found.iter().map(plain).collect();

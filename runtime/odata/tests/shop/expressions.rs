@@ -213,6 +213,7 @@ fn what_is_searched_for_is_found_in_what_is_marked() {
     assert_eq!(found("\"Gaming Mouse\""), ["Gaming Mouse Ultra"]);
     assert_eq!(found("(mug OR laptop) AND pro"), ["Premium Laptop Pro"]);
     assert_eq!(found("Seattle"), ["Laptop"]);
+    assert_eq!(found(" seattle "), ["Laptop"]);
     assert_eq!(found("nothing"), [""; 0]);
     assert_eq!(get("Products/$count?$search=mouse").text(), "2");
     assert_eq!(get("Products?$search=a;b").status, 400);

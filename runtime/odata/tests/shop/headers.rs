@@ -137,6 +137,13 @@ fn preferences_are_applied_and_said() {
 }
 
 #[test]
+fn a_snapshot_is_not_promised() {
+    for name in ["Isolation", "OData-Isolation"] {
+        assert_eq!(send("GET", "Products", &[(name, "snapshot")], b"").status, 412, "{name}");
+    }
+}
+
+#[test]
 fn bodies_are_compressed_as_the_client_takes_them() {
     let plain = get("Products?$select=Name,ShippingAddress").bytes;
     let sent =
