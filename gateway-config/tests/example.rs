@@ -148,8 +148,16 @@ fn every_example_is_good_with_the_adapters_of_the_repository() {
 
 #[test]
 fn every_adapter_of_the_repository_says_which_transports_it_wants() {
-    let adapters =
-        ["http-json", "label-printer", "modbus-registers", "mqtt-json", "odata", "serial-text", "webhook-any", "webhook-json"];
+    let adapters = [
+        "http-json",
+        "label-printer",
+        "modbus-registers",
+        "mqtt-json",
+        "odata",
+        "serial-text",
+        "webhook-any",
+        "webhook-json",
+    ];
     for adapter in adapters {
         let AdapterLookup::Found(Some(schema)) = of_the_repository(Path::new(""), adapter) else {
             panic!("{adapter} has no schema")
