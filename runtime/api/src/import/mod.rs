@@ -18,7 +18,7 @@ use crate::audit::Note;
 use crate::moment;
 use crate::parameters::Parameters;
 use crate::path::Name;
-use crate::problem::{Problem, task_failed};
+use crate::problem::{Problem, no_such_connection, task_failed};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::Request;
@@ -113,6 +113,7 @@ pub(crate) async fn import(state: Shared, request: Request) -> Result<Response, 
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", detail));
     }
     let settings = Settings::of(media_type, parts.uri.query())?;
+    check_connection(&state, &settings)?;
     let id = match &settings.id {
         Some(id) => id.clone(),
         None => random::hex(&random::bytes::<8>()?),
@@ -156,6 +157,17 @@ pub(crate) async fn import(state: Shared, request: Request) -> Result<Response, 
     };
     answer.extensions_mut().insert(note);
     Ok(answer)
+}
+
+/// A connection that is given for all rows is told once if it is none, and not with each row.
+fn check_connection(state: &Shared, settings: &Settings) -> Result<(), Problem> {
+    let Some(name) = &settings.connection else { return Ok(()) };
+    let config = state.engine.config();
+    if parts::is_connection(name, &config, &state.engine.log().catalogue()) {
+        return Ok(());
+    }
+    let known: Vec<String> = config.connections.keys().cloned().collect();
+    Err(no_such_connection(name, &known))
 }
 
 /// Takes pieces until the file or the request ends. Blocks.

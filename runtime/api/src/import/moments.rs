@@ -108,7 +108,9 @@ fn local(text: &str, zone: &TimeZone, pattern: Option<&str>) -> Result<Timestamp
         Some(pattern) => format!("a local time written as {pattern}"),
     })?;
     let moment = zone.to_ambiguous_timestamp(local).unambiguous().map_err(|_| {
-        "a time that was there once: when clocks are put back an hour comes twice, when they are put forward one is missing".to_owned()
+        "a time that was there once: when clocks are put back an hour comes twice, when they are put forward one is \
+         missing (a logger that stays on winter time has a zone such as +01:00 all year)"
+            .to_owned()
     })?;
     i64::try_from(moment.as_nanosecond()).map(Timestamp).map_err(|_| "a time from 1677 to 2262".to_owned())
 }

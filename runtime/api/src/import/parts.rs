@@ -126,7 +126,9 @@ impl<C: Clock> Intake<C> {
             self.take(&records, split)?;
         }
         if !self.is_known {
-            let shorter = conflict("the file ends before what has been imported of it");
+            let shorter = conflict(
+                "the file ends before what has been imported of it; rows that were set aside come in by a file of their own",
+            );
             return if is_whole { Err(shorter) } else { Ok(()) };
         }
         if is_whole || self.mark.next.is_none() {
@@ -181,8 +183,8 @@ impl<C: Clock> Intake<C> {
         self.hash_to(record);
         self.is_known = record.end == self.mark.bytes && self.digest() == self.mark.digest;
         if record.end >= self.mark.bytes && !self.is_known {
-            let detail =
-                "this is not the file that the import began with, or its settings are others: take another `id`";
+            let detail = "this is not the file that the import began with, or its settings are others; under another \
+                          `id` (`--id`) all its rows are imported, beside those that are in the log";
             return Err(conflict(detail));
         }
         Ok(())
@@ -205,8 +207,8 @@ impl<C: Clock> Intake<C> {
             return known.readings(&drafts, &mut self.catalogue);
         }
         let Some(columns) = &reader.columns else {
-            let header: Vec<String> = record.cells.iter().map(|cell| name_of(cell)).collect();
-            let columns = Columns::of(&header, &self.settings).map_err(|detail| {
+            let header = record.cells.iter().map(|cell| name_of(cell)).collect::<Result<Vec<String>, String>>();
+            let columns = header.and_then(|header| Columns::of(&header, &self.settings)).map_err(|detail| {
                 let detail = format!("line {}: {detail}", record.line);
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-header", detail)
             })?;
@@ -350,8 +352,14 @@ impl Reader {
 }
 
 /// A column's name; some programs begin a file with a mark of its byte order.
-fn name_of(cell: &[u8]) -> String {
-    String::from_utf8_lossy(cell).trim_start_matches('\u{feff}').trim().to_owned()
+fn name_of(cell: &[u8]) -> Result<String, String> {
+    match std::str::from_utf8(cell) {
+        Ok(name) => Ok(name.trim_start_matches('\u{feff}').trim().to_owned()),
+        Err(_) => Err(format!(
+            "expected text in UTF-8, found the column `{}`: convert the file to it",
+            String::from_utf8_lossy(cell)
+        )),
+    }
 }
 
 fn heap_bytes(value: &Value) -> usize {
@@ -361,6 +369,11 @@ fn heap_bytes(value: &Value) -> usize {
         Value::File(file) => file.data.len(),
         _ => 0,
     }
+}
+
+/// Whether there is such a connection, or was one, whose points are still there.
+pub(super) fn is_connection(name: &str, config: &Config, catalogue: &Catalogue) -> bool {
+    config.connections.contains_key(name) || catalogue.of_connection(name).next().is_some()
 }
 
 /// What drafts are held against.
@@ -378,12 +391,11 @@ impl Resolving<'_> {
 
     fn reading(&self, draft: &Draft<'_>, catalogue: &mut Arc<Catalogue>) -> Result<Reading, Bad> {
         let settings = self.settings;
-        let Some(info) = draft.wanted(catalogue, settings)? else { return Ok(draft.reading(catalogue, settings)?) };
         let connection = &*draft.connection;
-        let has_points = || catalogue.of_connection(connection).next().is_some();
-        if !self.config.connections.contains_key(connection) && !has_points() {
+        if !is_connection(connection, self.config, catalogue) {
             return Err(draft.without_connection().into());
         }
+        let Some(info) = draft.wanted(catalogue, settings)? else { return Ok(draft.reading(catalogue, settings)?) };
         // Before a point is made for it, the row has to be good. In a trial its number does not matter.
         let good = draft.of_point(PointId(0), info.kind, settings)?;
         if settings.dry_run {

@@ -47,6 +47,8 @@ pub(super) struct Draft<'r> {
     line: u64,
     /// The column of its value.
     column: &'r str,
+    /// The column that names its point.
+    point_column: Option<&'r str>,
     pub(super) connection: Cow<'r, str>,
     pub(super) point: Cow<'r, str>,
     time: Timestamp,
@@ -144,32 +146,33 @@ fn drafts<'r>(line: u64, cells: Cells<'r>, settings: &'r Settings) -> Result<Vec
         }
     };
     let unit = text(&Role::Unit).map(|(_, text)| text);
-    let named = text(&Role::Point).map(|(_, text)| text).or(settings.point.as_deref().map(Cow::Borrowed));
+    let given = settings.point.as_deref().map(|point| (None, Cow::Borrowed(point)));
+    let named = text(&Role::Point).map(|(column, text)| (Some(column), text)).or(given);
     let is_wide =
         cells.iter().any(|(_, role, _)| matches!(role, Role::Of(_))) || settings.shape == Some(Shape::Columns);
     let mut drafts = Vec::new();
     let mut has_value = false;
     for (column, role, cell) in &cells {
-        let point = match role {
+        let (point_column, point) = match role {
             Role::Of(point) => {
                 // In a row of many points an empty cell is a point that said nothing then.
                 if matches!(cell, Cell::Text(text) if text.trim().is_empty()) {
                     continue;
                 }
-                Cow::Owned(point.clone())
+                (Some(*column), Cow::Owned(point.clone()))
             }
             Role::Value => named.clone().ok_or_else(|| missing("point"))?,
             _ => continue,
         };
         has_value = true;
         let (connection, unit, value) = (connection.clone(), unit.clone(), cell.clone());
-        drafts.push(Draft { line, column, connection, point, time, status, unit, kind, value });
+        drafts.push(Draft { line, column, point_column, connection, point, time, status, unit, kind, value });
     }
     if !has_value && !is_wide {
         // JSON's null: a reading without a value.
-        let point = named.ok_or_else(|| missing("point"))?;
+        let (point_column, point) = named.ok_or_else(|| missing("point"))?;
         let value = Cell::Text(Cow::Borrowed(""));
-        drafts.push(Draft { line, column: "value", connection, point, time, status, unit, kind, value });
+        drafts.push(Draft { line, column: "value", point_column, connection, point, time, status, unit, kind, value });
     }
     Ok(drafts)
 }
@@ -200,10 +203,10 @@ impl Draft<'_> {
                 self.connection,
                 hint.unwrap_or_default()
             );
-            return Err(BadRow::new(self.line, Some(self.column), &self.point, expected));
+            return Err(BadRow::new(self.line, self.point_column, &self.point, expected));
         };
         if !PointInfo::name_is_valid(&self.point) {
-            return Err(BadRow::new(self.line, Some(self.column), &self.point, "a name of a point"));
+            return Err(BadRow::new(self.line, self.point_column, &self.point, "a name of a point"));
         }
         let unit = self.unit.as_ref().map(|unit| unit.to_string());
         Ok(Some(PointInfo { unit, ..PointInfo::new(self.point.as_ref(), kind) }))

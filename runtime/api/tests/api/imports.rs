@@ -11,9 +11,9 @@ use tokio::net::TcpStream;
 const CSV: &str = "text/csv";
 const NDJSON: &str = "application/x-ndjson";
 
-fn import(gateway: &Gateway, media_type: &str, query: &str, file: &str) -> RequestBuilder {
+fn import(gateway: &Gateway, media_type: &str, query: &str, file: impl AsRef<[u8]>) -> RequestBuilder {
     let request = gateway.client.post(gateway.url(&format!("/api/v1/import?{query}")));
-    request.header("content-type", media_type).body(file.to_owned())
+    request.header("content-type", media_type).body(file.as_ref().to_vec())
 }
 
 /// All readings, as texts that tell everything but their numbers: points by name, reals by their bits.
@@ -111,8 +111,19 @@ async fn files_of_other_programs_are_taken_with_a_word_about_their_columns() {
     assert!(report["detail"].as_str().unwrap().contains("create=<kind>"), "{report}");
     let (status, report) = answer(import(&gateway, CSV, "connection=boiler&create=real", new)).await;
     assert_eq!((status, &report["imported"]), (StatusCode::OK, &json!(1)), "{report}");
-    let (status, report) = answer(import(&gateway, CSV, "connection=nowhere&create=real", new)).await;
-    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{report}");
+    let (status, report) = answer(import(&gateway, CSV, "connection=boilr&create=real", new)).await;
+    assert_eq!((status, &report["near"]), (StatusCode::NOT_FOUND, &json!("boiler")), "{report}");
+    let elsewhere = "time,connection,inlet temp\n1767225600000,nowhere,5.5\n";
+    let (status, report) = answer(import(&gateway, CSV, "create=real", elsewhere)).await;
+    assert_eq!((status, &report["bad_rows"][0]["found"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("nowhere")));
+    let (status, report) =
+        answer(import(&gateway, CSV, "connection=boiler&create=real", b"time,Au\xdfen\n1,2\n")).await;
+    assert_eq!((status, &report["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("bad-header")), "{report}");
+    assert!(report["detail"].as_str().unwrap().contains("UTF-8"), "{report}");
+    // A wrong point is in the column that names it.
+    let misspelt = "time,point,value\n1767225600000,flwo,5.5\n";
+    let (_, report) = answer(import(&gateway, CSV, "connection=boiler", misspelt)).await;
+    assert_eq!(report["bad_rows"][0]["column"], "point", "{report}");
     gateway.stop().await;
 }
 

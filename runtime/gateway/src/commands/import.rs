@@ -173,7 +173,8 @@ fn sentence(file: &Path, report: &Json) -> String {
         text.push_str(&format!("; {} of it were in the log before", counted(number("known"), "reading")));
     }
     if number("bad") > 0 {
-        text.push_str(&format!("; {} set aside", counted(number("bad"), "row")));
+        let bad = if report["state"] == "trial" { "bad" } else { "set aside" };
+        text.push_str(&format!("; {} {bad}", counted(number("bad"), "row")));
     }
     text
 }
