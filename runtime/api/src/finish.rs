@@ -13,6 +13,8 @@ use sha2::{Digest, Sha256};
 
 /// Where the answers are that are finished here; those of OData and of webhooks are another's.
 const PREFIX: &str = "/api/v1/";
+/// What browsers are not to keep: secrets of a session, who there is, what was done, how the gateway is made.
+const SECRET: [&str; 5] = ["/api/v1/session", "/api/v1/users", "/api/v1/keys", "/api/v1/audit", "/api/v1/config"];
 /// A body of more bytes is worked on off the async threads.
 const SHORT_MAX_BYTES: usize = 64 * 1024;
 /// Bytes of a tag's hash.
@@ -21,6 +23,8 @@ const TAG_BYTES: usize = 12;
 /// What the request said that decides how its answer is sent.
 pub(crate) struct Asked {
     is_get: bool,
+    /// Whether the answer may not be kept on a disk.
+    is_secret: bool,
     headers: HeaderMap,
 }
 
@@ -34,7 +38,8 @@ impl Asked {
                 kept.append(&name, value.clone());
             }
         }
-        is_ours.then(|| Self { is_get: *method == Method::GET, headers: kept })
+        let is_secret = SECRET.iter().any(|secret| path.starts_with(secret));
+        is_ours.then(|| Self { is_get: *method == Method::GET, is_secret, headers: kept })
     }
 
     /// Finishes an answer.
@@ -46,6 +51,7 @@ impl Asked {
         let mut response = Response::from_parts(parts, Body::empty());
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let tag = response.headers().get(header::ETAG).cloned();
+        let is_secret = self.is_secret;
         let is_tagged = self.is_get && response.status() == StatusCode::OK;
         let work = move || self.worked(body, tag, is_tagged);
         let worked = if length <= SHORT_MAX_BYTES {
@@ -58,7 +64,8 @@ impl Asked {
         headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
         if let Some(tag) = tag {
             headers.insert(header::ETAG, tag);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+            let cached = if is_secret { "no-store" } else { "private, no-cache" };
+            headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static(cached));
         }
         if is_known {
             headers.remove(header::CONTENT_TYPE);

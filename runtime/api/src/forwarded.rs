@@ -67,14 +67,18 @@ fn address(node: &str) -> Option<IpAddr> {
     plain.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
 }
 
-/// How the client came to the proxy that the gateway sees.
+/// How the client came to the proxy that the gateway sees. Where both fields are there, one may be the client's own, and it is
+/// `https` only by both.
 fn scheme(headers: &HeaderMap) -> Option<String> {
     let standard = list(headers, &FORWARDED).and_then(|list| list.last().cloned());
-    let scheme = match standard {
-        Some(element) => parameter(&element, "proto"),
-        None => list(headers, &PROTO).and_then(|list| list.last().cloned()),
-    };
-    scheme.map(|scheme| scheme.to_ascii_lowercase())
+    let standard = standard.map(|element| parameter(&element, "proto").map(|proto| proto.to_ascii_lowercase()));
+    let other = list(headers, &PROTO).and_then(|list| list.last().map(|proto| proto.to_ascii_lowercase()));
+    match (standard, other) {
+        (Some(one), Some(other)) if one.as_ref() == Some(&other) => one,
+        (Some(_), Some(_)) => Some("http".to_owned()),
+        (Some(one), None) => one,
+        (None, other) => other,
+    }
 }
 
 /// The elements of a list that may stand in several fields; none: there is no such field.
@@ -148,5 +152,12 @@ mod tests {
         assert!(!of("10.0.0.1", "https").is_private(), "the way from the proxy can be read along");
         assert!(peer("127.0.0.1", &[("x-forwarded-for", "127.0.0.1")]).channel.local);
         assert!(peer("127.0.0.1", &[("x-forwarded-proto", "https")]).channel.local, "it says for nobody");
+        // The field that its proxy does not set is the client's own.
+        let both = [
+            ("forwarded", "for=203.0.113.9;proto=https"),
+            ("x-forwarded-for", "203.0.113.9"),
+            ("x-forwarded-proto", "http"),
+        ];
+        assert!(!peer("127.0.0.1", &both).channel.tls);
     }
 }

@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Lines a second about requests that were not served, twice as many at once; what is beyond has a line at the level debug.
 pub(crate) const LINES_PER_S: u32 = 5;
+/// Longest path in such a line.
+pub(crate) const PATH_SHOWN_MAX_BYTES: usize = 256;
 
 tokio::task_local! {
     static CURRENT: RequestId;
@@ -72,7 +74,10 @@ impl Requests {
         let (id, status, code) = (id.text(), status.as_u16(), code.unwrap_or("-"));
         // Who asks whether the gateway is ready asks again and again.
         let is_probe = *path == crate::health::HEALTH_PATH || *path == crate::health::READY_PATH;
-        let has_room = !is_probe && self.lines.take("lines", now_ns, LINES_PER_S).is_ok();
+        // By whose fault: strangers who are refused must not hide what fails.
+        let kind = if status >= 500 { "failed" } else { "refused" };
+        let has_room = !is_probe && self.lines.take(kind, now_ns, LINES_PER_S).is_ok();
+        let path = &path[..path.floor_char_boundary(PATH_SHOWN_MAX_BYTES)];
         match status {
             500 if has_room => tracing::error!(request = id, status, code, "{method} {path} failed"),
             501.. if has_room => tracing::warn!(request = id, status, code, "{method} {path} was not served"),

@@ -16,6 +16,8 @@ pub(crate) const PART_READINGS: usize = 2_000;
 pub(crate) const PART_BYTES: usize = 1024 * 1024;
 /// Rows that are set aside or, in a trial, told of one by one.
 pub(crate) const BAD_ROWS_MAX: usize = 1_000;
+/// Bad rows up to which a wrong point is held against all others for a near name.
+pub(crate) const HINTS_MAX: u64 = 100;
 /// Characters of what was found that a report shows.
 pub(crate) const FOUND_MAX_CHARS: usize = 80;
 /// Imports at the same time.

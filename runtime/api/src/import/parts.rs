@@ -1,7 +1,7 @@
 //! A file on its way into the log: taken apart on a thread of its own, appended part by part, each part with a mark before it
 //! that says how far the import has come ([`bulkhead_log::ImportMark`]).
 
-use super::bounds::{BAD_ROWS_MAX, PART_BYTES, PART_READINGS, REST_MAX, ROW_MAX_BYTES};
+use super::bounds::{BAD_ROWS_MAX, HINTS_MAX, PART_BYTES, PART_READINGS, REST_MAX, ROW_MAX_BYTES};
 use super::columns::{Columns, delimiter_of};
 use super::records::{Endless, Record, Splitter};
 use super::rows::{BadRow, Draft, members, of_csv, of_json};
@@ -109,20 +109,33 @@ impl<C: Clock> Intake<C> {
     /// Takes the next piece of the file. Blocks.
     pub(super) fn push(&mut self, piece: &[u8]) -> Result<(), Problem> {
         self.tail.extend_from_slice(piece);
-        let reader = self.reader.get_or_insert_with(|| Reader::new(self.settings.format, piece));
         let mut records = Vec::new();
-        let split = reader.splitter.push(piece, &mut records);
+        let split = match &mut self.reader {
+            Some(reader) => reader.splitter.push(piece, &mut records),
+            None if has_a_line(&self.tail) => self.begin(&mut records),
+            None => return Ok(()),
+        };
         self.take(&records, split)?;
         // Nothing but empty lines.
         let is_endless = self.tail.len() > 2 * ROW_MAX_BYTES;
         if is_endless { Err(refused(&endless(&Endless { line: self.at.1 + 1 }))) } else { Ok(()) }
     }
 
+    /// Begins with what has come, whose first line says what separates cells.
+    fn begin(&mut self, records: &mut Vec<Record>) -> Result<(), Endless> {
+        let reader = self.reader.insert(Reader::new(self.settings.format, first_line(&self.tail)));
+        reader.splitter.push(&self.tail, records)
+    }
+
     /// The file has ended, or has broken off. Blocks.
     pub(super) fn finish(&mut self, is_whole: bool) -> Result<(), Problem> {
-        if is_whole && let Some(reader) = &mut self.reader {
+        if is_whole {
             let mut records = Vec::new();
-            let split = reader.splitter.finish(&mut records);
+            let begun = if self.reader.is_none() { self.begin(&mut records) } else { Ok(()) };
+            let split = match &mut self.reader {
+                Some(reader) => begun.and_then(|()| reader.splitter.finish(&mut records)),
+                None => begun,
+            };
             self.take(&records, split)?;
         }
         if !self.is_known {
@@ -193,7 +206,8 @@ impl<C: Clock> Intake<C> {
     /// What a record says: of a header, nothing.
     fn readings(&mut self, record: &Record) -> Result<Vec<Reading>, Bad> {
         let Some(reader) = &mut self.reader else { return Ok(Vec::new()) };
-        let known = Resolving { log: &self.log, config: &self.config, settings: &self.settings };
+        let with_hint = self.done.bad < HINTS_MAX;
+        let known = Resolving { log: &self.log, config: &self.config, settings: &self.settings, with_hint };
         if self.settings.format == Format::Ndjson {
             let members = members(record)?;
             let names: Vec<String> = members.iter().map(|(name, _)| name.to_string()).collect();
@@ -255,11 +269,13 @@ impl<C: Clock> Intake<C> {
         let count = readings.len() as u64;
         if self.settings.dry_run {
             self.done.readings += count;
+            self.rest();
             return Ok(());
         }
         let digest = self.digest();
+        let of_part = digest_of(&digest, &readings);
         let known = match &self.mark.next {
-            Some(part) if part.bytes == self.at.0 && part.digest == digest => {
+            Some(part) if part.bytes == self.at.0 && part.digest == of_part => {
                 self.log.find_appended(&readings, part.behind)?.map(|first| first + count.saturating_sub(1))
             }
             Some(_) => return Err(conflict(PERHAPS)),
@@ -270,7 +286,7 @@ impl<C: Clock> Intake<C> {
             None if readings.is_empty() => None,
             None => {
                 let behind = *self.log.committed().borrow();
-                self.mark.next = Some(ImportPart { bytes: self.at.0, digest: digest.clone(), behind });
+                self.mark.next = Some(ImportPart { bytes: self.at.0, digest: of_part, behind });
                 self.keep()?;
                 let appender = self.log.appender(WhenFull::Refuse);
                 let appending =
@@ -286,6 +302,8 @@ impl<C: Clock> Intake<C> {
         self.mark.aside += std::mem::take(&mut self.aside);
         self.mark.digest = digest;
         self.mark.last = last.unwrap_or(self.mark.last);
+        // At once: until then a change of the points makes a part that cannot be known again.
+        self.keep()?;
         self.rest();
         Ok(())
     }
@@ -351,6 +369,18 @@ impl Reader {
     }
 }
 
+/// What comes behind a mark of the byte order and empty lines.
+fn first_line(beginning: &[u8]) -> &[u8] {
+    let behind = beginning.strip_prefix("\u{feff}".as_bytes()).unwrap_or(beginning);
+    let start = behind.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(behind.len());
+    &behind[start..]
+}
+
+/// Whether a line that is not empty is there, or so much that none is to be waited for.
+fn has_a_line(beginning: &[u8]) -> bool {
+    beginning.len() > ROW_MAX_BYTES || first_line(beginning).contains(&b'\n')
+}
+
 /// A column's name; some programs begin a file with a mark of its byte order.
 fn name_of(cell: &[u8]) -> Result<String, String> {
     match std::str::from_utf8(cell) {
@@ -376,11 +406,19 @@ pub(super) fn is_connection(name: &str, config: &Config, catalogue: &Catalogue) 
     config.connections.contains_key(name) || catalogue.of_connection(name).next().is_some()
 }
 
+/// Of the file so far and of what its last part became: with other points the same rows are other readings.
+fn digest_of(file: &[u8], readings: &[Reading]) -> Vec<u8> {
+    let add = |hash: Sha256, reading: &Reading| hash.chain_update(format!("{reading:?}"));
+    readings.iter().fold(Sha256::new().chain_update(file), add).finalize().to_vec()
+}
+
 /// What drafts are held against.
 struct Resolving<'i> {
     log: &'i Log,
     config: &'i Config,
     settings: &'i Settings,
+    /// Whether a wrong name is held against all others for a near one.
+    with_hint: bool,
 }
 
 impl Resolving<'_> {
@@ -395,7 +433,9 @@ impl Resolving<'_> {
         if !is_connection(connection, self.config, catalogue) {
             return Err(draft.without_connection().into());
         }
-        let Some(info) = draft.wanted(catalogue, settings)? else { return Ok(draft.reading(catalogue, settings)?) };
+        let Some(info) = draft.wanted(catalogue, settings, self.with_hint)? else {
+            return Ok(draft.reading(catalogue, settings)?);
+        };
         // Before a point is made for it, the row has to be good. In a trial its number does not matter.
         let good = draft.of_point(PointId(0), info.kind, settings)?;
         if settings.dry_run {

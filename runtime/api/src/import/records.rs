@@ -27,6 +27,8 @@ pub(super) struct Splitter {
     kind: Kind,
     /// Bytes of the file so far.
     at: u64,
+    /// How many of the last ones end lines. They belong to what follows: a file may grow behind a last line without one.
+    line_end: u64,
     /// Line feeds among them.
     feeds: u64,
     /// The line that the record which is not yet whole began at.
@@ -43,12 +45,12 @@ impl Splitter {
     pub(super) fn csv(delimiter: u8) -> Self {
         let reader = Box::new(ReaderBuilder::new().delimiter(delimiter).build());
         let kind = Kind::Csv { reader, text: vec![0; 1024], filled: 0, ends: vec![0; 64], cells: 0 };
-        Self { kind, at: 0, feeds: 0, begun: None }
+        Self { kind, at: 0, line_end: 0, feeds: 0, begun: None }
     }
 
     /// For a record a line.
     pub(super) fn lines() -> Self {
-        Self { kind: Kind::Lines { line: Vec::new() }, at: 0, feeds: 0, begun: None }
+        Self { kind: Kind::Lines { line: Vec::new() }, at: 0, line_end: 0, feeds: 0, begun: None }
     }
 
     /// The next piece's records.
@@ -79,6 +81,8 @@ impl Splitter {
 
     fn count(&mut self, bytes: &[u8]) {
         self.at += bytes.len() as u64;
+        let line_end = bytes.iter().rev().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        self.line_end = line_end as u64 + if line_end == bytes.len() { self.line_end } else { 0 };
         self.feeds += bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
     }
 
@@ -120,7 +124,7 @@ impl Splitter {
         if let Some(cells) = cells {
             self.begun = None;
             if cells.iter().any(|cell: &Vec<u8>| !cell.is_empty()) {
-                records.push(Record { line, end: self.at, cells });
+                records.push(Record { line, end: self.at - self.line_end, cells });
             }
         }
         Ok(taken)

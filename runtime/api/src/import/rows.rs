@@ -186,17 +186,21 @@ fn status_of(text: &str) -> Option<Status> {
 
 impl Draft<'_> {
     /// The point that is to be made for it first; none: there is one.
-    pub(super) fn wanted(&self, catalogue: &Catalogue, settings: &Settings) -> Result<Option<PointInfo>, BadRow> {
+    pub(super) fn wanted(
+        &self,
+        catalogue: &Catalogue,
+        settings: &Settings,
+        with_hint: bool,
+    ) -> Result<Option<PointInfo>, BadRow> {
         if catalogue.by_name(&self.connection, &self.point).is_some() {
             return Ok(None);
         }
         let Some(kind) = self.kind.filter(|_| settings.create.is_some()).or(settings.create) else {
-            let known: Vec<String> = catalogue
-                .iter()
-                .filter(|point| *point.connection == *self.connection)
-                .map(|point| point.info.name.clone())
-                .collect();
-            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let with_hint = with_hint && PointInfo::name_is_valid(&self.point);
+            let known: Vec<&str> = match with_hint {
+                true => catalogue.of_connection(&self.connection).map(|point| point.info.name.as_str()).collect(),
+                false => Vec::new(),
+            };
             let hint = bulkhead_config::nearest(&self.point, &known).map(|near| format!("; did you mean `{near}`?"));
             let expected = format!(
                 "a point of the connection `{}`{} (`create=<kind>` makes those that are missing)",

@@ -97,8 +97,9 @@ fn copy_state(shared: &Shared, dir: &Path, last_seq: Seq, meter: &mut Meter<'_, 
     let last = clamp_seq(last_seq);
     copy_database(&shared.config.dir.join("state.db"), &to, &mut |bytes| meter.add(bytes), |copy| {
         copy.execute("UPDATE cursors SET seq = ?1 WHERE seq > ?1", [last])?;
-        // An import that went on meanwhile begins anew after a restore.
-        copy.execute("DELETE FROM imports WHERE last > ?1", [last])?;
+        // How far an import that went on meanwhile was at the backup's moment is not known: it is no file's after a restore, so
+        // that none is taken for new and imported twice.
+        copy.execute("UPDATE imports SET digest = zeroblob(32) WHERE last > ?1", [last])?;
         copy.execute("DELETE FROM in_flight WHERE last > ?1", [last]).map(drop)
     })?;
     record_of(&to, &name, &mut |bytes| meter.add(bytes))

@@ -16,7 +16,7 @@ pub fn run(sequence: &[Transformation], rows: Vec<Value>, evaluator: &Evaluator<
     let mut rows = rows;
     for transformation in sequence {
         rows = step(transformation, rows, evaluator);
-        if rows.len() > ENTITIES_MAX {
+        if rows.len() > ENTITIES_MAX || evaluator.types.check_rows().is_err() {
             // Rows can double with each step: nobody waits for what comes of that.
             evaluator.types.give_up();
             return Vec::new();
@@ -47,8 +47,11 @@ fn step(transformation: &Transformation, rows: Vec<Value>, evaluator: &Evaluator
         }
         Transformation::Join { of, inner, outer, stage } => joined(of, inner, *outer, stage, &rows, evaluator),
         Transformation::Nest(sequences, made) => {
-            let values = sequences.iter().map(|sequence| collection(run(sequence, rows.clone(), evaluator))).collect();
-            vec![made_record(*made, values)]
+            let of = |sequence: &Vec<Transformation>| match evaluator.types.may_take(rows.len()) {
+                true => collection(run(sequence, rows.clone(), evaluator)),
+                false => Value::Null,
+            };
+            vec![made_record(*made, sequences.iter().map(of).collect())]
         }
         Transformation::AddNested { of, inner, stage } => {
             rows.iter().map(|row| stage.with(row, nested(of, inner, row, evaluator))).collect()
@@ -71,7 +74,11 @@ fn joined(
 ) -> Vec<Value> {
     let mut found = Vec::new();
     for row in rows {
-        let mut items = run(inner, evaluator.value(of, &mut Slots::of(row.clone())).items().to_vec(), evaluator);
+        let value = evaluator.value(of, &mut Slots::of(row.clone()));
+        if !evaluator.types.may_take(value.items().len()) {
+            break;
+        }
+        let mut items = run(inner, value.items().to_vec(), evaluator);
         if outer && items.is_empty() {
             items.push(Value::Null);
         }
@@ -86,6 +93,9 @@ fn joined(
 /// What a sequence makes of what a row leads to: of a collection another, of a record another.
 fn nested(of: &TypedExpr, inner: &[Transformation], row: &Value, evaluator: &Evaluator<'_>) -> Value {
     let value = evaluator.value(of, &mut Slots::of(row.clone()));
+    if !evaluator.types.may_take(value.items().len()) {
+        return Value::Null;
+    }
     let many = matches!(value, Value::Collection(_));
     let found = run(inner, value.items().to_vec(), evaluator);
     if many { collection(found) } else { found.into_iter().next().unwrap_or(Value::Null) }

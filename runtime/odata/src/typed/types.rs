@@ -14,13 +14,14 @@ pub struct Types<'m> {
     heads: Vec<usize>,
     /// Whether `$apply` has made more rows than may be.
     too_many_rows: Cell<bool>,
+    items_taken: Cell<usize>,
 }
 
 impl<'m> Types<'m> {
     /// The types of the model.
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
-        Self { model, made: Vec::new(), heads: Vec::new(), too_many_rows: Cell::new(false) }
+        Self { model, made: Vec::new(), heads: Vec::new(), too_many_rows: Cell::new(false), items_taken: Cell::new(0) }
     }
 
     /// The model.
@@ -44,6 +45,17 @@ impl<'m> Types<'m> {
     /// Says that `$apply` makes more rows than may be.
     pub(crate) fn give_up(&self) {
         self.too_many_rows.set(true);
+    }
+
+    /// Counts items that `$apply` takes into rows, over the whole request: rows of rows grow by their product. False: they are too
+    /// many, and whoever makes them is to stop.
+    pub(crate) fn may_take(&self, items: usize) -> bool {
+        let taken = self.items_taken.get().saturating_add(items);
+        self.items_taken.set(taken);
+        if taken > ENTITIES_MAX {
+            self.give_up();
+        }
+        !self.too_many_rows.get()
     }
 
     /// Refuses an answer whose rows were too many to be made.
