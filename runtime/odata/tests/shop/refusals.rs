@@ -97,7 +97,7 @@ fn limits_are_named_when_they_are_passed() {
         "rows",
     );
     // One step may take few rows and yet make rows of rows.
-    let many = vec!["concat(identity,identity)"; 9].join("/");
+    let many = ["concat(identity,identity)"; 9].join("/");
     let product = format!("{many}/nest(identity as A)/join(A as B)/addnested(A,identity as C)/aggregate($count as n)");
     refused(&format!("Products?$apply={product}"), "rows");
     refused(&format!("Products?$apply=groupby((rollup({})))", vec!["Name"; 100].join(",")), "transformations");
