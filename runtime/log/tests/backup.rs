@@ -4,8 +4,8 @@
 mod harness;
 
 use bulkhead_log::{
-    BackupProgress, BackupReport, BackupStage, Beside, BesideContent, InFlight, Log, LogConfig, LogError, Restore,
-    Restored, Row, restore, verify_backup,
+    BackupProgress, BackupReport, BackupStage, Beside, BesideContent, ImportMark, InFlight, Log, LogConfig, LogError,
+    Restore, Restored, Row, restore, verify_backup,
 };
 use bulkhead_model::{Kind, PointInfo, Seq};
 use harness::{all_rows, append, config, declare, readings, segment_files, seqs, within};
@@ -48,6 +48,29 @@ async fn backed_up(dir: &Path) -> (Log, PathBuf, BackupReport) {
     ];
     let report = backup(&log, &to, beside).await.unwrap();
     (log, to, report)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_went_on_during_a_backup_is_known_after_it_and_no_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = small(&dir.path().join("log")).open().unwrap();
+    let points = declare(&log, 1);
+    let last = append(&log, readings(&points, 0, 10)).await.last;
+    let mark =
+        |id: &str, last| ImportMark { id: id.into(), bytes: 80, digest: vec![7; 32], last, ..Default::default() };
+    // The second has rows behind the backup's moment.
+    for mark in [mark("before", last), mark("during", last + 1)] {
+        log.set_import_mark(&mark).unwrap();
+    }
+    let (to, target) = (dir.path().join("backup"), dir.path().join("restored"));
+    backup(&log, &to, Vec::new()).await.unwrap();
+    restored(&to, &target, Restore::default()).unwrap();
+    let copy = small(&target).open().unwrap();
+    assert_eq!(copy.import_mark("before").unwrap(), Some(mark("before", last)));
+    let during = copy.import_mark("during").unwrap().expect("it is known");
+    assert_eq!((during.bytes, during.digest), (80, vec![0; 32]));
+    within(copy.close()).await.unwrap();
+    within(log.close()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
