@@ -83,6 +83,12 @@ impl Problem {
         self
     }
 
+    /// The same with what to do, behind its detail.
+    pub(crate) fn and(mut self, advice: &str) -> Self {
+        self.detail.push_str(&format!("; {advice}"));
+        self
+    }
+
     /// The same with a time after which to try again.
     pub(crate) fn retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = Some(wait.unwrap_or(RETRY_AFTER));
@@ -151,6 +157,11 @@ impl From<ApiError> for Problem {
         let detail = error.to_string();
         match error {
             ApiError::Account { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-account", detail),
+            // The hint is in the text already.
+            ApiError::NoConnection { near, .. } => {
+                let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-such-connection", detail);
+                near.map_or(problem.clone(), |near| problem.with("near", near))
+            }
             ApiError::NoAccount { what, .. } => Self::not_found("no-such-account", detail).with("what", what),
             error => {
                 tracing::error!("a request failed: {}", chain(&error));

@@ -80,6 +80,9 @@ pub(crate) struct CreateKeyArguments {
     /// A connection that it is good for; several times for several. All, if none is given.
     #[arg(long = "connection", value_name = "CONNECTION")]
     pub(crate) connections: Vec<String>,
+    /// Take connections that the config does not have yet, too.
+    #[arg(long, requires = "connections")]
+    pub(crate) allow_unknown: bool,
     /// Days until it ends; it does not end by itself if none are given.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36_500))]
     pub(crate) expires_days: Option<u16>,
