@@ -58,6 +58,65 @@ async fn lists_come_as_csv_and_ndjson_with_the_next_page_in_a_link() {
     gateway.stop().await;
 }
 
+/// HEAD is for whoever wants to know how long an answer is, of which kind, and whether it is still the one that is known.
+#[tokio::test]
+async fn head_answers_with_the_header_fields_of_get_and_no_body() {
+    let (gateway, _) = Gateway::with_readings().await;
+    let mut tagged = 0;
+    for path in [
+        "/api/v1/connections",
+        "/api/v1/connections/boiler",
+        "/api/v1/connections/boiler/points/flow",
+        "/api/v1/connections/boiler/points/flow/readings",
+        "/api/v1/points",
+        "/api/v1/latest?format=csv",
+        "/api/v1/readings?format=ndjson",
+        "/api/v1/config",
+        "/api/v1/session",
+        "/api/v1/gaps",
+        "/api/v1/routes",
+        "/api/v1/adapters",
+        "/api/v1/openapi.json",
+        "/docs",
+        "/docs/swagger-ui.css",
+        "/",
+        "/odata/v4/",
+        "/odata/v4/Points",
+        "/odata/v4/Readings",
+        "/odata/v4/$metadata",
+        "/api/v1/connections/none",
+    ] {
+        for coding in ["identity", "gzip"] {
+            let ask = |method| gateway.client.request(method, gateway.url(path)).header("accept-encoding", coding);
+            let fields = |answer: &reqwest::Response| {
+                let mut fields = answer.headers().clone();
+                // Of each request; and how the body is framed is the body's.
+                for name in ["date", "x-request-id", "transfer-encoding"] {
+                    fields.remove(name);
+                }
+                (answer.status(), fields)
+            };
+            let get = ask(reqwest::Method::GET).send().await.unwrap();
+            let head = ask(reqwest::Method::HEAD).send().await.unwrap();
+            let (mut expected, found) = (fields(&get), fields(&head));
+            if path.starts_with("/odata/") {
+                // The body is not made, so that its length and coding are not known, and none is told.
+                for name in ["content-length", "content-encoding"] {
+                    expected.1.remove(name);
+                }
+            }
+            assert_eq!(found, expected, "{path} {coding}");
+            assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+            let Some(tag) = expected.1.get("etag") else { continue };
+            tagged += 1;
+            let known = ask(reqwest::Method::HEAD).header("if-none-match", tag).send().await.unwrap();
+            assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{path}");
+        }
+    }
+    assert!(tagged >= 24, "{tagged}");
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn a_client_that_has_an_answer_already_is_told_so_until_it_changes() {
     let (gateway, points) = Gateway::with_readings().await;
