@@ -38,7 +38,7 @@ fn create(arguments: &CreateKeyArguments) -> Result<(), Exit> {
     if arguments.json {
         let mut shown = shown(&key, now);
         shown["key"] = text.into();
-        console::say(&serde_json::to_string_pretty(&shown)?);
+        console::say_json(&shown)?;
     } else {
         console::say(&text);
         console::note(&format!("key {} has the role {}; it is not shown again", key.name, key.role.name()));
@@ -69,7 +69,7 @@ fn list(arguments: &ListAccountsArguments) -> Result<(), Exit> {
     let (keys, now) = (store(&arguments.config)?.read()?.keys, SystemClock::default().now());
     if arguments.json {
         let keys: Vec<Json> = keys.iter().map(|key| shown(key, now)).collect();
-        console::say(&serde_json::to_string_pretty(&keys)?);
+        console::say_json(&keys)?;
     } else if keys.is_empty() {
         console::say("no keys");
     } else {
