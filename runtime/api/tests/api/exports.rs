@@ -1,6 +1,7 @@
 //! Lists as CSV and NDJSON, tags and conditional requests, compression.
 
 use crate::harness::{Gateway, answer};
+use bulkhead_model::Value;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value as Json;
@@ -114,6 +115,35 @@ async fn head_answers_with_the_header_fields_of_get_and_no_body() {
         }
     }
     assert!(tagged >= 24, "{tagged}");
+    gateway.stop().await;
+}
+
+/// A device may send any text, and a spreadsheet computes those that begin like formulas.
+#[tokio::test]
+async fn texts_are_exact_in_csv_and_guarded_where_a_spreadsheet_is_to_read_them() {
+    const FORMULA: &str = "=HYPERLINK(\"http://a.example\";\"ok\")";
+    let (gateway, points) = Gateway::with_readings().await;
+    let (note, _) = points.of_kinds.iter().find(|(_, value)| matches!(value, Value::Text(_))).unwrap();
+    gateway.log.append(vec![crate::harness::reading(*note, 60, Some(Value::Text(FORMULA.into())))]).await.unwrap();
+    let cell = |guard: &str| format!("\"{guard}{}\"", FORMULA.replace('"', "\"\""));
+    for (path, guarded) in [
+        ("/api/v1/latest?format=csv", "&text=guarded"),
+        ("/api/v1/readings?format=csv", "&text=guarded"),
+        ("/api/v1/connections/boiler/points/a_text/readings?format=csv", "&text=guarded"),
+        ("/odata/v4/Readings?$format=csv", ";text=guarded"),
+        ("/odata/v4/LatestReadings?$select=Value&$format=text/csv", ";text=guarded"),
+    ] {
+        let (_, _, exact) = text(gateway.get(path)).await;
+        assert!(exact.contains(&cell("")) && !exact.contains(&cell("'")), "{path}: {exact}");
+        let (status, headers, csv) = text(gateway.get(&format!("{path}{guarded}"))).await;
+        let media_type = headers["content-type"].to_str().unwrap();
+        assert!(status == StatusCode::OK && media_type.starts_with("text/csv"), "{path} {media_type}");
+        assert!(csv.contains(&cell("'")) && !csv.contains(&cell("")), "{path}: {csv}");
+        assert!(!csv.contains("'-"), "{path}: numbers are none: {csv}");
+    }
+    let (status, _, problem) = text(gateway.get("/api/v1/latest?format=csv&text=save")).await;
+    assert!(status == StatusCode::BAD_REQUEST && problem.contains("exact or guarded"), "{problem}");
+    assert_eq!(text(gateway.get("/odata/v4/Readings?$format=csv;text=save")).await.0, StatusCode::NOT_ACCEPTABLE);
     gateway.stop().await;
 }
 
