@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Media type of problem details.
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// What a problem's `type` begins with; its code follows.
 const TYPE_PREFIX: &str = "urn:bulkhead:problem:";
 /// What a problem's `instance` begins with; the id of the request follows.
@@ -100,6 +100,11 @@ impl Problem {
         (self.code.to_owned(), self.detail.clone())
     }
 
+    /// Its body.
+    pub(crate) fn text(&self) -> String {
+        self.body().to_string()
+    }
+
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         self.status
@@ -136,7 +141,7 @@ pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.body().to_string()).into_response();
+        let mut response = (self.status, self.text()).into_response();
         response.extensions_mut().insert(Problematic { code: self.code, detail: self.detail });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
