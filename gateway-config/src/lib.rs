@@ -51,6 +51,7 @@ pub use schema::json_schema;
 pub use switch::switched;
 pub use walk::nearest;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -88,6 +89,16 @@ pub fn data_dir_of(text: &str, path: &Path) -> PathBuf {
     let read = tree::read(text);
     let named = read.root.get("gateway").and_then(|gateway| gateway.text_of("data_dir")).map(PathBuf::from);
     base_dir.join(named.unwrap_or_else(|| Gateway::default().data_dir))
+}
+
+/// The names of the connections in a text that may be wrong in other places, the built-in one among them; none where the text
+/// is no whole TOML and names could be missing.
+#[must_use]
+pub fn connection_names_of(text: &str) -> Option<BTreeSet<String>> {
+    let read = tree::read(text);
+    let named = read.root.get("connections").map_or(&[][..], tree::Node::entries);
+    let names = named.iter().map(|entry| entry.key.clone()).chain([HEALTH_CONNECTION.to_owned()]);
+    read.whole.then(|| names.collect())
 }
 
 /// Reads and checks a config file.

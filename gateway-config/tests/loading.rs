@@ -234,6 +234,15 @@ fn proptest_config() -> ProptestConfig {
     ProptestConfig { cases: given.unwrap_or(CASES), failure_persistence: None, ..ProptestConfig::default() }
 }
 
+#[test]
+fn connections_are_named_in_a_config_with_mistakes_and_not_in_half_of_one() {
+    let names = |text| bulkhead_config::connection_names_of(text).map(|names| names.into_iter().collect::<Vec<_>>());
+    let wrong = "[connections.press]\nadaptor = 3\n[connections.boiler]\n[api]\nlisten = \"0.0.0.0:1\"\n";
+    assert_eq!(names(wrong), Some(["boiler", "gateway", "press"].map(str::to_owned).into()));
+    assert_eq!(names(""), Some(vec!["gateway".to_owned()]));
+    assert_eq!(names(&format!("{wrong}[connections.half")), None);
+}
+
 proptest! {
     #![proptest_config(proptest_config())]
 

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine as _;
-use bulkhead_tests::{Gateway, NUMBERS, commit_numbers, http_client};
+use bulkhead_tests::{Gateway, NUMBERS, commit_numbers, http_client, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -149,5 +149,64 @@ async fn signatures_are_of_the_bytes_and_who_comes_too_often_is_slowed_down() ->
     ensure!(statuses.contains(&429) && statuses[0] == 200, "{statuses:?}");
     let kept = gateway.api.readings().await?.len();
     assert_eq!(kept, 1 + statuses.iter().filter(|status| **status == 200).count());
+    Ok(())
+}
+
+/// Elements of a document that the adapter computes on for a lot longer than [`SHORT_MS`].
+const SLOW_ELEMENTS: usize = 9_000;
+/// Points looked for in each: most of what the document costs.
+const SLOW_POINTS: usize = 250;
+/// What the adapter may compute in one call: enough for what is short, however busy the machine is.
+const SHORT_MS: u32 = 40;
+
+/// A connection with a hook that asks for much, and the time that it may compute.
+fn slow_hook(call_timeout_ms: u32) -> String {
+    let points: Vec<String> = (0..SLOW_POINTS).map(|n| format!("{{ path = \"a{n}\", optional = true }}")).collect();
+    format!(
+        "{}\n[connections.meters.limits]\ncall_timeout_ms = {call_timeout_ms}\n\n[[connections.meters.settings.hooks]]\n\
+         path = \"/slow\"\nformat = \"xml\"\neach = \"$.all.m[*]\"\nname_path = \"@id\"\npoints = [{}]\n",
+        HOOKS.replace("body_max_bytes = 20_000", "body_max_bytes = 1_048_576"),
+        points.join(", ")
+    )
+}
+
+/// What a device sends to it.
+fn slow_document() -> String {
+    let padding: String = (0..6).map(|n| format!("<b{n}>x</b{n}>")).collect();
+    let element = |n| format!("<m id=\"m{}\">{padding}<a1>{n}</a1></m>", n % 7);
+    format!("<all>{}</all>", (0..SLOW_ELEMENTS).map(element).collect::<String>())
+}
+
+#[tokio::test]
+async fn who_answers_too_late_is_a_gateway_timeout_that_keeps_nothing_and_the_next_is_answered() -> Result<()> {
+    let gateway = Gateway::start(&format!("{}{NUMBERS}", slow_hook(SHORT_MS))).await?;
+    let (status, media_type, body) = send(&gateway, "meters/slow", "text/xml", slow_document()).await?;
+    assert_eq!((status, media_type.as_str()), (504, "application/problem+json"), "{body}");
+    let problem: Value = serde_json::from_str(&body)?;
+    assert_eq!((&problem["code"], &problem["fault"]), (&json!("timeout"), &json!("deadline")), "{problem}");
+    let meters = gateway.api.json("/api/v1/connections/meters").await?;
+    assert_eq!(
+        (&meters["faults"]["deadline"], &meters["usage"]["last_crash"]["code"]),
+        (&json!(1), &json!("deadline"))
+    );
+    commit_numbers(&gateway, 0..3).await?;
+    // Until the instance has been built anew, the sender is told to come again.
+    let short = "<all><m id=\"m8\"><a1>1</a1></m></all>";
+    until("an answer in time", async || {
+        let (status, _, body) = send(&gateway, "meters/slow", "text/xml", short).await?;
+        Ok(if status == 200 { Ok(()) } else { Err(format!("{status} {body}")) })
+    })
+    .await?;
+    let kept = gateway.api.readings().await?;
+    let kept: Vec<&str> =
+        kept.iter().map(|reading| reading.point.as_str()).filter(|name| name.contains(".a")).collect();
+    assert_eq!(kept, ["m8.a1"], "of what came too late nothing is kept, also not later");
+
+    // That it came too late was the only reason.
+    let patient = Gateway::start(&slow_hook(60_000)).await?;
+    let (status, _, body) = send(&patient, "meters/slow", "text/xml", slow_document()).await?;
+    ensure!(status == 200 && body.contains(&format!("<readings>{SLOW_ELEMENTS}</readings>")), "{status} {body}");
+    let usage = &patient.api.json("/api/v1/connections/meters").await?["usage"];
+    ensure!(usage["longest_call_us"].as_u64().is_some_and(|us| us > 2_000 * u64::from(SHORT_MS)), "{usage}");
     Ok(())
 }

@@ -72,6 +72,14 @@ pub enum ApiError {
         /// Its name.
         name: String,
     },
+    /// A key would be good for a connection that is not there. It can come later: whoever means that says so.
+    #[error("there is no connection `{name}`{}", hint(.near.as_deref()))]
+    NoConnection {
+        /// Its name.
+        name: String,
+        /// The nearest name there is.
+        near: Option<String>,
+    },
     /// The operating system gave no random numbers.
     #[error("no secret can be made: {reason}")]
     Random {
@@ -86,4 +94,8 @@ pub enum ApiError {
         /// What is wrong.
         reason: String,
     },
+}
+
+fn hint(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }

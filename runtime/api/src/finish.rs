@@ -22,7 +22,8 @@ const TAG_BYTES: usize = 12;
 
 /// What the request said that decides how its answer is sent.
 pub(crate) struct Asked {
-    is_get: bool,
+    /// GET, or HEAD, which is told what GET would be.
+    is_read: bool,
     /// Whether the answer may not be kept on a disk.
     is_secret: bool,
     headers: HeaderMap,
@@ -39,7 +40,7 @@ impl Asked {
             }
         }
         let is_secret = SECRET.iter().any(|secret| path.starts_with(secret));
-        is_ours.then(|| Self { is_get: *method == Method::GET, is_secret, headers: kept })
+        is_ours.then(|| Self { is_read: matches!(*method, Method::GET | Method::HEAD), is_secret, headers: kept })
     }
 
     /// Finishes an answer.
@@ -52,7 +53,7 @@ impl Asked {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         let tag = response.headers().get(header::ETAG).cloned();
         let is_secret = self.is_secret;
-        let is_tagged = self.is_get && response.status() == StatusCode::OK;
+        let is_tagged = self.is_read && response.status() == StatusCode::OK;
         let work = move || self.worked(body, tag, is_tagged);
         let worked = if length <= SHORT_MAX_BYTES {
             work()

@@ -1,7 +1,7 @@
 //! What is missing from the log, and why: the list that the log keeps, by page.
 
 use crate::app::Shared;
-use crate::listing::{FORMAT, Form, Page};
+use crate::listing::{FORMAT, Form, Page, TEXT};
 use crate::moment;
 use crate::parameters::Parameters;
 use crate::problem::Problem;
@@ -60,7 +60,7 @@ pub(crate) struct ShownGap {
 
 /// Gaps behind a number, the oldest first: `?after=&limit=`. `next` is what to give as `after` for the next page.
 pub(crate) async fn gaps(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT])?;
+    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT, TEXT])?;
     let form = Form::asked(&parameters, &headers)?;
     let (after, limit) = (parameters.number("after")?.unwrap_or(0), parameters.limit()?);
     // One more than asked for shows whether there is another page.

@@ -4,7 +4,7 @@
 use crate::app::{App, Shared};
 use crate::holes;
 use crate::json;
-use crate::listing::{self, FORMAT, Form};
+use crate::listing::{self, FORMAT, Form, TEXT};
 use crate::page::Page;
 use crate::parameters::{Parameters, Position};
 use crate::path::PointPath;
@@ -88,7 +88,7 @@ struct Span {
 
 /// The history of a point: `?from=&to=&after=&limit=`; `from` belongs to it, `to` does not.
 pub(crate) async fn of_point(app: &App, path: &PointPath, uri: &Uri, headers: &HeaderMap) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["from", "to", "after", "limit", FORMAT])?;
+    let parameters = Parameters::parse(uri.query(), &["from", "to", "after", "limit", FORMAT, TEXT])?;
     let form = Form::asked(&parameters, headers)?;
     let (from, to) = (parameters.moment("from")?, parameters.moment("to")?);
     let position = parameters.position("after")?;
@@ -119,7 +119,7 @@ fn seq_in(log: &LogId, position: Option<Position>) -> Result<Seq, Problem> {
 /// Everything behind a cursor: `?after=&limit=`. `cursor` is what to give as `after` next time, also when there is
 /// nothing now. Rows that retention has dropped meanwhile are named in `gap`.
 pub(crate) async fn pull(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT])?;
+    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT, TEXT])?;
     let form = Form::asked(&parameters, &headers)?;
     let (position, limit) = (parameters.position("after")?, parameters.limit()?);
     let page = state.with_log(move |log| pull_page(log, position, limit)).await?;

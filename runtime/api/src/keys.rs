@@ -3,7 +3,7 @@
 use crate::access::accounts::ApiKey;
 use crate::access::key::PREFIX;
 use crate::access::store::NewKey;
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::audit::Note;
 use crate::moment;
 use crate::parameters::Parameters;
@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::{Extension, Json};
-use bulkhead_config::ApiRole;
+use bulkhead_config::{ApiRole, HEALTH_CONNECTION};
 use bulkhead_sandbox::capability::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -35,6 +35,9 @@ pub(crate) struct Wanted {
     /// The connections it is good for; all without.
     #[cfg_attr(test, schemars(with = "Option<BTreeSet<String>>", length(min = 1, max = 100)))]
     connections: Option<Vec<String>>,
+    /// Whether connections may be named that are not there yet; refused without.
+    #[serde(default)]
+    allow_unknown: bool,
     /// When it ends; it does not end by itself without.
     #[serde(default)]
     #[cfg_attr(test, schemars(schema_with = "crate::contract::moment_or_null"))]
@@ -91,7 +94,7 @@ pub(crate) async fn all(state: Shared, uri: Uri) -> Result<Json<Keys>, Problem> 
     Ok(Json(Keys { keys: accounts.keys.iter().map(|key| shown(key, now_ns)).collect() }))
 }
 
-/// Makes a key: `{"name", "role", "connections", "expires"}`, the last two if wanted.
+/// Makes a key: `{"name", "role", "connections", "allow_unknown", "expires"}`, the last three if wanted.
 pub(crate) async fn create(
     state: Shared,
     uri: Uri,
@@ -100,18 +103,33 @@ pub(crate) async fn create(
 ) -> Result<impl IntoResponse, Problem> {
     Parameters::parse(uri.query(), &[])?;
     let form = r#"{"name": "…", "role": "…", "connections": ["…"], "expires": "2027-01-01T00:00:00Z"}"#;
-    let Wanted { name, role, connections, expires } = given(&headers, body, form).await?;
+    let Wanted { name, role, connections, allow_unknown, expires } = given(&headers, body, form).await?;
     let end = |text: String| {
         moment::parse(&text)
             .ok_or_else(|| Problem::bad_request("bad-body", "`expires` is no time (RFC 3339)".to_owned()))
     };
     let connections = connections.map(each_once).transpose()?;
     let new = NewKey { name, role, connections, expires: expires.map(end).transpose()? };
+    if !allow_unknown {
+        check_connections(&state, &new)?;
+    }
     let now = state.door.clock.now();
     let (key, text) = changed(&state, move |store| store.create_key(new, now)).await?;
     let key = shown(&key, now.0);
     let note = Note(json!(key));
     Ok((StatusCode::CREATED, Extension(note), Json(MadeKey { key, text })))
+}
+
+/// Refuses connections that are neither in the config nor in the log.
+fn check_connections(app: &App, new: &NewKey) -> Result<(), Problem> {
+    let catalogue = app.engine.log().catalogue();
+    let mut known: BTreeSet<String> = app.engine.config().connections.keys().cloned().collect();
+    known.insert(HEALTH_CONNECTION.to_owned());
+    known.extend(
+        new.connections.iter().flatten().filter(|name| catalogue.of_connection(name).next().is_some()).cloned(),
+    );
+    let allow = "`\"allow_unknown\": true` makes the key for one that comes later";
+    new.check_connections(&known).map_err(|error| Problem::from(error).and(allow))
 }
 
 fn each_once(names: Vec<String>) -> Result<BTreeSet<String>, Problem> {

@@ -75,6 +75,7 @@ mod moment;
 mod odata;
 mod operations;
 mod origin;
+mod own_words;
 mod packed;
 mod page;
 mod parameters;

@@ -6,11 +6,15 @@ use crate::problem::Problem;
 use axum::Json;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::response::{IntoResponse, Response};
+use bulkhead_odata::cells::guarded;
+use bulkhead_odata::negotiate::CellText;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// The query parameter that says which form.
 pub(crate) const FORMAT: &str = "format";
+/// The query parameter that says how texts stand in CSV.
+pub(crate) const TEXT: &str = "text";
 /// Media types with the names that [`FORMAT`] has for them.
 pub(crate) const CSV: &str = "text/csv; charset=utf-8";
 pub(crate) const NDJSON: &str = "application/x-ndjson";
@@ -21,7 +25,7 @@ const ACCEPTED_MAX: usize = 32;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form {
     Json,
-    Csv,
+    Csv(CellText),
     Ndjson,
 }
 
@@ -41,16 +45,23 @@ pub(crate) trait Page: Serialize {
 impl Form {
     /// The form that is asked for: by the query, or else by `Accept`; JSON where neither says anything that is known.
     pub(crate) fn asked(parameters: &Parameters, headers: &HeaderMap) -> Result<Self, Problem> {
-        match parameters.one(FORMAT)? {
-            Some("json") => Ok(Self::Json),
-            Some("csv") => Ok(Self::Csv),
-            Some("ndjson") => Ok(Self::Ndjson),
-            Some(other) => {
-                let detail = format!("`{FORMAT}={other}`: expected json, csv or ndjson");
-                Err(Problem::bad_request("bad-parameter", detail).with("parameter", FORMAT))
-            }
-            None => Ok(Self::accepted(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()))),
-        }
+        let bad = |name: &str, given: &str, expected: &str| {
+            Problem::bad_request("bad-parameter", format!("`{name}={given}`: expected {expected}"))
+                .with("parameter", name)
+        };
+        let cell_text = match parameters.one(TEXT)? {
+            None | Some("exact") => CellText::Exact,
+            Some("guarded") => CellText::Guarded,
+            Some(other) => return Err(bad(TEXT, other, "exact or guarded")),
+        };
+        let form = match parameters.one(FORMAT)? {
+            Some("json") => Self::Json,
+            Some("csv") => Self::Csv(cell_text),
+            Some("ndjson") => Self::Ndjson,
+            Some(other) => return Err(bad(FORMAT, other, "json, csv or ndjson")),
+            None => Self::accepted(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())),
+        };
+        Ok(if form == Self::Csv(CellText::Exact) { Self::Csv(cell_text) } else { form })
     }
 
     /// The one that `Accept` likes best (RFC 9110 §12.5.1); of those that it likes alike the first of this list.
@@ -69,7 +80,7 @@ impl Form {
         let json = weight(&["application/json", "application/*", "*/*"]);
         let (csv, ndjson) = (weight(&["text/csv", "text/*"]), weight(&["application/x-ndjson", "application/jsonl"]));
         match (csv > json, ndjson > json) {
-            (true, _) if csv >= ndjson => Self::Csv,
+            (true, _) if csv >= ndjson => Self::Csv(CellText::Exact),
             (_, true) => Self::Ndjson,
             _ => Self::Json,
         }
@@ -79,7 +90,7 @@ impl Form {
     pub(crate) fn answer<P: Page>(self, page: &P, uri: &Uri) -> Result<Response, Problem> {
         let mut answer = match self {
             Self::Json => Json(page).into_response(),
-            Self::Csv => of_type(CSV, csv(P::COLUMNS, page.rows())?),
+            Self::Csv(cell_text) => of_type(CSV, csv(P::COLUMNS, page.rows(), cell_text)?),
             Self::Ndjson => of_type(NDJSON, ndjson(page.rows())?),
         };
         let headers = answer.headers_mut();
@@ -120,7 +131,7 @@ fn ndjson<R: Serialize>(rows: &[R]) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn csv<R: Serialize>(columns: &[&str], rows: &[R]) -> Result<String, Problem> {
+fn csv<R: Serialize>(columns: &[&str], rows: &[R], cell_text: CellText) -> Result<String, Problem> {
     let mut text = columns.join(",") + "\r\n";
     for row in rows {
         let members = members(row)?;
@@ -128,7 +139,7 @@ fn csv<R: Serialize>(columns: &[&str], rows: &[R]) -> Result<String, Problem> {
             if number > 0 {
                 text.push(',');
             }
-            put_cell(&mut text, members.get(*column).unwrap_or(&Value::Null));
+            put_cell(&mut text, members.get(*column).unwrap_or(&Value::Null), cell_text);
         }
         text.push_str("\r\n");
     }
@@ -136,11 +147,12 @@ fn csv<R: Serialize>(columns: &[&str], rows: &[R]) -> Result<String, Problem> {
 }
 
 /// Null is an empty cell, an empty text a quoted one.
-fn put_cell(text: &mut String, value: &Value) {
-    let cell = match value {
-        Value::Null => return,
-        Value::String(cell) => cell.clone(),
-        other => other.to_string(),
+fn put_cell(text: &mut String, value: &Value, cell_text: CellText) {
+    let cell = match (value, cell_text) {
+        (Value::Null, _) => return,
+        (Value::String(cell), CellText::Exact) => cell.clone(),
+        (Value::String(cell), CellText::Guarded) => guarded(cell).into_owned(),
+        (other, _) => other.to_string(),
     };
     if cell.is_empty() || cell.contains([',', '"', '\r', '\n']) || cell.starts_with(' ') || cell.ends_with(' ') {
         text.push('"');
@@ -162,8 +174,8 @@ mod tests {
             (None, Form::Json),
             (Some("*/*"), Form::Json),
             (Some("text/html, */*;q=0.8"), Form::Json),
-            (Some("text/csv"), Form::Csv),
-            (Some("text/csv, */*;q=0.5"), Form::Csv),
+            (Some("text/csv"), Form::Csv(CellText::Exact)),
+            (Some("text/csv, */*;q=0.5"), Form::Csv(CellText::Exact)),
             (Some("text/csv;q=0.5, application/json"), Form::Json),
             (Some("application/x-ndjson"), Form::Ndjson),
             (Some("text/csv;q=0.1, application/x-ndjson;q=0.2"), Form::Ndjson),
@@ -176,8 +188,21 @@ mod tests {
     #[test]
     fn cells_are_quoted_where_they_must_be() {
         let row = json!({ "a": "plain", "b": null, "c": "", "d": "x,\"y\"\nz", "e": 1.5, "f": { "name": "n" } });
-        let text = csv(&["a", "b", "c", "d", "e", "f", "g"], &[row]).unwrap();
+        let text = csv(&["a", "b", "c", "d", "e", "f", "g"], &[row], CellText::Exact).unwrap();
         assert_eq!(text, "a,b,c,d,e,f,g\r\nplain,,\"\",\"x,\"\"y\"\"\nz\",1.5,\"{\"\"name\"\":\"\"n\"\"}\",\r\n");
+    }
+
+    #[test]
+    fn texts_that_would_be_formulas_are_guarded_where_that_is_asked_for_and_exact_elsewhere() {
+        let row = json!({ "a": "=1+1", "b": "-12.50", "c": -3, "d": "-1,\"x\"", "e": { "name": "=n" } });
+        let columns = ["a", "b", "c", "d", "e"];
+        let exact = csv(&columns, &[&row], CellText::Exact).unwrap();
+        assert!(exact.ends_with("\r\n=1+1,-12.50,-3,\"-1,\"\"x\"\"\",\"{\"\"name\"\":\"\"=n\"\"}\"\r\n"), "{exact}");
+        let guarded = csv(&columns, &[&row], CellText::Guarded).unwrap();
+        assert!(
+            guarded.ends_with("\r\n'=1+1,-12.50,-3,\"'-1,\"\"x\"\"\",\"{\"\"name\"\":\"\"=n\"\"}\"\r\n"),
+            "{guarded}"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use crate::connections;
 use crate::history;
 use crate::json;
 use crate::limits::PAGE_MAX_BYTES;
-use crate::listing::{FORMAT, Form, Page};
+use crate::listing::{FORMAT, Form, Page, TEXT};
 use crate::parameters::Parameters;
 use crate::path::{Name, PointPath};
 use crate::problem::Problem;
@@ -90,7 +90,7 @@ pub(crate) struct LatestReading {
 
 /// Points of all connections or of one, by their numbers, in pages.
 pub(crate) async fn all(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit", FORMAT])?;
+    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit", FORMAT, TEXT])?;
     let connection = parameters.one("connection")?.map(str::to_owned);
     let form = Form::asked(&parameters, &headers)?;
     form.answer(&page(&state, connection.as_deref(), &parameters)?, &uri)
@@ -103,7 +103,7 @@ pub(crate) async fn of_connection(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT])?;
+    let parameters = Parameters::parse(uri.query(), &["after", "limit", FORMAT, TEXT])?;
     let form = Form::asked(&parameters, &headers)?;
     form.answer(&page(&state, Some(&name), &parameters)?, &uri)
 }
@@ -159,7 +159,7 @@ pub(crate) async fn below(state: Shared, uri: Uri, headers: HeaderMap) -> Result
 
 /// The last readings of all connections or of one, by the numbers of their points, in pages.
 pub(crate) async fn latest(state: Shared, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
-    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit", FORMAT])?;
+    let parameters = Parameters::parse(uri.query(), &["connection", "after", "limit", FORMAT, TEXT])?;
     let form = Form::asked(&parameters, &headers)?;
     let connection = parameters.one("connection")?.map(str::to_owned);
     let (after, limit) = (parameters.number("after")?, parameters.limit()?);

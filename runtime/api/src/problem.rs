@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// Media type of problem details.
-const MEDIA_TYPE: &str = "application/problem+json";
+pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
 /// What a problem's `type` begins with; its code follows.
 const TYPE_PREFIX: &str = "urn:bulkhead:problem:";
 /// What a problem's `instance` begins with; the id of the request follows.
@@ -83,6 +83,12 @@ impl Problem {
         self
     }
 
+    /// The same with what to do, behind its detail.
+    pub(crate) fn and(mut self, advice: &str) -> Self {
+        self.detail.push_str(&format!("; {advice}"));
+        self
+    }
+
     /// The same with a time after which to try again.
     pub(crate) fn retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = Some(wait.unwrap_or(RETRY_AFTER));
@@ -92,6 +98,11 @@ impl Problem {
     /// Its code and its detail.
     pub(crate) fn told(&self) -> (String, String) {
         (self.code.to_owned(), self.detail.clone())
+    }
+
+    /// Its body.
+    pub(crate) fn text(&self) -> String {
+        self.body().to_string()
     }
 
     /// Its status.
@@ -130,7 +141,7 @@ pub(crate) fn retry_after_seconds(wait: Duration) -> u64 {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = (self.status, self.body().to_string()).into_response();
+        let mut response = (self.status, self.text()).into_response();
         response.extensions_mut().insert(Problematic { code: self.code, detail: self.detail });
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
@@ -151,6 +162,11 @@ impl From<ApiError> for Problem {
         let detail = error.to_string();
         match error {
             ApiError::Account { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-account", detail),
+            // The hint is in the text already.
+            ApiError::NoConnection { near, .. } => {
+                let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-such-connection", detail);
+                near.map_or(problem.clone(), |near| problem.with("near", near))
+            }
             ApiError::NoAccount { what, .. } => Self::not_found("no-such-account", detail).with("what", what),
             error => {
                 tracing::error!("a request failed: {}", chain(&error));

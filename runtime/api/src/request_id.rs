@@ -5,6 +5,7 @@ use crate::access::random;
 use crate::access::rate::Rates;
 use crate::error::ApiError;
 use axum::http::{HeaderName, Method, StatusCode};
+use bulkhead_model::printable;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -77,7 +78,7 @@ impl Requests {
         // By whose fault: strangers who are refused must not hide what fails.
         let kind = if status >= 500 { "failed" } else { "refused" };
         let has_room = !is_probe && self.lines.take(kind, now_ns, LINES_PER_S).is_ok();
-        let path = &path[..path.floor_char_boundary(PATH_SHOWN_MAX_BYTES)];
+        let path = printable(&path[..path.floor_char_boundary(PATH_SHOWN_MAX_BYTES)]);
         match status {
             500 if has_room => tracing::error!(request = id, status, code, "{method} {path} failed"),
             501.. if has_room => tracing::warn!(request = id, status, code, "{method} {path} was not served"),

@@ -5,6 +5,7 @@ use crate::limits::{
     HANDSHAKE_MAX, HEAD_MAX, HEAD_MAX_BYTES, HEADERS_MAX, HTTP_2_IDLE, HTTP_2_MISTAKES_MAX, HTTP_2_PING,
     HTTP_2_STREAM_WINDOW_BYTES, HTTP_2_STREAMS_MAX, HTTP_2_UNSEEN_RESETS_MAX, HTTP_2_WINDOW_BYTES, UNREAD_MAX,
 };
+use crate::own_words::Worded;
 use crate::patience::Patient;
 use crate::peer::Peer;
 use crate::tls::{HTTP_2, LiveTls};
@@ -108,12 +109,14 @@ impl Answering {
 }
 
 async fn http_1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer, serving: &Serving) {
+    let answering = Answering::new(peer, serving);
+    let stream = Worded::new(Patient::new(stream, UNREAD_MAX), answering.watch.clone());
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_MAX_BYTES)
-        .serve_connection(TokioIo::new(Patient::new(stream, UNREAD_MAX)), Answering::new(peer, serving));
+        .serve_connection(TokioIo::new(stream), answering);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

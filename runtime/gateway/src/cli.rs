@@ -12,11 +12,17 @@ use clap::{Args, Parser, Subcommand, ValueHint};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-const EXIT_CODES: &str = "Exit codes:\n  0  done\n  1  it did not work: the reason is on stderr\n  2  the command line or the config is wrong";
+const FIRST_STEPS: &str = "First steps:\n  \
+    bulkhead check -c gateway.toml          is the config right?\n  \
+    bulkhead test boiler -c gateway.toml    does the device of connection `boiler` answer?\n  \
+    bulkhead poll boiler -c gateway.toml    what does it read?\n  \
+    bulkhead run -c gateway.toml            run the gateway\n  \
+    bulkhead poll --help                    every command has examples in its help\n\n\
+    Exit codes:\n  0  done\n  1  it did not work: the reason is on stderr\n  2  the command line or the config is wrong";
 
 /// A gateway for industrial devices: sandboxed adapters, one durable log, HTTP and OData upstream.
 #[derive(Debug, Parser)]
-#[command(name = "bulkhead", version, about, after_help = EXIT_CODES, max_term_width = 110)]
+#[command(name = "bulkhead", version, about, after_help = FIRST_STEPS, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -39,7 +45,7 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead reload -c /etc/bulkhead/gateway.toml\n  bulkhead reload --json | jq '.restarted'"
     )]
     Reload(ChangeArguments),
-    /// Go back to the config before: through the running gateway where there is one, else in the file.
+    /// Go back to the previous config: through the running gateway where there is one, else in the file.
     #[command(
         after_help = "The file's content is replaced; what it held is kept in the data folder as config/undone.toml.\n\nExamples:\n  bulkhead rollback -c /etc/bulkhead/gateway.toml\n  bulkhead rollback --json"
     )]
@@ -54,11 +60,11 @@ pub(crate) enum Command {
     Poll(PollArguments),
     /// Write a value to a point and read it back: through the running gateway where there is one, else directly.
     #[command(
-        after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -- -3"
+        after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -3"
     )]
     Write(WriteArguments),
-    /// Show how the connections of the running gateway do: state, calls, computing time, memory, faults, restarts; of one connection
-    /// everything, its last crash with the adapter's functions included.
+    /// Show how the connections of the running gateway do: state, calls, computing time, memory, faults, restarts. Of one connection,
+    /// if it is named: everything, its last crash with the adapter's functions included.
     #[command(
         after_help = "Examples:\n  bulkhead connections\n  bulkhead connections boiler\n  bulkhead connections --json | jq '.[] | select(.state != \"running\") | .name'"
     )]
@@ -96,8 +102,8 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead audit --since 24h\n  bulkhead audit --since 2026-11-22T08:00:00Z --json | jq 'select(.result == \"refused\")'"
     )]
     Audit(AuditArguments),
-    /// Import history from a file, CSV or NDJSON, through the running gateway. What broke off goes on with the same command; no
-    /// row comes twice.
+    /// Import history from a file, CSV or NDJSON, through the running gateway. If it breaks off, the same command goes on from
+    /// there, and no row comes twice.
     #[command(
         after_help = "Examples:\n  bulkhead import history.csv --connection boiler --dry-run\n  bulkhead import telegraf.csv --connection boiler --time-format s --map host=ignore --map temp=point:flow_temp\n  bulkhead import messwerte.csv --connection boiler --decimal comma --zone Europe/Berlin --time-format '%d.%m.%Y %H:%M:%S' --map Zeit=time\n  bulkhead import readings.ndjson --bad-rows set-aside --json"
     )]
@@ -119,14 +125,14 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead restore /var/lib/bulkhead/backups/before-update --check\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead\n  bulkhead restore /mnt/usb/before-update --to /var/lib/bulkhead --replace"
     )]
     Restore(RestoreArguments),
-    /// Collect what somebody needs who is to help, without secrets and without readings, in one file.
+    /// Collect in one file what somebody needs to help you: config, states, metrics and journal; no secrets and no readings.
     #[command(
         after_help = "Examples:\n  bulkhead support-bundle -c /etc/bulkhead/gateway.toml\n  bulkhead support-bundle -o /tmp/bundle.tar.gz"
     )]
     SupportBundle(SupportBundleArguments),
     /// Run simulated devices, an upstream and the gateway between them, with a live table of points.
     #[command(
-        after_help = "Examples:\n  bulkhead demo --config gateway-config/examples/demo.toml --adapters target/adapters\n  bulkhead demo --once 100"
+        after_help = "The defaults are files of the source, built as its README says: run it there, or name others.\n\nExamples:\n  bulkhead demo --config gateway-config/examples/demo.toml --adapters target/adapters\n  bulkhead demo --once 100"
     )]
     Demo(DemoArguments),
     /// Print a completion script for a shell.
@@ -170,7 +176,7 @@ pub(crate) struct RunArguments {
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
-    /// Print the mistakes as a JSON array.
+    /// Print the mistakes as JSON, in the array `diagnostics`.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -188,7 +194,7 @@ pub(crate) struct ChangeArguments {
 /// Arguments of `test`.
 #[derive(Debug, Args)]
 pub(crate) struct ConnectionArguments {
-    /// The connection.
+    /// The connection, by its name in the config.
     pub(crate) connection: String,
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
@@ -210,9 +216,9 @@ pub(crate) struct PollArguments {
 /// Arguments of `write`.
 #[derive(Debug, Args)]
 pub(crate) struct WriteArguments {
-    /// The connection.
+    /// The connection, by its name in the config.
     pub(crate) connection: String,
-    /// The point.
+    /// The point, by its name in the connection.
     pub(crate) point: String,
     /// The value, as the point's kind has it: 62.5, on, "some text".
     #[arg(allow_negative_numbers = true)]
@@ -227,7 +233,7 @@ pub(crate) struct WriteArguments {
 /// Arguments of `connections`.
 #[derive(Debug, Args)]
 pub(crate) struct ConnectionsArguments {
-    /// Show everything of this connection.
+    /// Show everything of this connection; without it all in a table.
     pub(crate) connection: Option<String>,
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
@@ -239,7 +245,7 @@ pub(crate) struct ConnectionsArguments {
 /// Arguments of `tap`.
 #[derive(Debug, Args)]
 pub(crate) struct TapArguments {
-    /// The connection.
+    /// The connection, by its name in the config.
     pub(crate) connection: String,
     /// Show what goes over its transports.
     #[arg(long)]
@@ -250,10 +256,11 @@ pub(crate) struct TapArguments {
     /// Show its faults.
     #[arg(long)]
     pub(crate) faults: bool,
-    /// Show the calls of its adapter, and what that says and asks beside its transports. Without any of these four: everything.
+    /// Show the calls of its adapter, what it writes to its log, and what it asks of the gateway (points, state). Without any of
+    /// these four: everything.
     #[arg(long)]
     pub(crate) calls: bool,
-    /// End after this time, such as 10s, 5m or 1h; without it after Ctrl-C.
+    /// End after this time, such as 10s, 5m or 1h; without it Ctrl-C ends it.
     #[arg(long = "for", value_name = "TIME", value_parser = seconds)]
     pub(crate) for_s: Option<u64>,
     /// Write a script for `bulkhead adapter test` here when it ends, and the readings that are expected beside it.
@@ -425,3 +432,6 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) once_timeout_s: u64,
 }
+
+#[cfg(test)]
+mod tests;

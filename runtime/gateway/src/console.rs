@@ -1,21 +1,44 @@
 //! What is written to the terminal: tables, complaints, progress. Colour and redrawing only where one is.
 
+use bulkhead_config::Diagnostics;
+use bulkhead_model::{escaped_json, printable, printable_lines, scrubbed};
+use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-/// Writes a line to stdout. That nobody reads it any more is no reason to fail.
+/// Writes a line, or several, to stdout. That nobody reads it any more is no reason to fail.
 pub(crate) fn say(line: &str) {
-    _ = writeln!(std::io::stdout().lock(), "{line}");
+    _ = writeln!(std::io::stdout().lock(), "{}", printable_lines(line));
+}
+
+/// Writes a value as JSON of several lines to stdout.
+pub(crate) fn say_json(value: &(impl Serialize + ?Sized)) -> Result<(), serde_json::Error> {
+    let json = serde_json::to_string_pretty(value)?;
+    _ = writeln!(std::io::stdout().lock(), "{}", escaped_json(&json));
+    Ok(())
+}
+
+/// Clears a terminal and writes to stdout.
+pub(crate) fn say_on_cleared_screen(text: &str) {
+    _ = writeln!(std::io::stdout().lock(), "\x1b[2J\x1b[H{}", printable_lines(text));
 }
 
 /// Writes a line to stdout, for a command that has no end of its own. False: nobody reads it any more.
 pub(crate) fn is_heard(line: &str) -> bool {
-    writeln!(std::io::stdout().lock(), "{line}").is_ok()
+    writeln!(std::io::stdout().lock(), "{}", printable_lines(line)).is_ok()
 }
 
 /// Writes a note about progress to stderr.
 pub(crate) fn note(line: &str) {
-    _ = writeln!(std::io::stderr().lock(), "{line}");
+    _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(line));
+}
+
+/// Writes what is wrong with a config to stderr, in colours where [`stderr_is_coloured`].
+pub(crate) fn note_diagnostics(diagnostics: &Diagnostics) {
+    let is_coloured = stderr_is_coloured();
+    let is_kept = |character| matches!(character, '\n' | '\t') || is_coloured && character == '\x1b';
+    let text = scrubbed(&diagnostics.pretty(is_coloured), is_kept);
+    _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// Puts a line in the place of the one that was drawn before, on a terminal's stderr.
@@ -69,7 +92,7 @@ pub(crate) fn table<const COLUMNS: usize>(
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING).set_header(header);
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.map(|cell| printable(&cell)));
     }
     table.to_string().lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or(line).trim_end()).fold(
         String::new(),
@@ -89,5 +112,7 @@ mod tests {
     fn a_table_is_aligned_without_a_frame() {
         let table = super::table(["point", "value"], [["flow".to_owned(), "1.5".to_owned()]]);
         assert_eq!(table, "point  value\nflow   1.5");
+        let table = super::table(["point"], [["a\nflow \u{202e}5.1\u{1b}[2J".to_owned()]]);
+        assert_eq!(table, "point\na flow  5.1 [2J", "a text of a device makes no row of its own");
     }
 }

@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use bulkhead_config::{Config, LogFormat, LogLevel};
 use bulkhead_engine::{Follower, RecentLines};
+use bulkhead_model::{escaped_json, printable, scrubbed};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -47,14 +48,15 @@ pub(crate) fn start(config: &Config) -> Result<Journal, Exit> {
     let kept = recent;
     let outcome = match config.logging.format {
         LogFormat::Plain => {
+            let is_coloured = crate::console::stderr_is_coloured();
             let plain = tracing_subscriber::fmt::layer()
-                .with_writer(move || OneLine(Both(std::io::stderr(), kept.clone())))
-                .with_ansi(crate::console::stderr_is_coloured())
+                .with_writer(move || OneLine { to: Both(std::io::stderr(), kept.clone()), is_coloured })
+                .with_ansi(is_coloured)
                 .with_target(false);
             Registry::default().with(plain.with_filter(levels)).try_init()
         }
         LogFormat::Json => {
-            let both = move || Both(std::io::stderr(), kept.clone());
+            let both = move || JsonLine(Both(std::io::stderr(), kept.clone()));
             let json = tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(both);
             Registry::default().with(json.with_filter(levels)).try_init()
         }
@@ -107,8 +109,7 @@ impl<S: Subscriber> Layer<S> for KeptEvents {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = Fields(format!("{} {}", jiff::Timestamp::now(), event.metadata().level()));
         event.record(&mut line);
-        let one_line: String = line.0.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
-        self.0.push(&one_line);
+        self.0.push(&printable(&line.0));
     }
 }
 
@@ -127,30 +128,44 @@ impl Visit for Fields {
 
 /// A quiet journal for commands that print their own results: warnings and errors on stderr.
 pub(crate) fn start_quiet() {
+    let is_coloured = crate::console::stderr_is_coloured();
     let plain = tracing_subscriber::fmt::layer()
-        .with_writer(|| OneLine(std::io::stderr()))
-        .with_ansi(crate::console::stderr_is_coloured())
+        .with_writer(move || OneLine { to: std::io::stderr(), is_coloured })
+        .with_ansi(is_coloured)
         .with_target(false)
         .without_time();
     // A journal that is running already serves as well.
     _ = Registry::default().with(plain.with_filter(LevelFilter::ERROR)).try_init();
 }
 
-/// Writes each event as one line: texts of devices, adapters and upstreams can hold line ends, which must not pretend to
-/// be lines of ours. The formatter hands an event over in one piece.
-struct OneLine<W>(W);
+/// Writes each event as one line: texts of devices, adapters, upstreams and clients can hold line ends, which must not pretend to
+/// be lines of ours, and marks that turn the direction of writing. The formatter hands an event over in one piece.
+struct OneLine<W> {
+    to: W,
+    /// Whether the formatter itself adds colours, which begin with ESC; those of others it has escaped.
+    is_coloured: bool,
+}
 
 impl<W: std::io::Write> std::io::Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        let (text, end) = match event.strip_suffix(b"\n") {
-            Some(text) => (text, &b"\n"[..]),
-            None => (event, &b""[..]),
-        };
-        // Escape begins the colours that the formatter itself adds.
-        let is_kept = |byte: u8| byte >= b' ' || byte == 0x1b;
-        let mut line: Vec<u8> = text.iter().map(|&byte| if is_kept(byte) { byte } else { b' ' }).collect();
-        line.extend_from_slice(end);
-        self.0.write_all(&line)?;
+        let text = String::from_utf8_lossy(event);
+        let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
+        let line = scrubbed(text, |character| self.is_coloured && character == '\u{1b}') + end;
+        self.to.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Writes each event, a JSON object, with escapes for what a terminal would obey; the formatter escapes line ends only.
+struct JsonLine<W>(W);
+
+impl<W: std::io::Write> std::io::Write for JsonLine<W> {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(escaped_json(&String::from_utf8_lossy(event)).as_bytes())?;
         Ok(event.len())
     }
 
@@ -250,17 +265,27 @@ mod tests {
     fn events_beside_the_systemd_journal_are_kept_as_lines() {
         let recent = RecentLines::default();
         let subscriber = Registry::default().with(KeptEvents(recent.clone()));
-        tracing::subscriber::with_default(subscriber, || tracing::warn!(connection = "press", code = 7, "no\nanswer"));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(connection = "press", code = 7, "no\nanswer\u{202e}")
+        });
         let lines = recent.all();
-        assert!(lines[0].ends_with(" WARN no answer connection=\"press\" code=7"), "{lines:?}");
+        assert!(lines[0].ends_with(" WARN no answer  connection=\"press\" code=7"), "{lines:?}");
     }
 
     #[test]
     fn an_event_stays_one_line() {
         use std::io::Write;
-        let mut written = Vec::new();
-        OneLine(&mut written).write_all(b"WARN topic a\nERROR forged\r\n").unwrap();
-        assert_eq!(written, b"WARN topic a ERROR forged \n");
+        let written = |is_coloured, event: &str| {
+            let mut written = Vec::new();
+            OneLine { to: &mut written, is_coloured }.write_all(event.as_bytes()).unwrap();
+            String::from_utf8(written).unwrap()
+        };
+        assert_eq!(written(false, "WARN topic a\nERROR forged\r\n"), "WARN topic a ERROR forged \n");
+        assert_eq!(written(false, "GET /a\u{202e}gnp.exe\u{9b}2J\u{1b}[2J was\n"), "GET /a gnp.exe 2J [2J was\n");
+        assert_eq!(written(true, "\u{1b}[31mERROR\u{1b}[0m a\u{2067}b\n"), "\u{1b}[31mERROR\u{1b}[0m a b\n");
+        let mut json = Vec::new();
+        JsonLine(&mut json).write_all("{\"path\":\"/a\u{202e}b\u{7f}\"}\n".as_bytes()).unwrap();
+        assert_eq!(json, b"{\"path\":\"/a\\u202eb\\u007f\"}\n");
     }
 
     #[test]

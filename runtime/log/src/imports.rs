@@ -4,8 +4,12 @@
 //! appended: it says which part, and behind which seq its rows will be. A part is one append, and an append is committed whole
 //! and under consecutive seqs, so whoever goes on looks there whether its rows are in the log ([`Log::find_appended`]) and then
 //! knows.
+//!
+//! Marks that are lost with `state.db` are not made anew. That they are is noted, with the last seq that their rows can have; whoever
+//! imports then asks for each part how much of it is there already ([`Log::find_forgotten`]).
 
 use crate::state::{State, loaded_seq, stored_seq};
+use crate::state_schema::key;
 use crate::state_sum::sum_column;
 use crate::{Log, LogError};
 use bulkhead_model::{Reading, Seq, Timestamp, Value};
@@ -101,6 +105,69 @@ impl Log {
     }
 }
 
+/// Rows that are in the log though no mark says so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Forgotten {
+    /// How many of the readings that were asked about, from the first on.
+    pub readings: usize,
+    /// The seq of the last of them.
+    pub last: Seq,
+}
+
+impl Log {
+    /// How many of these readings, from the first on, were committed behind a seq in this order, bit by bit, by an import whose mark
+    /// was lost with `state.db`. They need not have been committed together. None: the first was not, or no mark was ever lost.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// What reading met.
+    pub fn find_forgotten(&self, readings: &[Reading], behind: Seq) -> Result<Option<Forgotten>, LogError> {
+        let to = self.shared().state.imports_lost_to()?;
+        let mut found: Option<Forgotten> = None;
+        while let known = found.map_or(0, |found| found.readings)
+            && known < readings.len()
+        {
+            let behind = found.map_or(behind, |found| found.last).max(self.shared().dropped_to());
+            let Some(run) = self.longest_run(&readings[known..], behind, to)? else { break };
+            found = Some(Forgotten { readings: known + run.readings, last: run.last });
+        }
+        Ok(found)
+    }
+
+    /// The longest beginning of these readings that stands under consecutive seqs behind one seq and up to another.
+    fn longest_run(&self, readings: &[Reading], behind: Seq, to: Seq) -> Result<Option<Forgotten>, LogError> {
+        let Some(first) = readings.first().filter(|_| behind < to) else { return Ok(None) };
+        let (from, until) = (Some(first.time), first.time.0.checked_add(1).map(Timestamp));
+        let mut longest: Option<Forgotten> = None;
+        for candidate in self.history(first.point, from, until, behind, CANDIDATES_MAX)? {
+            if candidate.seq > to || !is_same(&candidate.reading, first) {
+                continue;
+            }
+            let rows = self.read(candidate.seq - 1, readings.len())?;
+            let follows = |&(expected, (row, reading)): &(Seq, (&crate::Row, &Reading))| {
+                row.seq == expected && expected <= to && is_same(&row.reading, reading)
+            };
+            let length = (candidate.seq..).zip(rows.iter().zip(readings)).take_while(follows).count();
+            let run = Forgotten { readings: length, last: candidate.seq + (length as Seq).saturating_sub(1) };
+            longest = longest.filter(|longest| longest.readings >= length).or(Some(run));
+            if length == readings.len() {
+                break;
+            }
+        }
+        Ok(longest)
+    }
+}
+
+/// What stands for the last seq of rows whose marks were lost until it is known.
+const NOT_KNOWN_YET: i64 = i64::MAX;
+
+/// Notes in a `state.db` that is built anew that marks are missing in it, and up to which seq rows may be theirs. None: that is
+/// found out by the opening ([`State::bound_lost_imports`]).
+pub(crate) fn note_lost(state: &rusqlite::Connection, to: Option<Seq>) -> rusqlite::Result<()> {
+    let to = to.map_or(NOT_KNOWN_YET, crate::state::clamp_seq);
+    state.execute("INSERT OR REPLACE INTO log(key, value) VALUES (?1, ?2)", (key::IMPORTS_LOST_TO, to)).map(drop)
+}
+
 /// Whether two readings are the same bit by bit: a real that is no number is the same as itself.
 fn is_same(one: &Reading, other: &Reading) -> bool {
     let values = match (&one.value, &other.value) {
@@ -113,6 +180,26 @@ fn is_same(one: &Reading, other: &Reading) -> bool {
 const COLUMNS: &str = "id, time, done, bytes, lines, rows, aside, digest, last, next_bytes, next_digest, behind";
 
 impl State {
+    /// Puts down the last seq that was given before this opening where marks were lost and nobody knew it.
+    pub(crate) fn bound_lost_imports(&self, last: Seq) -> Result<(), LogError> {
+        if self.imports_lost_to()? != loaded_seq(NOT_KNOWN_YET) {
+            return Ok(());
+        }
+        let last = crate::state::clamp_seq(last);
+        self.write(move |transaction| {
+            transaction.execute("UPDATE log SET value = ?2 WHERE key = ?1", (key::IMPORTS_LOST_TO, last)).map(drop)
+        })
+    }
+
+    /// The last seq up to which rows may be of imports whose marks were lost; 0: none were.
+    fn imports_lost_to(&self) -> Result<Seq, LogError> {
+        let select = "SELECT value FROM log WHERE key = ?1";
+        let lost = |connection: &rusqlite::Connection| {
+            connection.query_row(select, [key::IMPORTS_LOST_TO], |row| row.get(0)).optional()
+        };
+        self.read(lost).map(|to| loaded_seq(to.unwrap_or(0)))
+    }
+
     fn import_mark(&self, id: &str) -> Result<Option<ImportMark>, LogError> {
         let select = format!("SELECT {COLUMNS} FROM imports WHERE id = ?1");
         self.read(|connection| connection.query_row(&select, [id], mark_of).optional())
@@ -198,6 +285,35 @@ mod tests {
         }
         log.set_import_mark(&ImportMark { done: true, ..mark(3) }).unwrap();
         assert!(log.import_mark("i3").unwrap().unwrap().done);
+        log.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn rows_of_imports_whose_marks_are_lost_are_found_in_their_order_and_no_later_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path()) }.open().unwrap();
+        let point = log.declare("b", &[PointInfo::new("x", Kind::Integer)]).unwrap()[0];
+        let reading =
+            |n: i64| Reading { point, time: Timestamp(n), status: Status::GOOD, value: Some(Value::Integer(n)) };
+        let all: Vec<Reading> = (0..10).map(reading).collect();
+        // Two parts with something else between them, as an import leaves them that has broken off.
+        log.append(all[..4].to_vec()).await.unwrap();
+        log.append(vec![reading(77)]).await.unwrap();
+        let last = log.append(all[4..7].to_vec()).await.unwrap().last;
+        assert_eq!(log.find_forgotten(&all, 0).unwrap(), None, "no mark was lost");
+        log.close().await.unwrap();
+        std::fs::remove_file(dir.path().join("state.db")).unwrap();
+        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path()) }.open().unwrap();
+        let found = |readings: &[Reading], behind| log.find_forgotten(readings, behind).unwrap();
+        assert_eq!(found(&all, 0), Some(Forgotten { readings: 7, last }));
+        assert_eq!(found(&all[5..], 0), Some(Forgotten { readings: 2, last }));
+        assert_eq!(found(&all[7..], 0), None);
+        assert_eq!(found(&all, last), None, "what lies before is of another part");
+        assert_eq!(found(&[all[4].clone(), all[3].clone()], 0).map(|found| found.readings), Some(1), "another order");
+        let other = Reading { value: Some(Value::Integer(5)), ..reading(0) };
+        assert_eq!(found(&[other], 0), None);
+        log.append(all[7..].to_vec()).await.unwrap();
+        assert_eq!(found(&all[7..], 0), None, "what comes later has its mark");
         log.close().await.unwrap();
     }
 

@@ -244,7 +244,7 @@ pub use error::LogError;
 pub use expiry::Expired;
 pub use files::{FileEntry, FileOps, SystemFiles};
 pub use gaps::{Gap, GapReason};
-pub use imports::{IMPORT_ID_MAX_BYTES, IMPORTS_MAX, ImportMark, ImportPart};
+pub use imports::{Forgotten, IMPORT_ID_MAX_BYTES, IMPORTS_MAX, ImportMark, ImportPart};
 pub use log::{Log, LogId};
 pub use missing::Missing;
 pub use query::{Query, QueryRow, SqlValue};

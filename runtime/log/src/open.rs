@@ -78,6 +78,7 @@ pub(crate) fn open(config: LogConfig, files: Arc<dyn FileOps>) -> Result<Opened,
     }
     let reserved_to =
         on_a_full_disk(state.reserve_to(place.next + SEQ_BLOCK))?.map_or(place.next - 1, |()| place.next + SEQ_BLOCK);
+    on_a_full_disk(state.bound_lost_imports(place.next - 1))?;
     let counters = Counters::default();
     counters.count_gaps(&surveyed.gaps);
     counters.files_damaged.fetch_add(surveyed.damaged + u64::from(rebuilt.is_some()), Ordering::Relaxed);

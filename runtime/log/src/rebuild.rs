@@ -83,6 +83,11 @@ pub(crate) fn rebuild(
         let found_id = take_points(&new, sources)?;
         known.points.iter().try_for_each(|point| store_point(&new, point))?;
         complete_record(&new, sources, new_id, found_id, known)?;
+        if !is_whole(&copied, "imports") {
+            // At an opening nobody has looked yet which seqs there are.
+            let to = known.log_id.is_some().then_some(known.reserved_to);
+            crate::imports::note_lost(&new, to)?;
+        }
         new.execute_batch("COMMIT")
     };
     fill().map_err(&wrong)?;
@@ -93,8 +98,13 @@ pub(crate) fn rebuild(
     let dir = state.parent().unwrap_or(Path::new("."));
     files.sync_dir(dir).map_err(io_error("sync", dir))?;
     replace(files, state)?;
-    let cursors_lost = !copied.iter().any(|table| table.table == "cursors" && !table.is_partial);
+    let cursors_lost = !is_whole(&copied, "cursors");
     Ok(Rebuilt { aside, copied, cursors_lost })
+}
+
+/// Whether all of a table came over.
+fn is_whole(copied: &[Copied], table: &str) -> bool {
+    copied.iter().any(|copied| copied.table == table && !copied.is_partial)
 }
 
 /// Puts the finished file in the place of the damaged one. The WAL goes first and for sure: beside a new database it would

@@ -43,6 +43,8 @@ pub(crate) mod key {
     pub(crate) const CLOSED_AT: &str = "closed_at";
     /// The last seq that retention has dropped.
     pub(crate) const DROPPED_TO: &str = "dropped_to";
+    /// The last seq up to which rows may be of imports whose marks were lost; absent where none ever were.
+    pub(crate) const IMPORTS_LOST_TO: &str = "imports_lost_to";
 }
 
 /// What `state.db` says of the log as a whole.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod plain_text;
 mod point;
 mod reading;
 mod secret;
@@ -13,6 +14,7 @@ mod time;
 pub mod transport;
 mod value;
 
+pub use plain_text::{SCRUBBED, escaped_json, is_deceiving, printable, printable_lines, scrubbed};
 pub use point::{Kind, PointId, PointInfo, WriteLimits};
 pub use reading::{Reading, Seq};
 pub use secret::Secret;

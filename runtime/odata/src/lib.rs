@@ -50,6 +50,7 @@
 
 pub mod apply;
 pub mod batch;
+pub mod cells;
 pub mod coding;
 pub mod csdl;
 pub mod error;

@@ -202,9 +202,19 @@ pub enum DataFormat {
     /// JSON.
     Json(JsonFormat),
     /// One line a row, values separated by commas (RFC 4180).
-    Csv,
+    Csv(CellText),
     /// One JSON object a line.
     Ndjson(JsonFormat),
+}
+
+/// How texts stand in the cells of CSV.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum CellText {
+    /// As they are.
+    #[default]
+    Exact,
+    /// So that a spreadsheet takes none for a formula ([`crate::cells::guarded`]).
+    Guarded,
 }
 
 /// The media types of rows, with what stands for them in `$format`.
@@ -220,7 +230,7 @@ pub fn data_format(format: Option<&str>, accept: Option<&str>) -> Result<DataFor
     if let Some(format) = format {
         let media_type = format.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if CSV.contains(&&*media_type) {
-            return Ok(DataFormat::Csv);
+            return ranges(format).next().map_or(Ok(CellText::Exact), |range| cell_text(&range)).map(DataFormat::Csv);
         }
         if NDJSON.contains(&&*media_type) {
             return Ok(DataFormat::Ndjson(plain));
@@ -240,7 +250,8 @@ pub fn data_format(format: Option<&str>, accept: Option<&str>) -> Result<DataFor
     let json = matching(accept, "application/json").iter().map(|range| range.quality).fold(0.0, f32::max);
     let (csv, ndjson) = (named(&CSV), named(&NDJSON));
     if csv > json && csv >= ndjson {
-        Ok(DataFormat::Csv)
+        let best = ranges(accept).find(|range| CSV.contains(&&*range.media_type) && range.quality >= csv);
+        best.map_or(Ok(CellText::Exact), |range| cell_text(&range)).map(DataFormat::Csv)
     } else if ndjson > json {
         Ok(DataFormat::Ndjson(plain))
     } else {
@@ -256,6 +267,21 @@ pub fn preferences(prefer: &str) -> impl Iterator<Item = (String, &str)> {
         let name = name.trim().to_ascii_lowercase();
         (name.strip_prefix("odata.").unwrap_or(&name).to_owned(), value.trim().trim_matches('"'))
     })
+}
+
+/// How an entry for CSV asks for texts. What is not understood is refused: exact texts are no answer to it.
+fn cell_text(range: &Range<'_>) -> Result<CellText, Error> {
+    match range
+        .parameters
+        .iter()
+        .find(|(name, _)| name == "text")
+        .map(|(_, value)| value.to_ascii_lowercase())
+        .as_deref()
+    {
+        None | Some("exact") => Ok(CellText::Exact),
+        Some("guarded") => Ok(CellText::Guarded),
+        Some(other) => Err(Error::NotAcceptable(format!("text/csv;text={other}: expected exact or guarded"))),
+    }
 }
 
 /// The flavour an entry asks for; none if it asks for what JSON here is not. Unknown parameters are ignored.
@@ -307,6 +333,21 @@ mod tests {
         assert_eq!(chosen(Some("5.0")), Ok((Version::V4_01, true)));
         assert!(chosen(Some("3.0")).is_err() && chosen(Some("x")).is_err());
         assert!(version(Some("4.0"), None).is_ok() && version(Some("3.0"), None).is_err());
+    }
+
+    #[test]
+    fn csv_comes_with_exact_texts_unless_guarded_ones_are_asked_for() {
+        for (format, accept, text) in [
+            (Some("csv"), None, CellText::Exact),
+            (Some("text/csv;text=exact"), None, CellText::Exact),
+            (Some("csv;text=guarded"), None, CellText::Guarded),
+            (Some("text/csv; header=present; text=Guarded"), Some("application/json"), CellText::Guarded),
+            (None, Some("text/csv;text=guarded, application/json;q=0.5"), CellText::Guarded),
+            (None, Some("text/csv"), CellText::Exact),
+        ] {
+            assert_eq!(data_format(format, accept), Ok(DataFormat::Csv(text)), "{format:?} {accept:?}");
+        }
+        assert!(data_format(Some("csv;text=gaurded"), None).is_err());
     }
 
     #[test]

@@ -27,10 +27,11 @@ pub struct Client {
 }
 
 /// All of them, in the order in which they run.
-pub const CLIENTS: [Client; 6] = [
+pub const CLIENTS: [Client; 7] = [
     Client { name: "sap-cloud-sdk", about: "SAP Cloud SDK: a client generated from $metadata" },
     Client { name: "odata2ts", about: "odata2ts: a client and query builder generated from $metadata" },
     Client { name: "openui5", about: "OpenUI5: the ODataModel V4 of SAPUI5, in a headless Chromium" },
+    Client { name: "pages", about: "the gateway's own pages, / and /docs, in a headless Chromium" },
     Client { name: "odatapy", about: "odatapy: its client, with values typed by $metadata" },
     Client { name: "sqlalchemy-odata", about: "sqlalchemy-odata: sets as tables of SQL" },
     Client { name: CAP, about: "SAP CAP: it reads from the gateway, and the sink `odata` writes to it" },

@@ -80,6 +80,25 @@ async fn the_first_user_is_made_before_the_gateway_runs_and_others_while_it_runs
 }
 
 #[tokio::test]
+async fn a_key_for_a_connection_that_the_config_does_not_have_needs_a_word_more() -> Result<()> {
+    let site = Site::new(SOURCE)?;
+    let refused = site.command(["key", "create", "panel", "--connection", "sorce"]).await?.expect_code(1)?;
+    for told in ["there is no connection `sorce`; did you mean `source`?", "--allow-unknown"] {
+        ensure!(refused.stderr.contains(told), "{refused}");
+    }
+    assert_eq!(site.command(["key", "list", "--json"]).await?.json()?, serde_json::json!([]));
+    site.command(["key", "create", "panel", "--connection", "source"]).await?.expect_code(0)?;
+    let later = ["key", "create", "later", "--connection", "press", "--allow-unknown"];
+    site.command(later).await?.expect_code(0)?;
+
+    // A config that cannot be read to its end does not keep the first key from being made.
+    site.write_file("gateway.toml", &format!("{}\n[connections.half", site.config()?))?;
+    let made = site.command(["key", "create", "first", "--connection", "half"]).await?.expect_code(0)?;
+    ensure!(made.stderr.contains("nobody has looked"), "{made}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_users_file_that_is_damaged_keeps_the_gateway_from_starting_open() -> Result<()> {
     let site = Site::new(SOURCE)?;
     with_password(&site.path("gateway.toml"), &["user", "add", "anna", "--role", "admin"], "correct horse")

@@ -14,8 +14,11 @@ const ARGUMENTS: [&str; 7] = ["--connection", "meter", "--time-format", "s", "--
 
 /// A file in which each row has a time and a number of its own.
 fn file() -> String {
-    let rows = (0..ROWS).map(|n| format!("{};{n}\r\n", 1_700_000_000 + n));
-    std::iter::once("time;count\r\n".to_owned()).chain(rows).collect()
+    std::iter::once("time;count\r\n".to_owned()).chain((0..ROWS).map(row)).collect()
+}
+
+fn row(n: u64) -> String {
+    format!("{};{n}\r\n", 1_700_000_000 + n)
 }
 
 async fn import(gateway: &Gateway) -> Result<Json> {
@@ -56,6 +59,43 @@ async fn an_import_through_kills_has_every_row_once() -> Result<()> {
     let numbers: Vec<u64> = gateway.api.readings().await?.iter().filter_map(|reading| reading.value.as_u64()).collect();
     ensure!(numbers.iter().copied().eq(0..ROWS), "{} rows, not each once and in order", numbers.len());
     assert_eq!(import(&gateway).await?["imported"], 0, "the same command again imports nothing");
+    gateway.terminate().await?;
+    Ok(())
+}
+
+/// The marks of imports are in `state.db` alone; when that is gone they are, and the same command must not bring all rows again.
+#[tokio::test]
+async fn an_import_is_known_again_after_state_db_was_lost() -> Result<()> {
+    let site = Site::new(CONFIG)?;
+    site.write_file("counts.csv", &file())?;
+    let gateway = site.run().await?;
+    {
+        // It breaks off, so that its parts end elsewhere than those of a whole one.
+        let importing = import(&gateway);
+        let far = until("the import to come on", async || {
+            let bytes = bytes(&gateway).await?;
+            Ok(if bytes > KILL_EVERY_BYTES { Ok(()) } else { Err(format!("{bytes} bytes")) })
+        });
+        tokio::select! {
+            done = importing => ensure!(false, "it ended before the kill: {done:?}"),
+            far = far => far?,
+        }
+    }
+    let gateway = gateway.kill().await?.run().await?;
+    assert_eq!(import(&gateway).await?["state"], "done");
+    let (site, _) = gateway.terminate().await?;
+    std::fs::remove_file(site.path("data/log/state.db"))?;
+    let gateway = site.run().await?;
+    assert_eq!(gateway.api.get("/api/v1/import/counts").await?.0, 404, "it has been forgotten");
+
+    let mut grown = file();
+    grown.push_str(&row(ROWS));
+    gateway.site().write_file("counts.csv", &grown)?;
+    let report = import(&gateway).await?;
+    assert_eq!((&report["imported"], &report["known"]), (&Json::from(1), &Json::from(ROWS)), "{report}");
+    assert_eq!(report["readings"], ROWS + 1, "it has a mark again: {report}");
+    let numbers: Vec<u64> = gateway.api.readings().await?.iter().filter_map(|reading| reading.value.as_u64()).collect();
+    ensure!(numbers.iter().copied().eq(0..=ROWS), "{} rows, not each once and in order", numbers.len());
     gateway.terminate().await?;
     Ok(())
 }

@@ -43,6 +43,21 @@ pub struct NewKey {
     pub expires: Option<Timestamp>,
 }
 
+impl NewKey {
+    /// Whether there are the connections that it is good for: a name with a slip in it would make a key that is good for nothing.
+    ///
+    /// # Errors
+    /// [`ApiError::NoConnection`] for the first that is not among `known`.
+    pub fn check_connections(&self, known: &BTreeSet<String>) -> Result<(), ApiError> {
+        let Some(unknown) = self.connections.iter().flatten().find(|name| !known.contains(*name)) else {
+            return Ok(());
+        };
+        let candidates: Vec<&str> = known.iter().map(String::as_str).collect();
+        let near = bulkhead_config::nearest(unknown, &candidates).map(str::to_owned);
+        Err(ApiError::NoConnection { name: unknown.clone(), near })
+    }
+}
+
 impl AccountStore {
     /// The users and keys of a config's data folder. Touches nothing.
     #[must_use]
@@ -240,6 +255,19 @@ mod tests {
         store.remove_user("anna").unwrap();
         store.revoke_key("bi").unwrap();
         assert!(store.read().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_key_is_good_for_connections_that_are_there() {
+        let known = ["boiler", "press"].map(str::to_owned).into();
+        let check = |connections: Option<&[&str]>| {
+            let connections = connections.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            NewKey { name: "k".into(), role: ApiRole::Viewer, connections, expires: None }.check_connections(&known)
+        };
+        assert!(check(None).is_ok() && check(Some(&["press", "boiler"])).is_ok());
+        let near = check(Some(&["boiler", "prss"])).unwrap_err().to_string();
+        assert_eq!(near, "there is no connection `prss`; did you mean `press`?");
+        assert_eq!(check(Some(&["zzz"])).unwrap_err().to_string(), "there is no connection `zzz`");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::AuditRecord;
 use crate::access::store::{private_file, private_folder};
 use crate::error::ApiError;
+use bulkhead_model::escaped_json;
 use rustix::fs::FlockOperation;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
@@ -143,7 +144,8 @@ impl AuditLog {
 
 /// A record as a line.
 fn line(mut record: AuditRecord) -> Vec<u8> {
-    let written = |record: &AuditRecord| serde_json::to_vec(record).unwrap_or_default();
+    // Whoever looks at the file with `cat` is not to be deceived by a path that a stranger asked for.
+    let written = |record: &AuditRecord| escaped_json(&serde_json::to_string(record).unwrap_or_default()).into_bytes();
     let mut line = written(&record);
     if line.len() >= RECORD_MAX_BYTES {
         record.detail = None;
@@ -197,6 +199,17 @@ mod tests {
         log.append(vec![record(3, "c")]).unwrap();
         let read: Vec<_> = log.read(0, 0, 9).unwrap().into_iter().map(|record| (record.id, record.what)).collect();
         assert_eq!(read, [(1, "a".into()), (2, "c".into())]);
+    }
+
+    #[test]
+    fn what_deceives_a_reader_is_escaped_in_the_file_and_read_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = AuditLog::in_folder(dir.path());
+        let what = "GET /a\u{202e}gnp.exe\u{9b}2J\u{200b}";
+        log.append(vec![record(1, what)]).unwrap();
+        let file = fs::read_to_string(log.file(0)).unwrap();
+        assert!(file.is_ascii() && file.contains("\\u202e"), "{file}");
+        assert_eq!(log.read(0, 0, 9).unwrap()[0].what, what);
     }
 
     #[test]

@@ -148,7 +148,7 @@ pub(crate) async fn import(state: Shared, request: Request) -> Result<Response, 
         from: done.times.map(|(least, _)| moment::rfc3339(least.0)),
         import: shown(&mark, state),
         imported: done.readings,
-        known,
+        known: known + done.forgotten,
         to: done.times.map(|(_, most)| moment::rfc3339(most.0)),
     };
     let mut answer = match outcome {

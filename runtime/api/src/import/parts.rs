@@ -24,6 +24,8 @@ use tokio::runtime::Handle;
 pub(super) struct Done {
     /// Readings appended, or in a trial those that would be.
     pub(super) readings: u64,
+    /// Readings that were in the log though the mark that said so was lost.
+    pub(super) forgotten: u64,
     /// Bad rows; the first of them one by one.
     pub(super) bad: u64,
     pub(super) bad_rows: Vec<BadRow>,
@@ -274,25 +276,29 @@ impl<C: Clock> Intake<C> {
         }
         let digest = self.digest();
         let of_part = digest_of(&digest, &readings);
+        let forgotten = self.log.find_forgotten(&readings, self.mark.last)?;
+        let rest = readings.get(forgotten.map_or(0, |found| found.readings)..).unwrap_or_default().to_vec();
+        let added = rest.len() as u64;
+        self.done.forgotten += count - added;
         let known = match &self.mark.next {
             Some(part) if part.bytes == self.at.0 && part.digest == of_part => {
-                self.log.find_appended(&readings, part.behind)?.map(|first| first + count.saturating_sub(1))
+                self.log.find_appended(&rest, part.behind)?.map(|first| first + added.saturating_sub(1))
             }
             Some(_) => return Err(conflict(PERHAPS)),
             None => None,
         };
         let last = match known {
             Some(last) => Some(last),
-            None if readings.is_empty() => None,
+            None if rest.is_empty() => forgotten.map(|found| found.last),
             None => {
                 let behind = *self.log.committed().borrow();
                 self.mark.next = Some(ImportPart { bytes: self.at.0, digest: of_part, behind });
                 self.keep()?;
                 let appender = self.log.appender(WhenFull::Refuse);
                 let appending =
-                    async { appender.submit(readings).await.map_err(|refused| refused.error)?.committed().await };
+                    async { appender.submit(rest).await.map_err(|refused| refused.error)?.committed().await };
                 let committed = Handle::current().block_on(appending).map_err(not_taken)?;
-                self.done.readings += count;
+                self.done.readings += added;
                 Some(committed.last)
             }
         };

@@ -79,6 +79,26 @@ async fn admins_make_users_and_keys_which_are_good_at_once_and_not_after_they_ar
 }
 
 #[tokio::test]
+async fn a_key_for_a_connection_that_is_not_there_is_refused_unless_it_may_come_later() {
+    let gateway = with_admin().await;
+    let make = |body: serde_json::Value| {
+        answer(gateway.post("/api/v1/keys", &body.to_string()).basic_auth("anna", Some(PASSWORD)))
+    };
+    let (status, problem) = make(json!({ "name": "panel", "connections": ["boilr"] })).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{problem}");
+    assert_eq!((&problem["code"], &problem["near"]), (&json!("no-such-connection"), &json!("boiler")));
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains("did you mean `boiler`?") && detail.contains("allow_unknown"), "{detail}");
+    assert!(AccountStore::of(&gateway.config).read().unwrap().keys.is_empty(), "nothing was made");
+
+    let (status, key) = make(json!({ "name": "panel", "connections": ["boilr"], "allow_unknown": true })).await;
+    assert_eq!((status, &key["connections"]), (StatusCode::CREATED, &json!(["boilr"])));
+    let (status, _) = make(json!({ "name": "known", "connections": ["boiler", "gateway"] })).await;
+    assert_eq!(status, StatusCode::CREATED, "one of the config and the built-in one");
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn a_key_made_or_revoked_in_the_file_counts_while_the_gateway_runs() {
     let gateway = with_admin().await;
     let store = AccountStore::of(&gateway.config);

@@ -1,6 +1,7 @@
 //! Lists as CSV and NDJSON, tags and conditional requests, compression.
 
 use crate::harness::{Gateway, answer};
+use bulkhead_model::Value;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value as Json;
@@ -55,6 +56,94 @@ async fn lists_come_as_csv_and_ndjson_with_the_next_page_in_a_link() {
     }
     let (status, problem) = answer(gateway.get("/api/v1/points?format=xml")).await;
     assert_eq!((status, problem["code"].as_str()), (StatusCode::BAD_REQUEST, Some("bad-parameter")));
+    gateway.stop().await;
+}
+
+/// HEAD is for whoever wants to know how long an answer is, of which kind, and whether it is still the one that is known.
+#[tokio::test]
+async fn head_answers_with_the_header_fields_of_get_and_no_body() {
+    let (gateway, _) = Gateway::with_readings().await;
+    let mut tagged = 0;
+    for path in [
+        "/api/v1/connections",
+        "/api/v1/connections/boiler",
+        "/api/v1/connections/boiler/points/flow",
+        "/api/v1/connections/boiler/points/flow/readings",
+        "/api/v1/points",
+        "/api/v1/latest?format=csv",
+        "/api/v1/readings?format=ndjson",
+        "/api/v1/config",
+        "/api/v1/session",
+        "/api/v1/gaps",
+        "/api/v1/routes",
+        "/api/v1/adapters",
+        "/api/v1/openapi.json",
+        "/docs",
+        "/docs/swagger-ui.css",
+        "/",
+        "/odata/v4/",
+        "/odata/v4/Points",
+        "/odata/v4/Readings",
+        "/odata/v4/$metadata",
+        "/api/v1/connections/none",
+    ] {
+        for coding in ["identity", "gzip"] {
+            let ask = |method| gateway.client.request(method, gateway.url(path)).header("accept-encoding", coding);
+            let fields = |answer: &reqwest::Response| {
+                let mut fields = answer.headers().clone();
+                // Of each request; and how the body is framed is the body's.
+                for name in ["date", "x-request-id", "transfer-encoding"] {
+                    fields.remove(name);
+                }
+                (answer.status(), fields)
+            };
+            let get = ask(reqwest::Method::GET).send().await.unwrap();
+            let head = ask(reqwest::Method::HEAD).send().await.unwrap();
+            let (mut expected, found) = (fields(&get), fields(&head));
+            if path.starts_with("/odata/") {
+                // The body is not made, so that its length and coding are not known, and none is told.
+                for name in ["content-length", "content-encoding"] {
+                    expected.1.remove(name);
+                }
+            }
+            assert_eq!(found, expected, "{path} {coding}");
+            assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+            let Some(tag) = expected.1.get("etag") else { continue };
+            tagged += 1;
+            let known = ask(reqwest::Method::HEAD).header("if-none-match", tag).send().await.unwrap();
+            assert_eq!(known.status(), StatusCode::NOT_MODIFIED, "{path}");
+        }
+    }
+    assert!(tagged >= 24, "{tagged}");
+    gateway.stop().await;
+}
+
+/// A device may send any text, and a spreadsheet computes those that begin like formulas.
+#[tokio::test]
+async fn texts_are_exact_in_csv_and_guarded_where_a_spreadsheet_is_to_read_them() {
+    const FORMULA: &str = "=HYPERLINK(\"http://a.example\";\"ok\")";
+    let (gateway, points) = Gateway::with_readings().await;
+    let (note, _) = points.of_kinds.iter().find(|(_, value)| matches!(value, Value::Text(_))).unwrap();
+    gateway.log.append(vec![crate::harness::reading(*note, 60, Some(Value::Text(FORMULA.into())))]).await.unwrap();
+    let cell = |guard: &str| format!("\"{guard}{}\"", FORMULA.replace('"', "\"\""));
+    for (path, guarded) in [
+        ("/api/v1/latest?format=csv", "&text=guarded"),
+        ("/api/v1/readings?format=csv", "&text=guarded"),
+        ("/api/v1/connections/boiler/points/a_text/readings?format=csv", "&text=guarded"),
+        ("/odata/v4/Readings?$format=csv", ";text=guarded"),
+        ("/odata/v4/LatestReadings?$select=Value&$format=text/csv", ";text=guarded"),
+    ] {
+        let (_, _, exact) = text(gateway.get(path)).await;
+        assert!(exact.contains(&cell("")) && !exact.contains(&cell("'")), "{path}: {exact}");
+        let (status, headers, csv) = text(gateway.get(&format!("{path}{guarded}"))).await;
+        let media_type = headers["content-type"].to_str().unwrap();
+        assert!(status == StatusCode::OK && media_type.starts_with("text/csv"), "{path} {media_type}");
+        assert!(csv.contains(&cell("'")) && !csv.contains(&cell("")), "{path}: {csv}");
+        assert!(!csv.contains("'-"), "{path}: numbers are none: {csv}");
+    }
+    let (status, _, problem) = text(gateway.get("/api/v1/latest?format=csv&text=save")).await;
+    assert!(status == StatusCode::BAD_REQUEST && problem.contains("exact or guarded"), "{problem}");
+    assert_eq!(text(gateway.get("/odata/v4/Readings?$format=csv;text=save")).await.0, StatusCode::NOT_ACCEPTABLE);
     gateway.stop().await;
 }
 

@@ -109,7 +109,10 @@ async fn files_of_other_programs_are_taken_with_a_word_about_their_columns() {
     let new = "time,inlet temp\n1767225600000,5.5\n";
     let (status, report) = answer(import(&gateway, CSV, "connection=boiler", new)).await;
     assert_eq!((status, &report["bad_rows"][0]["line"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(2)), "{report}");
-    assert!(report["detail"].as_str().unwrap().contains("create=<kind>"), "{report}");
+    assert!(
+        report["detail"].as_str().unwrap().contains("`create=<kind>`, on the command line `--create <kind>`"),
+        "{report}"
+    );
     let (status, report) = answer(import(&gateway, CSV, "connection=boiler&create=real", new)).await;
     assert_eq!((status, &report["imported"]), (StatusCode::OK, &json!(1)), "{report}");
     let (status, report) = answer(import(&gateway, CSV, "connection=boilr&create=real", new)).await;

@@ -5,6 +5,7 @@ use bulkhead_api::AccountStore;
 use bulkhead_config::ApiRole;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value as Json, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 fn with_api(more: &str) -> String {
     QUIET.replace("listen = \"127.0.0.1:0\"\n", &format!("listen = \"127.0.0.1:0\"\n{more}\n"))
@@ -130,5 +131,37 @@ async fn changes_and_refusals_are_in_the_audit_log_and_secrets_are_not() {
     }
     let ids: Vec<u64> = records.iter().map(|record| record["id"].as_u64().unwrap()).collect();
     assert!(ids.is_sorted() && ids[0] == 1);
+    gateway.stop().await;
+}
+
+/// What is no request never reaches a handler, and is told why all the same.
+#[tokio::test]
+async fn what_is_no_request_is_refused_with_a_problem() {
+    let gateway = Gateway::start(QUIET).await;
+    let long = format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", "x".repeat(300_000));
+    let many = format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "x: y\r\n".repeat(200));
+    let address = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(66_000));
+    for (request, statuses) in [
+        ("this is no request\r\n\r\n", &[(400, "malformed-request")][..]),
+        ("GET /a b HTTP/1.1\r\n\r\n", &[(400, "malformed-request")]),
+        (&long, &[(431, "too-many-headers")]),
+        (&many, &[(431, "too-many-headers")]),
+        (&address, &[(414, "uri-too-long"), (431, "too-many-headers")]),
+    ] {
+        let server = gateway.url("").trim_start_matches("http://").trim_end_matches('/').to_owned();
+        let mut socket = tokio::net::TcpStream::connect(server).await.unwrap();
+        // The gateway hangs up before it has read all of what is too long.
+        let _ = socket.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        let answer = String::from_utf8(answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let problem: serde_json::Value =
+            serde_json::from_str(body).unwrap_or_else(|_| panic!("{:.60} … is answered with {head}", request));
+        let found = (problem["status"].as_u64().unwrap(), problem["code"].as_str().unwrap());
+        assert!(statuses.contains(&found), "{answer}");
+        assert!(head.starts_with(&format!("HTTP/1.1 {} ", found.0)), "{head}");
+        assert!(head.to_lowercase().contains("\r\ncontent-type: application/problem+json\r\n"), "{head}");
+    }
     gateway.stop().await;
 }

@@ -72,14 +72,17 @@ pub(crate) struct ListAccountsArguments {
 /// Arguments of `key create`.
 #[derive(Debug, Args)]
 pub(crate) struct CreateKeyArguments {
-    /// What the key is for, in a word: a name as users have.
+    /// What the key is for, in a word: 1 to 64 letters, digits, `-`, `_`, `.`, `@` and `+`.
     pub(crate) name: String,
-    /// What its holder may do: viewer, operator or admin.
+    /// What its holder may do: viewer reads, operator also writes, admin everything.
     #[arg(long, default_value = "viewer", value_parser = role)]
     pub(crate) role: bulkhead_config::ApiRole,
     /// A connection that it is good for; several times for several. All, if none is given.
     #[arg(long = "connection", value_name = "CONNECTION")]
     pub(crate) connections: Vec<String>,
+    /// Take connections that the config does not have yet, too.
+    #[arg(long, requires = "connections")]
+    pub(crate) allow_unknown: bool,
     /// Days until it ends; it does not end by itself if none are given.
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=36_500))]
     pub(crate) expires_days: Option<u16>,

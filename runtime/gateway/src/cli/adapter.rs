@@ -115,7 +115,7 @@ pub(crate) struct NewArguments {
     /// The adapter's name.
     pub(crate) name: String,
     /// What it does; can be given several times.
-    #[arg(long = "role", value_enum, required = true)]
+    #[arg(long = "role", value_name = "ROLE", value_enum, required = true)]
     pub(crate) roles: Vec<RoleArgument>,
     /// The language it is written in.
     #[arg(long, value_enum, default_value_t = Language::Rust)]
@@ -202,7 +202,7 @@ pub(crate) struct KeyArguments {
 #[derive(Debug, Args)]
 pub(crate) struct SignArguments {
     /// The adapter files.
-    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
     /// The secret key's file.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -260,7 +260,7 @@ pub(crate) struct UpgradeArguments {
 /// Arguments of `adapter remove`.
 #[derive(Debug, Args)]
 pub(crate) struct RemoveArguments {
-    /// The adapter.
+    /// The adapter, by its name in the folder.
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
@@ -273,7 +273,7 @@ pub(crate) struct RemoveArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PackArguments {
     /// The adapter files; a signature beside one goes with it.
-    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
     /// The set to write.
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]

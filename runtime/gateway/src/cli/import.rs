@@ -13,10 +13,10 @@ pub(crate) struct ImportArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArgument,
     /// The connection of rows that name none.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "CONNECTION")]
     pub(crate) connection: Option<String>,
     /// The point of rows that name none.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "POINT")]
     pub(crate) point: Option<String>,
     /// What the file is, where its name does not say it.
     #[arg(long, value_parser = ["csv", "ndjson"])]
@@ -24,10 +24,11 @@ pub(crate) struct ImportArguments {
     /// What is between cells; without it the header shows it.
     #[arg(long, value_parser = ["comma", "semicolon", "tab"])]
     pub(crate) delimiter: Option<String>,
-    /// The decimal sign of numbers.
+    /// The decimal sign of numbers; without it a point.
     #[arg(long, value_parser = ["point", "comma"])]
     pub(crate) decimal: Option<String>,
-    /// How times are written: rfc3339, s, ms, us, ns (since 1970), local, or a pattern such as `%d.%m.%Y %H:%M:%S`.
+    /// How times are written: rfc3339, s, ms, us, ns (since 1970), local, or a pattern such as `%d.%m.%Y %H:%M:%S`; without it
+    /// rfc3339, or milliseconds since 1970.
     #[arg(long, value_name = "FORMAT")]
     pub(crate) time_format: Option<String>,
     /// The zone of local times: UTC, an offset such as +01:00, or a name such as Europe/Berlin.
@@ -39,10 +40,11 @@ pub(crate) struct ImportArguments {
     /// A reading a row, or a column for each point; without it the header shows it.
     #[arg(long, value_parser = ["rows", "columns"])]
     pub(crate) shape: Option<String>,
-    /// What becomes of bad rows: the import ends, or goes on without them and tells each.
-    #[arg(long, value_parser = ["refuse", "set-aside"])]
+    /// What becomes of bad rows: the first ends the import (as without this option), or it goes on without them and tells each.
+    #[arg(long, value_name = "WHAT", value_parser = ["refuse", "set-aside"])]
     pub(crate) bad_rows: Option<String>,
-    /// Make points that are not there yet, of this kind where no column says one: boolean, integer, real, …
+    /// Make points that are not there yet, of this kind where no column says one: boolean, integer, real, decimal, text, time,
+    /// duration, bytes or file.
     #[arg(long, value_name = "KIND")]
     pub(crate) create: Option<String>,
     /// The import's name. Without it one is made of the file's first two lines and of what is said about it, so that the same

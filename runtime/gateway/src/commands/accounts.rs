@@ -8,6 +8,7 @@ use bulkhead_api::{AccountStore, AuditLog, AuditRecord};
 use bulkhead_engine::SystemClock;
 use bulkhead_sandbox::capability::Clock;
 use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The users and keys of a config's data folder.
@@ -17,9 +18,16 @@ pub(super) fn store(argument: &ConfigArgument) -> Result<AccountStore, Exit> {
 
 /// The data folder of a config.
 pub(super) fn data_dir(argument: &ConfigArgument) -> Result<PathBuf, Exit> {
-    let path = &argument.config;
-    let text = super::shown_if_wrong(bulkhead_config::read_text(path))?;
-    Ok(bulkhead_config::data_dir_of(&text, path))
+    text(argument).map(|text| bulkhead_config::data_dir_of(&text, &argument.config))
+}
+
+/// The names of a config's connections; none where it has mistakes for which some could be missing.
+pub(super) fn connection_names(argument: &ConfigArgument) -> Result<Option<BTreeSet<String>>, Exit> {
+    text(argument).map(|text| bulkhead_config::connection_names_of(&text))
+}
+
+fn text(argument: &ConfigArgument) -> Result<String, Exit> {
+    super::shown_if_wrong(bulkhead_config::read_text(&argument.config))
 }
 
 /// Records a change in the audit log. The change is made; that it cannot be recorded is told.

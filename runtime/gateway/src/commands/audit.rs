@@ -6,7 +6,7 @@ use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_api::{AuditLog, AuditRecord, AuditResult};
 use bulkhead_engine::SystemClock;
-use bulkhead_model::Timestamp;
+use bulkhead_model::{Timestamp, escaped_json};
 use bulkhead_sandbox::capability::Clock;
 
 /// Records read at a time.
@@ -28,7 +28,7 @@ pub(crate) fn audit(arguments: &AuditArguments) -> Result<(), Exit> {
         after = last.id;
         for record in &page {
             if arguments.json {
-                console::say(&serde_json::to_string(record)?);
+                console::say(&escaped_json(&serde_json::to_string(record)?));
             } else {
                 rows.push(row(record));
             }

@@ -36,7 +36,7 @@ pub(crate) async fn backup(arguments: &BackupArguments) -> Result<(), Exit> {
     made["secrets_elsewhere"] = json!(contents.config.references);
     made["secrets_covered"] = contents.config.inline.into();
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(&made)?),
+        true => console::say_json(&made)?,
         false => console::say(&sentences(&made)),
     }
     Ok(())

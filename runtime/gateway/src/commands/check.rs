@@ -12,9 +12,9 @@ pub(crate) fn check(arguments: &CheckArguments) -> Result<(), Exit> {
         Err(diagnostics) => (diagnostics, None),
     };
     if arguments.json {
-        console::say(&serde_json::to_string_pretty(&diagnostics)?);
+        console::say_json(&diagnostics)?;
     } else if !diagnostics.is_empty() {
-        console::note(&diagnostics.pretty(console::stderr_is_coloured()));
+        console::note_diagnostics(&diagnostics);
     }
     let Some(config) = config else { return Err(Exit::Wrong) };
     if !arguments.json {

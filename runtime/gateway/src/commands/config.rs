@@ -39,12 +39,12 @@ pub(crate) async fn roll_back(arguments: &ChangeArguments) -> Result<(), Exit> {
     };
     let undone = history.undone_path();
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(&json!({
+        true => console::say_json(&json!({
             "through": "file",
             "file": path.to_string_lossy(),
             "number": kept.number,
             "undone": undone.to_string_lossy(),
-        }))?),
+        }))?,
         false => console::say(&format!(
             "no gateway runs; {} is the config number {} again; what it held is kept in {}",
             path.display(),
@@ -97,7 +97,7 @@ fn refused(answer: &Answer) -> Exit {
 
 fn tell(arguments: &ChangeArguments, headline: &str, answer: &Json) -> Result<(), Exit> {
     if arguments.json {
-        console::say(&serde_json::to_string_pretty(answer)?);
+        console::say_json(answer)?;
         return Ok(());
     }
     let took = answer["took_ms"].as_u64().unwrap_or_default();

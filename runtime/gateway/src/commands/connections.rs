@@ -18,7 +18,7 @@ pub(crate) async fn connections(arguments: &ConnectionsArguments) -> Result<(), 
     let answer = running.must_answer(running.request(Method::GET, &path)?).await?.done()?;
     let shown = if arguments.connection.is_some() { &answer } else { &answer["connections"] };
     if arguments.json {
-        console::say(&serde_json::to_string_pretty(shown)?);
+        console::say_json(shown)?;
         return Ok(());
     }
     match shown.as_array() {

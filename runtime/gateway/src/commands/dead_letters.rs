@@ -53,7 +53,7 @@ async fn list(arguments: &ListLettersArguments) -> Result<(), Exit> {
         }
     }
     if arguments.json {
-        console::say(&serde_json::to_string_pretty(&letters)?);
+        console::say_json(&letters)?;
         return Ok(());
     }
     if letters.is_empty() {
@@ -107,7 +107,7 @@ async fn show(arguments: &ShowLetterArguments) -> Result<(), Exit> {
     let request = running.request(Method::GET, &["api", "v1", "dead-letters", &number])?;
     let letter = running.must_answer(request).await?.done()?;
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(&letter)?),
+        true => console::say_json(&letter)?,
         false => console::say(&whole(&letter)),
     }
     Ok(())
@@ -193,7 +193,7 @@ async fn replay_all(running: &GatewayClient<'_>, arguments: &LettersArguments) -
     last["taken"] = taken.into();
     let kept = last["kept"].as_u64().unwrap_or(0);
     if arguments.json {
-        console::say(&serde_json::to_string_pretty(&last)?);
+        console::say_json(&last)?;
     } else {
         console::say(&format!("{taken} taken and removed, {kept} left"));
     }
@@ -210,7 +210,7 @@ async fn discard(arguments: &LettersArguments) -> Result<(), Exit> {
     if arguments.letters.is_empty() {
         let answer = of_origin(&running, Method::DELETE, &["api", "v1", "dead-letters"], arguments).await?;
         match arguments.json {
-            true => console::say(&serde_json::to_string_pretty(&answer)?),
+            true => console::say_json(&answer)?,
             false => console::say(&format!("{} discarded", answer["discarded"])),
         }
         return Ok(());
@@ -228,7 +228,7 @@ fn say_each(outcomes: &[(u64, Option<String>)], done: &str, as_json: bool) -> Re
     if as_json {
         let each =
             |(letter, error): &(u64, Option<String>)| json!({ "id": letter, "done": error.is_none(), "error": error });
-        console::say(&serde_json::to_string_pretty(&outcomes.iter().map(each).collect::<Vec<_>>())?);
+        console::say_json(&outcomes.iter().map(each).collect::<Vec<_>>())?;
     } else {
         for (letter, error) in outcomes {
             console::say(&format!("{letter}: {}", error.as_deref().unwrap_or(done)));

@@ -136,7 +136,7 @@ fn told(arguments: &ImportArguments, answer: &Answer) -> Result<(), Exit> {
     let body = answer.json();
     let report = if answer.is_good() { &body } else { &body["import"] };
     if arguments.json {
-        console::say(&serde_json::to_string_pretty(&body)?);
+        console::say_json(&body)?;
     }
     let bad = body["bad_rows"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !arguments.json {

@@ -1,7 +1,7 @@
 //! `bulkhead key`: API keys. As `bulkhead user`, it changes the file in the data folder itself.
 
-use super::accounts::{recorded, store};
-use crate::cli::{CreateKeyArguments, KeyCommand, ListAccountsArguments, RevokeKeyArguments};
+use super::accounts::{connection_names, recorded, store};
+use crate::cli::{ConfigArgument, CreateKeyArguments, KeyCommand, ListAccountsArguments, RevokeKeyArguments};
 use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_api::{ApiKey, NewKey};
@@ -30,12 +30,15 @@ fn create(arguments: &CreateKeyArguments) -> Result<(), Exit> {
         connections: (!arguments.connections.is_empty()).then(|| arguments.connections.iter().cloned().collect()),
         expires: arguments.expires_days.map(|days| Timestamp(now.0.saturating_add(i64::from(days) * DAY_NS))),
     };
+    if !arguments.allow_unknown {
+        check_connections(&new, &arguments.config)?;
+    }
     let (key, text) = store(&arguments.config)?.create_key(new, now)?;
     recorded(&arguments.config, "key create".into(), Some(shown(&key, now)))?;
     if arguments.json {
         let mut shown = shown(&key, now);
         shown["key"] = text.into();
-        console::say(&serde_json::to_string_pretty(&shown)?);
+        console::say_json(&shown)?;
     } else {
         console::say(&text);
         console::note(&format!("key {} has the role {}; it is not shown again", key.name, key.role.name()));
@@ -43,11 +46,30 @@ fn create(arguments: &CreateKeyArguments) -> Result<(), Exit> {
     Ok(())
 }
 
+/// Refuses connections that the config does not have. What cannot be read of a config is no reason to: the first key is made
+/// before the config is right.
+fn check_connections(new: &NewKey, config: &ConfigArgument) -> Result<(), Exit> {
+    if new.connections.is_none() {
+        return Ok(());
+    }
+    let Some(known) = connection_names(config)? else {
+        console::note(&format!(
+            "note: {} has mistakes, so nobody has looked whether it has these connections",
+            config.config.display()
+        ));
+        return Ok(());
+    };
+    new.check_connections(&known).map_err(|error| {
+        let file = config.config.display();
+        Exit::failed(format!("{error} ({file} has none; if it comes later, add --allow-unknown)"))
+    })
+}
+
 fn list(arguments: &ListAccountsArguments) -> Result<(), Exit> {
     let (keys, now) = (store(&arguments.config)?.read()?.keys, SystemClock::default().now());
     if arguments.json {
         let keys: Vec<Json> = keys.iter().map(|key| shown(key, now)).collect();
-        console::say(&serde_json::to_string_pretty(&keys)?);
+        console::say_json(&keys)?;
     } else if keys.is_empty() {
         console::say("no keys");
     } else {

@@ -47,14 +47,14 @@ fn load_text(path: &Path) -> Result<(String, Loaded), Exit> {
 fn checked(outcome: Result<Loaded, Diagnostics>) -> Result<Loaded, Exit> {
     let loaded = shown_if_wrong(outcome)?;
     if !loaded.warnings.is_empty() {
-        console::note(&loaded.warnings.pretty(console::stderr_is_coloured()));
+        console::note_diagnostics(&loaded.warnings);
     }
     Ok(loaded)
 }
 
 fn shown_if_wrong<T>(outcome: Result<T, Diagnostics>) -> Result<T, Exit> {
     outcome.map_err(|diagnostics| {
-        console::note(&diagnostics.pretty(console::stderr_is_coloured()));
+        console::note_diagnostics(&diagnostics);
         Exit::Wrong
     })
 }

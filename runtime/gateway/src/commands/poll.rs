@@ -20,7 +20,7 @@ pub(crate) async fn poll(arguments: &PollArguments) -> Result<(), Exit> {
     let readings = readings?;
     if asked.json {
         let rows: Vec<serde_json::Value> = readings.iter().map(as_json).collect();
-        console::say(&serde_json::to_string_pretty(&rows)?);
+        console::say_json(&rows)?;
     } else {
         let rows = readings.iter().map(as_row);
         console::say(&console::table(["point", "value", "unit", "status", "time"], rows));

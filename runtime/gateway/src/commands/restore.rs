@@ -81,7 +81,7 @@ fn put(files: &[(PathBuf, PathBuf)]) -> Result<(), Exit> {
 
 fn print(arguments: &RestoreArguments, outcome: &Json, sentences: &[String]) -> Result<(), Exit> {
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(outcome)?),
+        true => console::say_json(outcome)?,
         false => console::say(&sentences.join("\n")),
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(crate) async fn test(arguments: &ConnectionArguments) -> Result<(), Exit> {
             Ok(found) => serde_json::json!({ "ok": true, "found": found, "transports": transports }),
             Err(error) => serde_json::json!({ "ok": false, "error": error, "transports": transports }),
         };
-        console::say(&serde_json::to_string_pretty(&found)?);
+        console::say_json(&found)?;
         return if found["ok"] == true {
             Ok(())
         } else {

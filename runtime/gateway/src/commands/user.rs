@@ -37,7 +37,7 @@ fn list(arguments: &ListAccountsArguments) -> Result<(), Exit> {
     if arguments.json {
         let users: Vec<Json> =
             users.iter().map(|user| json!({ "name": user.name, "role": user.role.name() })).collect();
-        console::say(&serde_json::to_string_pretty(&users)?);
+        console::say_json(&users)?;
     } else if users.is_empty() {
         console::say("no users");
     } else {

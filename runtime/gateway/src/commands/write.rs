@@ -22,7 +22,7 @@ pub(crate) async fn write(arguments: &WriteArguments) -> Result<(), Exit> {
         None => directly(arguments, &config).await?,
     };
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(&outcome)?),
+        true => console::say_json(&outcome)?,
         false => console::say(&sentence(arguments, &outcome)),
     }
     Ok(())

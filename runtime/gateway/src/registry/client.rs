@@ -312,7 +312,7 @@ fn said(body: &[u8]) -> Option<String> {
     let body: serde_json::Value = serde_json::from_slice(body).ok()?;
     let first = &body["errors"][0];
     let message = first["message"].as_str().or(first["code"].as_str())?;
-    Some(message.chars().take(SHOWN_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect())
+    Some(bulkhead_model::printable(&message.chars().take(SHOWN_CHARS_MAX).collect::<String>()))
 }
 
 #[cfg(test)]

@@ -188,8 +188,8 @@ impl<'a> Job<'a> {
                     self.json(&writer, target, view, &rows, count, &context, next.as_deref(), delta.as_deref())?;
                 reply::json(style, body)
             }
-            DataFormat::Csv => {
-                let body = table::csv(&rows, view, types);
+            DataFormat::Csv(cell_text) => {
+                let body = table::csv(&rows, view, types, cell_text);
                 success(self.negotiated, "text/csv;charset=utf-8;header=present".into(), body).with("link", link(next))
             }
             DataFormat::Ndjson(format) => {

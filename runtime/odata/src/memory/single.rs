@@ -125,8 +125,8 @@ impl<'a> Job<'a> {
         let tag = if complex { None } else { etag(types.structured(record.ty), record) };
         self.conditional(tag, || {
             let format = match self.data_format()? {
-                DataFormat::Csv => {
-                    let body = table::csv(&[&chosen], view, types);
+                DataFormat::Csv(cell_text) => {
+                    let body = table::csv(&[&chosen], view, types, cell_text);
                     return Ok(success(self.negotiated, "text/csv;charset=utf-8;header=present".into(), body));
                 }
                 DataFormat::Json(format) | DataFormat::Ndjson(format) => format,

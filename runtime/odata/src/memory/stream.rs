@@ -211,7 +211,9 @@ impl<'a> Job<'a> {
             DataFormat::Ndjson(format) => {
                 (Form::Ndjson(self.writer(style(format), types)), "application/x-ndjson;charset=utf-8".to_owned())
             }
-            DataFormat::Csv => (Form::Csv(Table::new(view, types)), "text/csv;charset=utf-8;header=present".to_owned()),
+            DataFormat::Csv(cell_text) => {
+                (Form::Csv(Table::new(view, types, cell_text)), "text/csv;charset=utf-8;header=present".to_owned())
+            }
         };
         let head = success(self.negotiated, content_type, Vec::new());
         let head = head.applied(&self.applied_here(rows_max, place, view));

@@ -1,7 +1,9 @@
 //! Rows as CSV (RFC 4180): a line of names, then a line a row; properties of complex values under their path.
 
 use crate::Value;
+use crate::cells::guarded;
 use crate::model::{Base, StructuredType, Type};
+use crate::negotiate::CellText;
 use crate::typed::Types;
 use crate::view::{Shape, View};
 
@@ -16,16 +18,17 @@ struct Column {
 pub(super) struct Table<'t> {
     columns: Vec<Column>,
     types: &'t Types<'t>,
+    cell_text: CellText,
 }
 
 impl<'t> Table<'t> {
-    pub(super) fn new(view: &View, types: &'t Types<'t>) -> Self {
+    pub(super) fn new(view: &View, types: &'t Types<'t>, cell_text: CellText) -> Self {
         let mut columns = Vec::new();
         match view.row.structure() {
             Some(place) => collect(types.structured(place), &view.shape, "", &[], types, &mut columns),
             None => columns.push(Column { name: "value".into(), path: Vec::new(), ty: view.row }),
         }
-        Self { columns, types }
+        Self { columns, types, cell_text }
     }
 
     /// The line of names.
@@ -35,13 +38,17 @@ impl<'t> Table<'t> {
 
     /// The line of a row.
     pub(super) fn row(&self, row: &Value, out: &mut Vec<u8>) {
-        line(out, self.columns.iter().map(|column| text(at(row, &column.path), column.ty, self.types)));
+        let cells = self.columns.iter().map(|column| text(at(row, &column.path), column.ty, self.types));
+        match self.cell_text {
+            CellText::Exact => line(out, cells),
+            CellText::Guarded => line(out, cells.map(|cell| guarded(&cell).into_owned())),
+        }
     }
 }
 
 /// The rows as CSV.
-pub(super) fn csv(rows: &[&Value], view: &View, types: &Types<'_>) -> Vec<u8> {
-    let (table, mut out) = (Table::new(view, types), Vec::new());
+pub(super) fn csv(rows: &[&Value], view: &View, types: &Types<'_>, cell_text: CellText) -> Vec<u8> {
+    let (table, mut out) = (Table::new(view, types, cell_text), Vec::new());
     table.head(&mut out);
     rows.iter().for_each(|row| table.row(row, &mut out));
     out

@@ -88,7 +88,7 @@ fn keys(schemas: &mut Schemas) -> Vec<Operation> {
         operation("access", "POST", "/api/v1/keys", "createKey", "Make a key")
             .takes::<crate::keys::Wanted>(schemas, wanted)
             .gives::<MadeKey>(schemas, 201, "The key, whose text is shown this once.", made)
-            .problem(422, &["bad-account"]),
+            .problem(422, &["bad-account", "no-such-connection"]),
         operation("access", "DELETE", "/api/v1/keys/{key}", "revokeKey", "Revoke a key")
             .gives_nothing("It is good for nothing.")
             .problem(404, &["no-such-account"])

@@ -9,7 +9,7 @@ mod things;
 
 use super::operation::{JSON, Operation, Schemas};
 use crate::limits::{PAGE_DEFAULT_ROWS, PAGE_MAX_ROWS};
-use crate::listing::{CSV, FORMAT, NDJSON, Page};
+use crate::listing::{CSV, FORMAT, NDJSON, Page, TEXT};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
@@ -77,7 +77,9 @@ impl Operation {
             NDJSON: { "schema": { "type": "string" } },
         });
         let forms = json!({ "type": "string", "enum": ["json", "csv", "ndjson"] });
+        let texts = json!({ "type": "string", "enum": ["exact", "guarded"], "default": "exact" });
         self.query(FORMAT, forms, "How it is written; without it, what `Accept` likes best.")
+            .query(TEXT, texts, "Texts in CSV: as they are, or so that a spreadsheet takes none for a formula.")
             .gives_any("200", description, content)
             .with_header("200", "Link", "Where the next page is (`rel=\"next\"`), if there is one.")
     }

@@ -28,7 +28,7 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> Result<(), Exit> {
     let found = Found::read(name, &bytes, signed)
         .map_err(|cause| Exit::failed(format!("{} is no adapter: {cause}", arguments.file.display())))?;
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(&found.json(judgement.as_ref()))?),
+        true => console::say_json(&found.json(judgement.as_ref()))?,
         false => console::say(found.text(trust.as_ref(), judgement.as_ref()).trim_end()),
     }
     match judgement {

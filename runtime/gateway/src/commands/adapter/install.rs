@@ -43,7 +43,7 @@ pub(super) async fn install(arguments: &InstallArguments) -> Result<(), Exit> {
     }
     let told: Vec<Json> = judged.iter().map(as_json).collect();
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(&told)?),
+        true => console::say_json(&told)?,
         false => judged.iter().for_each(|new| console::say(&format!("installed {}", told_of(new)))),
     }
     Ok(())
@@ -107,7 +107,7 @@ pub(super) fn remove(arguments: &RemoveArguments) -> Result<(), Exit> {
     }
     folder_of(&config)?.remove(name)?;
     match arguments.json {
-        true => console::say(&serde_json::to_string_pretty(&json!({ "removed": name }))?),
+        true => console::say_json(&json!({ "removed": name }))?,
         false => console::say(&format!("removed {name}")),
     }
     Ok(())

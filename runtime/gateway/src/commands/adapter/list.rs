@@ -11,7 +11,7 @@ pub(super) fn list(arguments: &ListArguments) -> Result<(), Exit> {
     let config = config_alone(&arguments.config.config)?;
     let rows = bulkhead_engine::adapters_of(&config)?;
     if arguments.json {
-        console::say(&serde_json::to_string_pretty(&json!(rows))?);
+        console::say_json(&json!(rows))?;
     } else if rows.is_empty() {
         let folder = config.resolve(&config.gateway.adapters_dir);
         console::say(&format!("there is no adapter in {}", folder.display()));

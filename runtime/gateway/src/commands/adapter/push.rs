@@ -20,7 +20,7 @@ pub(super) async fn push(arguments: &PushArguments) -> Result<(), Exit> {
     let digest = console::while_waiting("uploading the adapter", pushed).await?;
     if arguments.json {
         let told = json!({ "reference": reference.to_string(), "digest": digest, "signed": is_signed });
-        console::say(&serde_json::to_string_pretty(&told)?);
+        console::say_json(&told)?;
     } else {
         let signed = if is_signed { "with its signature" } else { "without a signature" };
         console::say(&format!("pushed {reference} {signed}\n  {digest}"));

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_config::Config;
 use bulkhead_engine::{Probe, ProbeReading};
-use bulkhead_model::Value;
+use bulkhead_model::{escaped_json, printable};
 use serde_json::json;
 use std::time::Duration;
 
@@ -73,10 +73,10 @@ fn line(read: &ProbeReading, as_json: bool) -> String {
     if as_json {
         let value = value.map(super::super::poll::json_value);
         let (point, status) = (&read.point.name, read.reading.status.to_string());
-        return json!({ "time": time, "point": point, "value": value, "unit": read.point.unit, "status": status })
-            .to_string();
+        let told = json!({ "time": time, "point": point, "value": value, "unit": read.point.unit, "status": status });
+        return escaped_json(&told.to_string());
     }
     let unit = read.point.unit.as_deref().unwrap_or_default();
-    let value = value.map(Value::to_string).unwrap_or_default();
+    let value = value.map(|value| printable(&value.to_string())).unwrap_or_default();
     format!("{time}  {}  {value} {unit}  {}", read.point.name, read.reading.status)
 }

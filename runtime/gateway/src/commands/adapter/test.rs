@@ -43,7 +43,7 @@ pub(super) async fn test(arguments: &TestArguments) -> Result<(), Exit> {
             Ok(passed) => json!({ "case": path, "passed": true, "written": *passed == Passed::Written }),
             Err(reason) => json!({ "case": path, "passed": false, "reason": reason }),
         });
-        console::say(&serde_json::to_string_pretty(&rows.collect::<Vec<Json>>())?);
+        console::say_json(&rows.collect::<Vec<Json>>())?;
     }
     match failed {
         0 if !arguments.json => console::say(&format!("{} passed", console::counted(results.len() as u64, "case"))),

@@ -150,7 +150,7 @@ fn tell(as_json_text: bool, new: &Installing, outcome: &str) -> Result<(), Exit>
     if as_json_text {
         let mut told = as_json(new);
         told["outcome"] = json!(outcome);
-        console::say(&serde_json::to_string_pretty(&told)?);
+        console::say_json(&told)?;
     } else {
         console::say(&format!("upgraded {}: {outcome}", told_of(new)));
     }

@@ -88,7 +88,11 @@ pub(super) async fn show_until(
         let accepted = devices.upstream.stats().accepted;
         let summary = format!("{accepted} readings accepted upstream; Ctrl-C ends the demo{}", troubles(gateway));
         if is_terminal {
-            console::say(&format!("\x1b[2J\x1b[H{}\n\n{}\n\n{summary}", addresses(gateway, devices), table(gateway)));
+            console::say_on_cleared_screen(&format!(
+                "{}\n\n{}\n\n{summary}",
+                addresses(gateway, devices),
+                table(gateway)
+            ));
         } else if beats % 10 == 1 {
             console::say(&format!("{}\n{summary}\n", table(gateway)));
         }

@@ -10,6 +10,7 @@ use crate::cli::TapArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
 use bulkhead_config::{Config, redacted};
+use bulkhead_model::escaped_json;
 use reqwest::Method;
 use serde_json::Value as Json;
 use std::path::Path;
@@ -78,7 +79,7 @@ async fn look_on(config: &Config, arguments: &TapArguments, mut recording: Optio
             return Err(Exit::failed("the gateway has stopped"));
         };
         if wanted.takes(&line) {
-            let shown = if arguments.json { line.to_string() } else { told::told(&line) };
+            let shown = if arguments.json { escaped_json(&line.to_string()) } else { told::told(&line) };
             // A recording goes on without a reader.
             if !console::is_heard(&shown) && recording.is_none() {
                 return Ok(());

@@ -1,6 +1,7 @@
 //! The lines of a tap for people, and which of them are wanted. Pure.
 
 use crate::cli::TapArguments;
+use bulkhead_model::printable;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
 
@@ -60,25 +61,30 @@ fn text<'j>(json: &'j Json, member: &str) -> &'j str {
     json[member].as_str().unwrap_or_default()
 }
 
+/// A member as it is shown.
+fn shown(json: &Json, member: &str) -> String {
+    printable(text(json, member))
+}
+
 /// A line for people; what belongs to it stands below it.
 pub(super) fn told(line: &Json) -> String {
     let said = match text(line, "kind") {
-        "tap" => format!("looking on at {} (adapter {})", text(line, "connection"), text(line, "adapter")),
+        "tap" => format!("looking on at {} (adapter {})", shown(line, "connection"), shown(line, "adapter")),
         "call" => call(line),
         "return" => returned(line),
         "exchange" => exchange(line),
         "fault" => {
-            let point = line["point"].as_str().map(|point| format!(" of {point}")).unwrap_or_default();
+            let point = line["point"].as_str().map(|point| format!(" of {}", printable(point))).unwrap_or_default();
             format!("! fault{point}: {}", fault(&line["fault"]))
         }
-        "said" => format!("\" {}: {}", text(line, "level"), text(line, "message")),
+        "said" => format!("\" {}: {}", shown(line, "level"), shown(line, "message")),
         "dropped" => {
             return format!(
                 "{INDENT}… {} lines are missing here: they came faster than they were shown",
                 line["events"]
             );
         }
-        "end" => return format!("{INDENT}{}", text(line, "reason")),
+        "end" => return format!("{INDENT}{}", shown(line, "reason")),
         other => format!("{other}: {line}"),
     };
     let time = text(line, "time");
@@ -93,22 +99,22 @@ fn call(line: &Json) -> String {
     let name = text(line, "call");
     let mut said = format!("→ {name}");
     match name {
-        "poll" => _ = write!(said, " {}", text(line, "group")),
-        "write" => _ = write!(said, " {} = {}", text(line, "point"), value(&line["value"])),
-        "respond" => _ = write!(said, " {} {} {}", text(line, "method"), text(line, "path"), payload(&line["body"])),
+        "poll" => _ = write!(said, " {}", shown(line, "group")),
+        "write" => _ = write!(said, " {} = {}", shown(line, "point"), value(&line["value"])),
+        "respond" => _ = write!(said, " {} {} {}", shown(line, "method"), shown(line, "path"), payload(&line["body"])),
         "deliver" => {
             let readings = line["readings"].as_array();
-            _ = write!(said, " {} of route {}", counted(readings), text(line, "route"));
+            _ = write!(said, " {} of route {}", counted(readings), shown(line, "route"));
             said.push_str(&readings_below(readings));
         }
         "receive" => {
-            _ = write!(said, " {}", text(line, "transport"));
+            _ = write!(said, " {}", shown(line, "transport"));
             for frame in line["frames"].as_array().into_iter().flatten() {
                 let topic = frame["topic"].as_str().filter(|topic| !topic.is_empty());
-                let topic = topic.map(|topic| format!("{topic} ")).unwrap_or_default();
+                let topic = topic.map(|topic| format!("{} ", printable(topic))).unwrap_or_default();
                 let what = match text(frame, "kind") {
                     "data" => payload(&frame["payload"]),
-                    other => other.to_owned(),
+                    other => printable(other),
                 };
                 _ = write!(said, "\n{INDENT}{topic}{what}");
             }
@@ -128,7 +134,7 @@ fn returned(line: &Json) -> String {
             _ = write!(said, ", the rest not: {}", fault(&line["rest"]));
         }
     } else if let Some(found) = line["found"].as_str() {
-        _ = write!(said, " found: {found}");
+        _ = write!(said, " found: {}", printable(found));
     } else if let Some(status) = line["status"].as_u64() {
         _ = write!(said, " {status} {}", payload(&line["body"]));
     }
@@ -147,9 +153,9 @@ fn counted(readings: Option<&Vec<Json>>) -> String {
 
 fn readings_below(readings: Option<&Vec<Json>>) -> String {
     let shown = |reading: &Json| {
-        let unit = reading["unit"].as_str().map(|unit| format!(" {unit}")).unwrap_or_default();
+        let unit = reading["unit"].as_str().map(|unit| format!(" {}", printable(unit))).unwrap_or_default();
         let value = if reading["value"].is_null() { "no value".to_owned() } else { value(&reading["value"]) };
-        format!("\n{INDENT}{} = {value}{unit}  {}", text(reading, "point"), text(reading, "status"))
+        format!("\n{INDENT}{} = {value}{unit}  {}", shown(reading, "point"), shown(reading, "status"))
     };
     readings.into_iter().flatten().map(shown).collect()
 }
@@ -165,13 +171,13 @@ fn exchange(line: &Json) -> String {
                 .collect::<Vec<_>>()
                 .join(", ")
         }
-        ("mqtt", _) => format!("{} {}", text(request, "topic"), payload(&request["payload"])),
+        ("mqtt", _) => format!("{} {}", shown(request, "topic"), payload(&request["payload"])),
         ("http", _) => {
             let body = payload(&request["body"]);
-            format!("{} {}{}", text(request, "method"), text(request, "path"), spaced(&body))
+            format!("{} {}{}", shown(request, "method"), shown(request, "path"), spaced(&body))
         }
         ("points", _) => crate::console::counted(request["points"].as_array().map_or(0, Vec::len) as u64, "point"),
-        ("state", _) => text(request, "key").to_owned(),
+        ("state", _) => shown(request, "key"),
         _ => payload(&request["data"]),
     };
     let transport = line["transport"].as_str().map(|role| format!("{role}: ")).unwrap_or_default();
@@ -211,7 +217,7 @@ fn list(json: &Json) -> String {
 
 fn value(json: &Json) -> String {
     match json {
-        Json::String(text) => text.clone(),
+        Json::String(text) => printable(text),
         Json::Object(_) => payload(json),
         other => other.to_string(),
     }
@@ -238,7 +244,7 @@ fn payload(json: &Json) -> String {
 
 fn fault(json: &Json) -> String {
     let remedy = json["remedy"].as_str().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
-    format!("{}: {}{remedy}", text(json, "code"), text(json, "message"))
+    format!("{}: {}{remedy}", shown(json, "code"), shown(json, "message"))
 }
 
 fn took(line: &Json) -> String {
@@ -292,6 +298,27 @@ mod tests {
         assert_eq!(told(&failed), "10:15:03.000  ← poll failed: timeout: no answer (retry) (11 s)");
         assert_eq!(payload(&json!({ "text": "ab", "bytes": 9000 })), "\"ab\"… (9000 bytes)");
         assert!(payload(&json!("x".repeat(300))).ends_with('…'));
+    }
+
+    #[test]
+    fn texts_of_a_device_make_no_line_of_their_own() {
+        let forged = "on\n10:15:03.123  ← poll failed\u{202e}";
+        let time = "2026-01-01T10:15:03Z";
+        let lines = [
+            json!({ "kind": "return", "time": time, "call": "poll", "took_us": 5,
+                    "readings": [{ "point": "pump", "value": forged, "unit": forged, "status": "Good" }] }),
+            json!({ "kind": "call", "time": time, "call": "receive", "transport": "broker",
+                    "frames": [{ "kind": "data", "topic": forged, "payload": forged }] }),
+            json!({ "kind": "said", "time": time, "level": "info", "message": forged }),
+            json!({ "kind": "exchange", "time": time, "interface": "mqtt", "function": "publish", "transport": "broker",
+                    "request": { "topic": forged, "payload": forged }, "answer": {}, "took_us": 5 }),
+        ];
+        for line in &lines {
+            let told = told(line);
+            assert!(!told.contains(['\u{202e}', '\r']), "{told:?}");
+            let first_of_its_own = told.lines().skip(1).all(|line| line.starts_with(INDENT));
+            assert!(first_of_its_own && told.lines().count() <= 2, "{told:?}");
+        }
     }
 
     #[test]
