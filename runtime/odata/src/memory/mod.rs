@@ -30,12 +30,13 @@ use crate::negotiate::{self, DataFormat, Negotiated};
 use crate::options::Options;
 use crate::plan::parse_aliases;
 use crate::resource::{self, Root, Target};
-use crate::typed::Types;
+use crate::typed::{Types, Work};
 use crate::url::{self, RawOption, parse_query};
 use crate::view::Planner;
 use crate::{Error, Model, Service, Store, batch};
 use reply::Preferences;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a request is answered with.
 struct Job<'a> {
@@ -53,6 +54,8 @@ struct Job<'a> {
     aliases: BTreeMap<String, Expr>,
     /// The value of `$format`.
     format: Option<String>,
+    /// What its evaluation may cost.
+    work: &'a Arc<Work>,
 }
 
 /// Answers a request.
@@ -65,6 +68,7 @@ pub(crate) fn answer(
     service: &dyn Service,
     store: &dyn Store,
     outlet: Option<&dyn Outlet>,
+    work: &Arc<Work>,
 ) -> Result<Response, Error> {
     let negotiated = negotiate::version(request.header("odata-version"), request.header("odata-maxversion"))?;
     check_isolation(request)?;
@@ -78,7 +82,7 @@ pub(crate) fn answer(
     }
     let mut options = Options::sort_all(parse_query(query)?)?;
     let (aliases, _) = parse_aliases(&options, crate::Limits::default())?;
-    let types = Types::new(service.model());
+    let types = Types::within(service.model(), work.clone());
     let target = resource::resolve(path, &types, &aliases, request.now_ns)?;
     let reading = body.is_some() || matches!(request.method, "GET" | "HEAD");
     check_method(request.method, reading, &target, service.model())?;
@@ -94,6 +98,7 @@ pub(crate) fn answer(
         preferences: Preferences::of(request),
         aliases,
         format: options.take("format").map(|option| option.value),
+        work,
     };
     if let Some(version) = options.take("schemaversion").filter(|version| version.value != "*") {
         return Err(Error::NotFound(format!("there is no version `{}` of the schema: it has none", version.value)));
@@ -156,7 +161,7 @@ impl<'a> Job<'a> {
             }
             Root::Batch => {
                 options.nothing_left("$batch")?;
-                batch::answer(self.request, self.root, self.service, self.negotiated)
+                batch::answer(self.request, self.root, self.service, self.negotiated, self.work)
             }
             Root::Action(place) => {
                 options.nothing_left("an action")?;
@@ -166,11 +171,18 @@ impl<'a> Job<'a> {
             }
             Root::EntityById(cast) => {
                 let target = self.by_id(&mut options, *cast, &types)?;
-                self.rows(target, options, &mut types)
+                self.checked(target, options, &mut types)
             }
             Root::CrossJoin(sets) => crossjoin::answer(self, sets, &target, options, types),
-            Root::All | Root::Set(_) | Root::Singleton(_) => self.rows(target, options, &mut types),
+            Root::All | Root::Set(_) | Root::Singleton(_) => self.checked(target, options, &mut types),
         }
+    }
+
+    /// Answers for rows, unless they were too much work: what was not computed then is null.
+    fn checked(&self, target: Target, options: Options, types: &mut Types<'a>) -> Result<Response, Error> {
+        let response = self.rows(target, options, types)?;
+        types.check_rows()?;
+        Ok(response)
     }
 
     fn planner<'p>(&'p self, types: &'p mut Types<'a>) -> Planner<'p, 'a> {
