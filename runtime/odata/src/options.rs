@@ -84,6 +84,12 @@ impl Options {
         self.system.remove(name)
     }
 
+    /// Whether an option is there, by its name without `$`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.system.contains_key(name)
+    }
+
     /// The options that are still there but for some, with their `$`.
     #[must_use]
     pub fn repeated(&self, without: &[&str]) -> Vec<(String, String)> {

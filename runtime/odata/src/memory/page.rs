@@ -68,7 +68,7 @@ impl<'a> Job<'a> {
         if let Some(option) = options.take("deltatoken") {
             return self.delta(&target, &option.value, options, types);
         }
-        let Some(ty) = ty else { return self.everything(reached, &target, options, types) };
+        let Some(ty) = ty else { return self.everything(reached, &target, options, start, types) };
         if target.tail == Tail::Count {
             return self.count(&reached, ty, options, types);
         }
@@ -118,6 +118,7 @@ impl<'a> Job<'a> {
         reached: Reached,
         target: &Target,
         mut options: Options,
+        start: usize,
         types: &mut Types<'a>,
     ) -> Result<Response, Error> {
         let mut view = self.planner(types).view(&mut Options::default(), Type::structured(0).many())?;
@@ -143,7 +144,7 @@ impl<'a> Job<'a> {
             let body = chosen.count.to_string().into_bytes();
             return Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), body));
         }
-        self.collection(target, &reached, &view, chosen, 0, types)
+        self.collection(target, &reached, &view, chosen, start, types)
     }
 
     pub(super) fn writer<'w>(&'w self, style: Style<'w>, types: &'w Types<'a>) -> Writer<'w> {

@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             let dynamic = position >= of_model && self.style.format.metadata == Metadata::Minimal;
-            if (self.full() || dynamic) && *value != Value::Null && !self.tells_its_type(property.ty) {
+            if (self.full() || dynamic) && *value != Value::Null && !self.tells_its_type(value, property.ty) {
                 let name = format!("{}{}", property.name, self.style.control("type"));
                 object.text(&name, &type_annotation(self.types().model(), property.ty, self.style.negotiated));
             }
@@ -275,9 +275,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether a value tells its type by itself: by its form, or by control information in it.
-    fn tells_its_type(&self, ty: Type) -> bool {
-        is_implied(ty) || (matches!(ty.base, Base::Structured(_)))
+    /// Whether a value tells its type by itself: by its form, or by control information in it. A number that is written as a text
+    /// does not.
+    fn tells_its_type(&self, value: &Value, ty: Type) -> bool {
+        let spelled_out = matches!(value, Value::Double(number) if !number.is_finite());
+        (is_implied(ty) && !spelled_out) || (matches!(ty.base, Base::Structured(_)))
     }
 
     /// Writes a value of a type.

@@ -30,6 +30,14 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$select=ShippingAddress($filter=City eq 'x')", 400, "$filter", "does not go with"),
         ("Products?$select=ShippingAddress($expand=X)", 400, "$expand", "does not go with"),
         ("Products?$select=Name($top=1)", 400, "$select", "no parts"),
+        ("Products?$select=ShippingAddress()", 400, "$select", "an option is expected"),
+        ("Products?$select=Nope.*", 400, "$select", "no namespace `Nope`"),
+        ("Products?$expand=Category()", 400, "$expand", "an option is expected"),
+        ("Products?$expand=Category/Shop.Product", 400, "$expand", "no type derived from `Shop.Category`"),
+        ("Products?$expand=Descriptions/$ref($select=LanguageKey)", 400, "$select", "does not go with references"),
+        ("Products?$expand=Descriptions/$ref($levels=2)", 400, "$levels", "entities only"),
+        ("Products?$expand=Descriptions/$count($top=1)", 400, "$top", "does not go with a count"),
+        ("Products?$apply=groupby((Name))&$select=Price", 400, "$select", "the result of $apply"),
         ("Products?$filter=Descriptions/aggregate(~", 400, "$filter", "unexpected character"),
         ("Products?$select=Shop.Nope", 400, "$select", "no type derived"),
         ("Products?$filter=matchesPattern(Name,'(')", 400, "$filter", "regular expression"),
@@ -105,6 +113,23 @@ fn limits_are_named_when_they_are_passed() {
     let aliases: String =
         (0..20).map(|n| format!("&@a{n}={}@a{}{}", "not (".repeat(30), n + 1, ")".repeat(30))).collect();
     refused(&format!("Products?$filter=@a0{aliases}&@a20=true"), "128 deep");
+}
+
+/// Each level goes through all rows of the one before it.
+fn nested_lambdas(levels: usize) -> String {
+    (1..=levels).rev().fold("true".to_owned(), |inner, level| {
+        let before = if level == 1 { String::new() } else { format!("v{}/", level - 1) };
+        format!("{before}Category/Products/all(v{level}:{inner})")
+    })
+}
+
+#[test]
+fn short_expressions_that_take_hours_are_given_up() {
+    let answer = get(&format!("Products?$filter={}&$select=Name", nested_lambdas(14)));
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("steps of evaluation"), "{}", answer.text());
+    let few = get(&format!("Products?$filter={}&$select=Name", nested_lambdas(4)));
+    assert_eq!((few.status, few.json()["value"].as_array().unwrap().len()), (200, 7));
 }
 
 #[test]
