@@ -23,7 +23,8 @@ impl Parser<'_> {
             }
             TokenKind::Punct('[') => self.list(),
             TokenKind::Punct('{') => self.record(),
-            TokenKind::JsonString(text) => {
+            // Elsewhere a text has single quotes (ABNF `arrayOrObject`).
+            TokenKind::JsonString(text) if self.in_json > 0 => {
                 self.advance();
                 self.node(at, ExprKind::Literal(Literal::String(text)))
             }
@@ -42,6 +43,7 @@ impl Parser<'_> {
     fn list(&mut self) -> Result<Expr, ParseError> {
         let at = self.peek().at;
         self.expect('[')?;
+        self.in_json += 1;
         let mut items = Vec::new();
         if !self.eat(']') {
             loop {
@@ -52,12 +54,14 @@ impl Parser<'_> {
                 self.expect(',')?;
             }
         }
+        self.in_json -= 1;
         self.node(at, ExprKind::List(items))
     }
 
     fn record(&mut self) -> Result<Expr, ParseError> {
         let at = self.peek().at;
         self.expect('{')?;
+        self.in_json += 1;
         let mut fields = Vec::new();
         if !self.eat('}') {
             loop {
@@ -73,6 +77,7 @@ impl Parser<'_> {
                 self.expect(',')?;
             }
         }
+        self.in_json -= 1;
         self.node(at, ExprKind::Record(fields))
     }
 

@@ -38,6 +38,9 @@ use reply::Preferences;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// The end of a page token where the changes of what is read are to be followed.
+const TRACKED: &str = "-tracked";
+
 /// What a request is answered with.
 struct Job<'a> {
     request: &'a Request<'a>,
@@ -86,6 +89,7 @@ pub(crate) fn answer(
     let target = resource::resolve(path, &types, &aliases, request.now_ns)?;
     let reading = body.is_some() || matches!(request.method, "GET" | "HEAD");
     check_method(request.method, reading, &target, service.model())?;
+    let goes_on_tracking = options.value("skiptoken").is_some_and(|token| token.ends_with(TRACKED));
     let job = Job {
         request,
         root,
@@ -95,7 +99,7 @@ pub(crate) fn answer(
         store,
         outlet: outlet.filter(|_| request.method != "HEAD"),
         negotiated,
-        preferences: Preferences::of(request),
+        preferences: Preferences { goes_on_tracking, ..Preferences::of(request) },
         aliases,
         format: options.take("format").map(|option| option.value),
         work,
@@ -165,6 +169,7 @@ impl<'a> Job<'a> {
             }
             Root::Action(place) => {
                 options.nothing_left("an action")?;
+                self.body_members(&self.service.model().actions()[*place].name, &[])?;
                 self.store.act(*place)?;
                 let headers = vec![("odata-version", self.negotiated.version.name().to_owned())];
                 Ok(Response { status: 204, headers, body: Vec::new() })
@@ -262,7 +267,8 @@ impl<'a> Job<'a> {
             let limit = "page token bytes";
             return Err(Error::Limit { target: "$skiptoken".into(), limit, max: PAGE_TOKEN_MAX_BYTES });
         }
-        let number = option.value.strip_prefix("after-").and_then(|number| number.parse().ok());
+        let number = option.value.strip_prefix("after-").map(|number| number.strip_suffix(TRACKED).unwrap_or(number));
+        let number = number.and_then(|number| number.parse().ok());
         number.ok_or_else(|| {
             Error::invalid("$skiptoken", "this is no token of this service: follow the next link as it was given")
         })

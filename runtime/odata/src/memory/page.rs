@@ -4,7 +4,7 @@ use super::context;
 use super::reach::Reached;
 use super::table;
 use super::write::Writer;
-use super::{Job, reply};
+use super::{Job, TRACKED, reply};
 use crate::apply::{self, run};
 use crate::eval::{Evaluator, Slots};
 use crate::handle::{Response, success};
@@ -173,7 +173,9 @@ impl<'a> Job<'a> {
         let page = self.page_rows();
         let rows: Vec<&Value> = chosen.rows.iter().skip(start).take(page).collect();
         let more = chosen.rows.len() > start.saturating_add(rows.len());
-        let next = more.then(|| self.link(&format!("$skiptoken=after-{}", start + rows.len()), &["skiptoken"]));
+        let tracked = if self.tracked(target).is_some() { TRACKED } else { "" };
+        let next =
+            more.then(|| self.link(&format!("$skiptoken=after-{}{tracked}", start + rows.len()), &["skiptoken"]));
         let response = match format {
             DataFormat::Json(format) => {
                 let style = Style { root: self.root, negotiated: self.negotiated, format };
@@ -219,7 +221,8 @@ impl<'a> Job<'a> {
         let Root::Set(place) = target.root else { return None };
         let tracks = self.service.model().entity_sets()[place].tracks_changes;
         let plain = target.steps.is_empty() && target.tail == Tail::None;
-        (tracks && plain && self.preferences.track_changes.is_some()).then_some(place)
+        let wanted = self.preferences.track_changes.is_some() || self.preferences.goes_on_tracking;
+        (tracks && plain && wanted).then_some(place)
     }
 
     fn applied(&self, target: &Target) -> Vec<String> {
@@ -375,6 +378,9 @@ impl<'a> Job<'a> {
         let ty = target.ty.unwrap_or_else(|| Type::structured(0).many());
         let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left("a delta link")?;
+        if target.tail == Tail::Count {
+            return Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), b"0".to_vec()));
+        }
         let style = self.json_style()?;
         let context = context::of_entities(style, types, target.home, view.row, &view.shape, false);
         let mut out = Vec::new();

@@ -176,6 +176,15 @@ fn changes_are_followed_by_delta_links() {
     let again = delta["@odata.deltaLink"].as_str().unwrap().strip_prefix(&root()).unwrap();
     assert_eq!(json(again)["value"], object!([]));
     assert_eq!(get("Products?$deltatoken=unknown").status, 410);
+    assert_eq!(get(&link.replacen("Products?", "Products/$count?", 1)).text(), "0");
+    // The last page has the link, whatever its request prefers.
+    let pages = [("Prefer", "track-changes,maxpagesize=5")];
+    let first = send("GET", "Products?$select=Name", &pages, b"").json();
+    assert!(first.get("@odata.deltaLink").is_none());
+    let next = json(first["@odata.nextLink"].as_str().unwrap().strip_prefix(&root()).unwrap());
+    assert_eq!(next["value"].as_array().unwrap().len(), 2);
+    let followed = json(next["@odata.deltaLink"].as_str().unwrap().strip_prefix(&root()).unwrap());
+    assert_eq!((&followed["value"], &followed["@odata.context"]), (&object!([]), &delta["@odata.context"]));
     let untracked: Answer = tracked("Categories");
     assert_eq!((untracked.header("preference-applied"), &untracked.json()["@odata.deltaLink"]), (None, &object!(null)));
 }

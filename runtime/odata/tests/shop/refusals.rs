@@ -9,6 +9,7 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$filter=Price gt 'x'", 400, "$filter", "Edm.Double cannot be compared with Edm.String"),
         ("Products?$filter=Prce gt 1", 400, "$filter", "did you mean `Price`?"),
         ("Products?$filter=Name", 400, "$filter", "must be Edm.Boolean"),
+        ("Products?$filter=Name eq \"Laptop\"", 400, "$filter", "an operand is expected"),
         ("Products?$filter=foo(Name)", 400, "$filter", "no function `foo`"),
         ("Products?$filter=contains(Name)", 400, "$filter", "takes 2 arguments"),
         ("Products?$filter=length(Price) gt 1", 400, "$filter", "argument 1 of length"),
@@ -165,6 +166,11 @@ fn methods_that_write_are_not_allowed() {
         }
     }
     assert_eq!(send("POST", "Reseed", &[], b"").status, 204);
+    let act = |content_type: &str, body: &str| {
+        send("POST", "Reseed", &[("Content-Type", content_type)], body.as_bytes()).status
+    };
+    assert_eq!((act("application/json", "{}"), act("application/json", "{")), (204, 400));
+    assert_eq!((act("application/json", "{\"x\":1}"), act("application/xml", "<a/>")), (400, 415));
     let wrong = get("Reseed");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
     assert_eq!(get("$batch").status, 405);
