@@ -85,7 +85,7 @@ impl Parser<'_> {
         let at = self.advance().at;
         self.expect('(')?;
         let mut arguments = Vec::new();
-        if !(least == 0 && self.at_punct(')')) {
+        if most > 0 && !(least == 0 && self.at_punct(')')) {
             loop {
                 let last_of_cast = matches!(function, "cast" | "isof");
                 arguments.push(if last_of_cast { self.type_or_expression()? } else { self.expression(0)? });
