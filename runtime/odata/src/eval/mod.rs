@@ -9,7 +9,7 @@ mod functions;
 
 pub use compare::{compare, order};
 pub use decimal::Decimal;
-pub(crate) use functions::call;
+pub(crate) use functions::{call, pattern};
 
 use crate::Value;
 use crate::typed::{Node, SLOT_THIS, SLOT_VARIABLES, TypedExpr, Types};
@@ -98,6 +98,15 @@ impl Evaluator<'_> {
         if !self.types.may_work(1) {
             return Value::Null;
         }
+        let found = self.computed(expression, slots);
+        // Texts can double with each function: they cost what they are long.
+        match &found {
+            Value::String(text) if !self.types.may_work(text.len()) => Value::Null,
+            _ => found,
+        }
+    }
+
+    fn computed(&self, expression: &TypedExpr, slots: &mut Slots) -> Value {
         match &expression.node {
             Node::Literal(value) => value.clone(),
             Node::Property(position) => member(slots.get(SLOT_THIS), *position),
@@ -148,6 +157,9 @@ impl Evaluator<'_> {
             },
             Node::Call(function, arguments) => {
                 let values: Vec<Value> = arguments.iter().map(|argument| self.value(argument, slots)).collect();
+                if !self.types.may_work(functions::steps(*function, &values)) {
+                    return Value::Null;
+                }
                 functions::call(*function, &values)
             }
             Node::Cast(operand, ty) => match ty.structure() {

@@ -4,7 +4,7 @@ use super::context::address;
 use super::inline;
 use crate::eval::{Evaluator, Slots};
 use crate::json::{self, Style, is_implied, type_annotation};
-use crate::limits::ENTITIES_MAX;
+use crate::limits::{ENTITIES_MAX, WRITTEN_ITEM_STEPS};
 use crate::model::{Base, PrimitiveType, StructuredType, Type};
 use crate::negotiate::{Metadata, Version};
 use crate::value::{Home, Record};
@@ -290,6 +290,11 @@ impl<'a> Writer<'a> {
     fn value(&self, out: &mut Vec<u8>, value: &Value, ty: Type, shape: &Shape, pending: &[Pending<'_>]) -> Written {
         match (value, ty.base) {
             (Value::Collection(items), _) => {
+                let texts = items.iter().map(|item| if let Value::String(text) = item { text.len() } else { 0 });
+                let steps = items.len().saturating_mul(WRITTEN_ITEM_STEPS).saturating_add(texts.sum());
+                if !self.types().may_work(steps) {
+                    return self.types().check_rows();
+                }
                 out.push(b'[');
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {

@@ -137,7 +137,7 @@ impl Checker<'_> {
     fn check_pattern(&self, function: Function, typed: &[TypedExpr], arguments: &[Expr]) -> Result<(), Mismatch> {
         if let (Function::MatchesPattern, Some(Node::Literal(Value::String(pattern)))) =
             (function, typed.get(1).map(|argument| &argument.node))
-            && let Err(error) = regex_lite::Regex::new(pattern)
+            && let Err(error) = crate::eval::pattern(pattern)
         {
             return wrong(arguments[1].at, format!("this is no regular expression: {error}"));
         }

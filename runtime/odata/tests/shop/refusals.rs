@@ -135,6 +135,25 @@ fn short_expressions_that_take_hours_are_given_up() {
     let answer = get(&format!("Products?$filter={}&$select=Name", nested_lambdas(14)));
     assert_eq!(answer.status, 400);
     assert!(answer.text().contains("steps of evaluation"), "{}", answer.text());
+    // Texts and collections that double, patterns that repeat what repeats.
+    let doubled = |times: usize, what: fn(&str) -> String| {
+        let before = |index: usize| if index == 0 { "Name".to_owned() } else { format!("V{}", index - 1) };
+        let items: Vec<String> = (0..times).map(|index| format!("{} as V{index}", what(&before(index)))).collect();
+        format!("$compute={}", items.join(","))
+    };
+    for url in [
+        format!("Products?{}&$select=ID", doubled(60, |text| format!("concat({text},{text})"))),
+        format!("Products?{}&$select=V59", doubled(60, |item| format!("[{item},{item}]"))),
+        format!(
+            "Products?{}&$filter=matchesPattern(V9,'(.{{30}}){{30}}x')",
+            doubled(10, |text| format!("concat({text},{text})"))
+        ),
+    ] {
+        let answer = get(&url);
+        assert_eq!(answer.status, 400, "{}", &url[..60]);
+        assert!(answer.text().contains("steps of evaluation"), "{}", answer.text());
+    }
+    assert!(get("Products?$filter=matchesPattern(Name,'(.{99}){99}')").text().contains("regular expression"));
     let few = get(&format!("Products?$filter={}&$select=Name", nested_lambdas(4)));
     assert_eq!((few.status, few.json()["value"].as_array().unwrap().len()), (200, 7));
 }
