@@ -115,16 +115,17 @@ pub(crate) fn within(
 ) -> Response {
     let mut response = answer(request, root, service, outlet, work).unwrap_or_else(|error| refuse(request, &error));
     if request.method == "HEAD" {
-        without_body(&mut response, request);
+        without_body(&mut response, request, work.is_whole());
     }
     response
 }
 
-/// Header fields are those of a GET (RFC 9110 §9.3.2), the body's length among them; but not where the host would compress it.
-fn without_body(response: &mut Response, request: &Request<'_>) {
+/// Header fields are those of a GET (RFC 9110 §9.3.2), the body's length among them, unless it
+/// is not known: where the host would compress the body, or not all of it was made.
+fn without_body(response: &mut Response, request: &Request<'_>, whole: bool) {
     let taken = request.list_header("accept-encoding").and_then(|accepted| Coding::preferred(&accepted));
     let compressed = taken.is_some() && response.body.len() >= WORTH_MIN_BYTES;
-    if !compressed && !matches!(response.status, 204 | 304) {
+    if whole && !compressed && !matches!(response.status, 204 | 304) {
         response.headers.push(("content-length", response.body.len().to_string()));
     }
     response.body.clear();

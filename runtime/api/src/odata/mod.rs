@@ -89,7 +89,7 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
     };
     let rights = parts.extensions.get::<Rights>().copied().unwrap_or_default();
     let accepted = parts.headers.get("accept-encoding").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (exit, answered) = Exit::new(accepted);
+    let (exit, answered) = Exit::new(accepted, parts.method == Method::HEAD);
     let app = Arc::clone(&state.0);
     // The thread that does the work has none of its own.
     let id = RequestId::current();
