@@ -29,6 +29,8 @@ pub const EXPAND_MAX_DEPTH: usize = 6;
 pub const ENTITIES_MAX: usize = 100_000;
 /// Rows asked of a service at a time where they come in the order of the key: what of a long answer is in memory.
 pub const CHUNK_ROWS: usize = 2_000;
+/// The same where each row is written as soon as it is read, so that of a long answer only the text is in memory.
+pub const FLAT_CHUNK_ROWS: usize = 8_000;
 /// Rows asked of a service at a time in any other order, which may have to be made anew each time.
 pub const SORTED_CHUNK_ROWS: usize = 10_000;
 /// Bytes of an answer that are gathered before they are given to the host.

@@ -76,6 +76,17 @@ pub trait Service: Send + Sync {
     /// Any [`Error`]; it becomes the answer. For a page token that is not one: [`Error::invalid`] of `$skiptoken`.
     fn read(&self, query: &Query<'_>) -> Result<Page, Error>;
 
+    /// Hands over the rows of the page that [`Service::read`] would give, one by one, and says where the next page begins. A
+    /// service that need not gather them for it gives long answers sooner. [`Query::count`] is not looked at.
+    ///
+    /// # Errors
+    /// As [`Service::read`]; rows may have been handed over before.
+    fn each(&self, query: &Query<'_>, take: &mut dyn FnMut(&mut Row)) -> Result<Option<String>, Error> {
+        let mut page = self.read(query)?;
+        page.rows.iter_mut().for_each(take);
+        Ok(page.next_token)
+    }
+
     /// Counts what [`Query::filter`] lets through, whatever `top`, `skip` and `page_token` say.
     ///
     /// # Errors

@@ -12,12 +12,16 @@ use bulkhead_odata::eval::{Evaluator, Slots};
 use bulkhead_odata::typed::Types;
 use bulkhead_odata::{EntityType, Error, Home, Node, Page, Query, Record, Row, TypedExpr, Value, apply};
 use std::cell::Cell;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
-/// Columns of a row before those it is sorted by.
-const FIXED_COLUMNS: &str = "r.seq, r.point, r.time, r.status, r.value";
+/// Columns of a row before those it is sorted by: seq, point, time, status, value.
 const FIXED_COLUMNS_COUNT: usize = 5;
+/// The column by which rows are sorted if nobody says otherwise, and its place.
+const SEQ: &str = "r.seq";
+const SEQ_COLUMN: usize = 0;
+/// The column of the point.
+const POINT: &str = "r.point";
 /// With at most so many points each is read by itself in the order of its seqs and the results are merged; with more the
 /// log is read in order and other points' rows are left out.
 const MERGE_MAX_POINTS: usize = 16;
@@ -47,8 +51,8 @@ pub(super) type PointsOfFilter = (TypedExpr, Option<Vec<i64>>);
 pub(super) fn column(name: &str) -> Option<String> {
     let of_kind = |kind: &str| Some(format!("CASE WHEN p.kind = '{kind}' THEN r.value END"));
     match name {
-        "Seq" => Some("r.seq".into()),
-        "PointId" => Some("r.point".into()),
+        "Seq" => Some(SEQ.into()),
+        "PointId" => Some(POINT.into()),
         "Time" => Some("r.time".into()),
         "Status" => Some("r.status".into()),
         "Good" => Some(format!("(r.status < {FIRST_NOT_GOOD})")),
@@ -197,7 +201,7 @@ pub(super) fn count(service: &GatewayService, table: Table, query: &Query<'_>) -
     let columns = noting(&needs_points);
     let mut statement = Statement::new(query.entity_type, &columns).with_types(service.model.types());
     let mut texts = conditions.write(&mut statement)?;
-    texts.extend(conditions.points.as_ref().map(|points| of_points("r.point", points)));
+    texts.extend(conditions.points.as_ref().map(|points| of_points(POINT, points)));
     let text = format!("SELECT count(*) FROM {} WHERE {}", sources(table, needs_points.get()), all_of(&texts));
     let rows = sql.collect(&text, &statement.parameters, 1).map_err(explain)?;
     match rows.first().and_then(|row| row.first()) {
@@ -218,9 +222,9 @@ fn count_later(
     let (text, parameters, _) = page_statement(service, table, &plain, conditions, None)?;
     let all = all_columns(query.entity_type);
     let rows = Rows::new(query.entity_type, &all, service.engine().log())?;
-    let (mut counted, mut failed) = (0, None);
-    let take = |row: &QueryRow<'_>| match rows.row(row) {
-        Ok((values, _)) => {
+    let (mut counted, mut failed, mut values) = (0, None, Row::new());
+    let take = |row: &QueryRow<'_>| match rows.fill(row, &mut values) {
+        Ok(_) => {
             counted += u64::from(later.keeps(&values));
             ControlFlow::Continue(())
         }
@@ -240,22 +244,34 @@ fn all_columns(entity_type: &EntityType) -> Vec<usize> {
 /// Reads a page.
 pub(super) fn read(service: &GatewayService, table: Table, query: &Query<'_>) -> Result<Page, Error> {
     let count = if query.count { Some(count(service, table, query)?) } else { None };
-    let mut page = Page { count, ..Page::default() };
+    let mut rows = Vec::new();
+    let next_token = each(service, table, query, &mut |row| rows.push(std::mem::take(row)))?;
+    Ok(Page { rows, count, next_token })
+}
+
+/// Hands over the rows of a page; where the next one begins.
+pub(super) fn each(
+    service: &GatewayService,
+    table: Table,
+    query: &Query<'_>,
+    give: &mut dyn FnMut(&mut Row),
+) -> Result<Option<String>, Error> {
     if query.page_max_rows == 0 {
-        return Ok(page);
+        return Ok(None);
     }
     let sql = service.sql()?;
     let conditions = Conditions::of(service, &sql, table, query)?;
     let later = Later::of(service, query, &conditions.later);
     // What is left out here is not counted by SQL: then neither its limit nor its offset can be used.
     let limits = if later.is_some() { None } else { Some((query.page_max_rows as u64 + 1, query.skip.unwrap_or(0))) };
-    let (text, parameters, order_count) = page_statement(service, table, query, &conditions, limits)?;
+    let (text, parameters, order_columns) = page_statement(service, table, query, &conditions, limits)?;
     let all = all_columns(query.entity_type);
     let columns = if later.is_some() { &all } else { &query.columns };
     let rows = Rows::new(query.entity_type, columns, service.engine().log())?;
-    let mut taken = Taken { order: None, bytes: 0, skip: if later.is_some() { query.skip.unwrap_or(0) } else { 0 } };
+    let skip = if later.is_some() { query.skip.unwrap_or(0) } else { 0 };
+    let mut taken = Taken { order: None, next_token: None, rows: 0, bytes: 0, skip, values: Row::new() };
     let mut failed = None;
-    let take = |row: &QueryRow<'_>| match taken.take(row, &rows, later.as_ref(), query, order_count, &mut page) {
+    let take = |row: &QueryRow<'_>| match taken.take(row, &rows, later.as_ref(), query, &order_columns, give) {
         Ok(flow) => flow,
         Err(error) => {
             failed = Some(error);
@@ -263,16 +279,20 @@ pub(super) fn read(service: &GatewayService, table: Table, query: &Query<'_>) ->
         }
     };
     sql.rows(&text, &parameters, take).map_err(explain)?;
-    failed.map_or(Ok(page), Err)
+    failed.map_or(Ok(taken.next_token), Err)
 }
 
 /// What has been taken of a page.
 struct Taken {
     /// The values that the last row is sorted by.
     order: Option<Vec<SqlValue>>,
+    next_token: Option<String>,
+    rows: usize,
     bytes: usize,
     /// Rows that are still to be left out.
     skip: u64,
+    /// The row that is given now; the place is used again for the next.
+    values: Row,
 }
 
 impl Taken {
@@ -282,17 +302,18 @@ impl Taken {
         rows: &Rows<'_>,
         later: Option<&Later<'_>>,
         query: &Query<'_>,
-        order_count: usize,
-        page: &mut Page,
+        order_columns: &Range<usize>,
+        give: &mut dyn FnMut(&mut Row),
     ) -> Result<ControlFlow<()>, Error> {
-        let is_full = page.rows.len() == query.page_max_rows || self.bytes >= PAGE_MAX_BYTES;
+        let is_full = self.rows == query.page_max_rows || self.bytes >= PAGE_MAX_BYTES;
         if is_full && later.is_none() {
-            page.next_token = self.order.take().map(token);
+            self.next_token = self.order.take().map(token);
             return Ok(ControlFlow::Break(()));
         }
-        let (mut values, weight) = rows.row(row)?;
+        let weight = rows.fill(row, &mut self.values)?;
         if let Some(later) = later {
-            if !later.keeps(&values) {
+            let values = &mut self.values;
+            if !later.keeps(values) {
                 return Ok(ControlFlow::Continue(()));
             }
             if self.skip > 0 {
@@ -300,30 +321,31 @@ impl Taken {
                 return Ok(ControlFlow::Continue(()));
             }
             if is_full {
-                page.next_token = self.order.take().map(token);
+                self.next_token = self.order.take().map(token);
                 return Ok(ControlFlow::Break(()));
             }
             if query.columns.len() < values.len() {
-                values =
+                *values =
                     query.columns.iter().map(|column| std::mem::replace(&mut values[*column], Value::Null)).collect();
             }
         }
         // Only the last row of a page is asked for it.
-        if page.rows.len() + 1 == query.page_max_rows || self.bytes + weight >= PAGE_MAX_BYTES {
-            self.order = Some(order_of(row, order_count));
+        if self.rows + 1 == query.page_max_rows || self.bytes + weight >= PAGE_MAX_BYTES {
+            self.order = Some(order_of(row, order_columns.clone()));
         }
         self.bytes += weight;
-        page.rows.push(values);
+        self.rows += 1;
+        give(&mut self.values);
         Ok(ControlFlow::Continue(()))
     }
 }
 
-/// The values a row is sorted by: what is behind the fixed columns.
-fn order_of(row: &QueryRow<'_>, count: usize) -> Vec<SqlValue> {
-    (FIXED_COLUMNS_COUNT..FIXED_COLUMNS_COUNT + count).map(|column| row.value(column)).collect()
+/// The values a row is sorted by.
+fn order_of(row: &QueryRow<'_>, columns: Range<usize>) -> Vec<SqlValue> {
+    columns.map(|column| row.value(column)).collect()
 }
 
-/// The statement of a page, its parameters, and the number of values a row is sorted by. The limits are its rows, one more
+/// The statement of a page, its parameters, and the columns that a row is sorted by. The limits are its rows, one more
 /// than the page takes because it says whether there is another, and those left out before.
 fn page_statement(
     service: &GatewayService,
@@ -331,7 +353,7 @@ fn page_statement(
     query: &Query<'_>,
     conditions: &Conditions<'_>,
     limits: Option<(u64, u64)>,
-) -> Result<(String, Vec<SqlValue>, usize), Error> {
+) -> Result<(String, Vec<SqlValue>, Range<usize>), Error> {
     let needs_points = Cell::new(false);
     let columns = noting(&needs_points);
     let mut statement = Statement::new(query.entity_type, &columns).with_types(service.model.types());
@@ -339,33 +361,42 @@ fn page_statement(
     texts.extend(statement.place(query)?);
     let order_values = statement.order_values(query)?;
     let order = statement.order(query)?;
+    // Every column of every row is a call: what is known already is not asked for.
+    let (order_columns, selected_order) = if order_values == SEQ {
+        (SEQ_COLUMN..SEQ_COLUMN + 1, String::new())
+    } else {
+        (FIXED_COLUMNS_COUNT..FIXED_COLUMNS_COUNT + items(&order_values), format!(", {order_values}"))
+    };
     let limit = |reach: bool| match limits {
         None => String::new(),
         Some((rows, skip)) if reach => format!(" LIMIT {}", rows.saturating_add(skip).min(i64::MAX.unsigned_abs())),
         Some((rows, skip)) => format!(" LIMIT {rows} OFFSET {skip}"),
     };
-    let select = |condition: Option<String>, limit: String| {
+    let select = |condition: Option<String>, point: &str, limit: String| {
         let conditions: Vec<String> = condition.into_iter().chain(texts.iter().cloned()).collect();
         let sources = sources(table, needs_points.get());
         let condition = all_of(&conditions);
-        format!("SELECT {FIXED_COLUMNS}, {order_values} FROM {sources} WHERE {condition} ORDER BY {order}{limit}")
+        let columns = format!("{SEQ}, {point}, r.time, r.status, r.value{selected_order}");
+        format!("SELECT {columns} FROM {sources} WHERE {condition} ORDER BY {order}{limit}")
     };
     let text = match &conditions.points {
-        None => select(None, limit(false)),
-        Some(points) => match (seq_order(query), points.len()) {
-            (Some(direction), 2..=MERGE_MAX_POINTS) => {
-                let one =
-                    |id: &i64| format!("SELECT * FROM ({})", select(Some(of_points("r.point", &[*id])), limit(true)));
-                let all = points.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
+        None => select(None, POINT, limit(false)),
+        Some(points) => match (seq_order(query), points.as_slice()) {
+            (_, [id]) => select(Some(of_points(POINT, points)), &id.to_string(), limit(false)),
+            (Some(direction), several) if (2..=MERGE_MAX_POINTS).contains(&several.len()) => {
+                let one = |id: &i64| {
+                    format!("SELECT * FROM ({})", select(Some(of_points(POINT, &[*id])), &id.to_string(), limit(true)))
+                };
+                let all = several.iter().map(one).collect::<Vec<_>>().join(" UNION ALL ");
                 format!("{all} ORDER BY 1 {direction}{}", limit(false))
             }
             // In the order of the log the first rows are found soonest by reading in that order; the plus keeps SQLite
             // from collecting all rows of all points first.
-            (Some(_), count) if count > MERGE_MAX_POINTS => select(Some(of_points("+r.point", points)), limit(false)),
-            _ => select(Some(of_points("r.point", points)), limit(false)),
+            (Some(_), [_, ..]) => select(Some(of_points("+r.point", points)), POINT, limit(false)),
+            _ => select(Some(of_points(POINT, points)), POINT, limit(false)),
         },
     };
-    Ok((text, statement.parameters, items(&order_values)))
+    Ok((text, statement.parameters, order_columns))
 }
 
 /// The direction when the order is that of the log.

@@ -74,8 +74,9 @@ impl<'l> Rows<'l> {
         Ok(Self { fields, log, catalogue: log.catalogue() })
     }
 
-    /// The values of a row's columns, and roughly their bytes. The row has `seq`, `point`, `time`, `status`, `value`.
-    pub(super) fn row(&self, row: &QueryRow<'_>) -> Result<(Row, usize), Error> {
+    /// Puts the values of a row's columns in place of others; roughly their bytes. The row has `seq`, `point`, `time`,
+    /// `status`, `value`.
+    pub(super) fn fill(&self, row: &QueryRow<'_>, values: &mut Row) -> Result<usize, Error> {
         let number = |column| row.integer(column).ok_or_else(|| Error::Internal("a row of the log is damaged".into()));
         let (seq, id, time, status) = (number(0)?, number(1)?, number(2)?, number(3)?);
         let point = u32::try_from(id).ok().and_then(|id| self.catalogue.by_id(PointId(id)));
@@ -87,7 +88,9 @@ impl<'l> Rows<'l> {
         let value = if may_be_nan { nan(self.log, seq) } else { value };
         let status = Status(u32::try_from(status).unwrap_or(u32::MAX));
         let reading = Shown { seq, time, status, point, value: value.as_ref() };
-        Ok((self.fields.iter().map(|field| reading.property(*field)).collect(), ROW_BYTES + bytes_of(&stored)))
+        values.clear();
+        values.extend(self.fields.iter().map(|field| reading.property(*field)));
+        Ok(ROW_BYTES + bytes_of(&stored))
     }
 }
 

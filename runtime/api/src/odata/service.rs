@@ -308,6 +308,17 @@ impl Service for GatewayService {
         }
     }
 
+    fn each(&self, query: &Query<'_>, take: &mut dyn FnMut(&mut Row)) -> Result<Option<String>, Error> {
+        match self.source_of(query)? {
+            Source::Table(table) => readings::each(self, table, query, take),
+            Source::Wide(set) => {
+                let mut page = wide::read(self, set, query)?;
+                page.rows.iter_mut().for_each(take);
+                Ok(page.next_token)
+            }
+        }
+    }
+
     fn count(&self, query: &Query<'_>) -> Result<u64, Error> {
         match self.source_of(query)? {
             Source::Table(table) => readings::count(self, table, query),

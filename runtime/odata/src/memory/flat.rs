@@ -8,7 +8,7 @@ use crate::negotiate::Metadata;
 use crate::typed::Types;
 use crate::url::encode_segment;
 use crate::view::View;
-use crate::{Query, Row, Value};
+use crate::{Error, Query, Row, Service, Value};
 
 /// The members of a row, in the order of the type.
 pub(super) struct Flat {
@@ -103,8 +103,29 @@ impl Flat {
         Some(Self { id, members })
     }
 
-    /// Writes a row.
-    pub(super) fn write(&self, row: &Row, out: &mut Vec<u8>) {
+    /// Writes the rows of a page, each as a line or with a comma between them, and counts them to those before; where the next
+    /// page begins.
+    pub(super) fn write_each(
+        &self,
+        service: &dyn Service,
+        query: &Query<'_>,
+        is_lines: bool,
+        given: &mut u64,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<String>, Error> {
+        service.each(query, &mut |row| {
+            if *given > 0 && !is_lines {
+                out.push(b',');
+            }
+            self.write(row, out);
+            if is_lines {
+                out.push(b'\n');
+            }
+            *given += 1;
+        })
+    }
+
+    fn write(&self, row: &Row, out: &mut Vec<u8>) {
         out.push(b'{');
         if let Some(id) = &self.id {
             id.write(row, out);

@@ -3,7 +3,7 @@
 use super::Job;
 use crate::apply::{self, Beginning, Groups, Transformation, inlined};
 use crate::eval::Graph;
-use crate::limits::{CHUNK_ROWS, GROUPS_MAX, ROWS_IN_MEMORY_MAX, SORTED_CHUNK_ROWS};
+use crate::limits::{CHUNK_ROWS, FLAT_CHUNK_ROWS, GROUPS_MAX, ROWS_IN_MEMORY_MAX, SORTED_CHUNK_ROWS};
 use crate::resource::Step;
 use crate::service::Grouping;
 use crate::typed::{Comparison, Node, TypedExpr, Types};
@@ -134,14 +134,18 @@ fn expanded(shape: &Shape) -> impl Iterator<Item = &String> {
 }
 
 /// Rows to ask for at a time.
-pub(super) fn chunk_rows(query: &Query<'_>) -> usize {
+pub(super) fn chunk_rows(query: &Query<'_>, is_flat: bool) -> usize {
     let ty = query.entity_type;
     let natural = match query.orderby.as_slice() {
         [] => true,
         [only] => matches!(only.expression.node, Node::Property(position) if ty.key_positions().eq([position])),
         _ => false,
     };
-    if natural { CHUNK_ROWS } else { SORTED_CHUNK_ROWS }
+    match (natural, is_flat) {
+        (false, _) => SORTED_CHUNK_ROWS,
+        (true, false) => CHUNK_ROWS,
+        (true, true) => FLAT_CHUNK_ROWS,
+    }
 }
 
 /// A row as a record.

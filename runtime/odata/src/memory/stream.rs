@@ -19,7 +19,7 @@ use crate::resource::{Tail, Target};
 use crate::typed::{TypedExpr, Types};
 use crate::url::encode;
 use crate::view::View;
-use crate::{Error, Page, Query, Value};
+use crate::{Error, Query, Value};
 
 /// Where a client is in following a set: what its token says.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -69,7 +69,9 @@ impl Body<'_> {
             outlet.head(self.head.status, &self.head.headers);
             self.begun = true;
         }
-        if outlet.body(std::mem::take(&mut self.out)) {
+        // The next piece will be about as large.
+        let next = Vec::with_capacity(self.out.len());
+        if outlet.body(std::mem::replace(&mut self.out, next)) {
             Ok(())
         } else {
             Err(Error::Unavailable("the client has gone".into()))
@@ -227,42 +229,46 @@ impl<'a> Job<'a> {
             _ => None,
         };
         let ty = type_of(query, self.service);
-        let chunk = chunk_rows(query);
+        let chunk = chunk_rows(query, flat.is_some());
         let mut left = view.top.map_or(rows_max, |top| rows_max.min(usize::try_from(top).unwrap_or(usize::MAX)));
         let (mut given, mut first) = (0_u64, true);
         let next = loop {
             query.page_max_rows = chunk.min(left);
-            let page = self.service.read(query)?;
-            if std::mem::take(&mut first) {
-                self.begin(&form, target, queried, view, &page, place, types, &mut body.out);
-            }
-            for row in page.rows {
-                if let Some(flat) = &flat {
-                    if given > 0 && !matches!(form, Form::Ndjson(_)) {
-                        body.out.push(b',');
-                    }
-                    flat.write(&row, &mut body.out);
-                    if matches!(form, Form::Ndjson(_)) {
-                        body.out.push(b'\n');
-                    }
+            let next = if let Some(flat) = &flat {
+                if std::mem::take(&mut first) {
+                    let count = if query.count { Some(self.service.count(query)?) } else { None };
+                    self.begin(&form, target, queried, view, count, place, types, &mut body.out);
+                }
+                let before = given;
+                let next =
+                    flat.write_each(self.service, query, matches!(form, Form::Ndjson(_)), &mut given, &mut body.out)?;
+                left -= usize::try_from(given - before).unwrap_or(left);
+                next
+            } else {
+                let page = self.service.read(query)?;
+                if std::mem::take(&mut first) {
+                    self.begin(&form, target, queried, view, page.count, place, types, &mut body.out);
+                }
+                for row in page.rows {
+                    let row = self.computed(record(query, ty, queried.set, row), view, types);
+                    let kept = filter
+                        .as_ref()
+                        .is_none_or(|filter| self.evaluator(types).holds(filter, &mut Slots::of(row.clone())));
+                    self.write_row(&form, target, view, &row, given, kept, &mut body.out)?;
                     given += 1;
                     left -= 1;
                     body.pour()?;
-                    continue;
                 }
-                let row = self.computed(record(query, ty, queried.set, row), view, types);
-                let kept = filter
-                    .as_ref()
-                    .is_none_or(|filter| self.evaluator(types).holds(filter, &mut Slots::of(row.clone())));
-                self.write_row(&form, target, view, &row, given, kept, &mut body.out)?;
-                given += 1;
-                left -= 1;
-                body.pour()?;
-            }
+                page.next_token
+            };
             (query.skip, query.count) = (None, false);
-            query.page_token.clone_from(&page.next_token);
-            if page.next_token.is_none() || left == 0 {
-                break page.next_token;
+            query.page_token.clone_from(&next);
+            if next.is_none() || left == 0 {
+                break next;
+            }
+            // What is whole by now leaves as one; only what goes on leaves in pieces.
+            if flat.is_some() {
+                body.pour()?;
             }
         };
         let top_left = view.top.map(|top| top.saturating_sub(given));
@@ -329,7 +335,7 @@ impl<'a> Job<'a> {
         target: &Target,
         queried: &Queried,
         view: &View,
-        page: &Page,
+        count: Option<u64>,
         place: &Place,
         types: &Types<'_>,
         out: &mut Vec<u8>,
@@ -352,7 +358,7 @@ impl<'a> Job<'a> {
             };
             object.text(&style.control("context"), &context);
         }
-        if let Some(count) = page.count {
+        if let Some(count) = count {
             let out = object.name(&style.control("count"));
             let count = i64::try_from(count).unwrap_or(i64::MAX);
             let _ = json::write_value(out, &Value::Int(count), style.format.ieee754_compatible);
