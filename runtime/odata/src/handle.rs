@@ -1,12 +1,15 @@
 //! The entry point: a request's values in, a response's values out. A host's HTTP layer only carries them.
 
+use crate::coding::{Coding, WORTH_MIN_BYTES};
 use crate::csdl::{self, Capabilities};
 use crate::json::{self, CollectionWriter, Shape, Style};
 use crate::limits::Limits;
 use crate::negotiate::{self, Negotiated, Version};
 use crate::plan::{Circumstances, Plan, plan};
+use crate::typed::Work;
 use crate::url::{encode, encode_segment};
 use crate::{Error, Page, Query, Service, memory};
+use std::sync::Arc;
 
 /// A request as the host received it.
 #[derive(Clone, Copy, Debug)]
@@ -58,7 +61,7 @@ pub struct Response {
     pub status: u16,
     /// Header fields, names in lower case, none twice.
     pub headers: Vec<(&'static str, String)>,
-    /// The body; empty for HEAD.
+    /// The body; empty for HEAD, whose header fields say with `content-length` how long it would be.
     pub body: Vec<u8>,
 }
 
@@ -99,11 +102,33 @@ pub fn handle(request: &Request<'_>, service: &dyn Service) -> Response {
 fn respond(request: &Request<'_>, service: &dyn Service, outlet: Option<&dyn Outlet>) -> Response {
     let root =
         if request.root_url.ends_with('/') { request.root_url.to_owned() } else { format!("{}/", request.root_url) };
-    let mut response = answer(request, &root, service, outlet).unwrap_or_else(|error| refuse(request, &error));
+    within(request, &root, service, outlet, &Arc::default())
+}
+
+/// Answers a request by work that is counted with that of others.
+pub(crate) fn within(
+    request: &Request<'_>,
+    root: &str,
+    service: &dyn Service,
+    outlet: Option<&dyn Outlet>,
+    work: &Arc<Work>,
+) -> Response {
+    let mut response = answer(request, root, service, outlet, work).unwrap_or_else(|error| refuse(request, &error));
     if request.method == "HEAD" {
-        response.body.clear();
+        without_body(&mut response, request, work.is_whole());
     }
     response
+}
+
+/// Header fields are those of a GET (RFC 9110 §9.3.2), the body's length among them, unless it
+/// is not known: where the host would compress the body, or not all of it was made.
+fn without_body(response: &mut Response, request: &Request<'_>, whole: bool) {
+    let taken = request.list_header("accept-encoding").and_then(|accepted| Coding::preferred(&accepted));
+    let compressed = taken.is_some() && response.body.len() >= WORTH_MIN_BYTES;
+    if whole && !compressed && !matches!(response.status, 204 | 304) {
+        response.headers.push(("content-length", response.body.len().to_string()));
+    }
+    response.body.clear();
 }
 
 /// The answer to a request that a host refuses before it has a service for it.
@@ -131,9 +156,10 @@ fn answer(
     root: &str,
     service: &dyn Service,
     outlet: Option<&dyn Outlet>,
+    work: &Arc<Work>,
 ) -> Result<Response, Error> {
     if let Some(store) = service.store() {
-        return memory::answer(request, root, service, store, outlet);
+        return memory::answer(request, root, service, store, outlet, work);
     }
     if !matches!(request.method, "GET" | "HEAD") {
         return Err(Error::Method { method: request.method.to_owned(), allowed: READING });

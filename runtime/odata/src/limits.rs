@@ -43,6 +43,13 @@ pub const ROWS_IN_MEMORY_MAX: usize = 20_000;
 pub const GROUPS_MAX: usize = 100_000;
 /// Bytes of all answers in one batch; requests behind them are refused.
 pub const BATCH_ANSWERS_MAX_BYTES: usize = 16 * 1024 * 1024;
+/// Steps that a request may take in memory, all requests of a batch together: values computed, and rows looked at to find those
+/// that belong to another. A few seconds of work.
+pub const WORK_MAX_STEPS: u64 = 50_000_000;
+/// Largest pattern of `matchesPattern`, made ready to match, in bytes.
+pub const PATTERN_MAX_BYTES: usize = 64 * 1024;
+/// Steps that an item of a collection counts for that an answer holds: collections can hold each other many times.
+pub const WRITTEN_ITEM_STEPS: usize = 20;
 /// Most transformations in `$apply`.
 pub const TRANSFORMATIONS_MAX: usize = 64;
 /// Longest body of a request, in bytes; a host should not read more.

@@ -298,13 +298,21 @@ fn flavour(range: &Range<'_>) -> Option<JsonFormat> {
                     _ => return None,
                 }
             }
-            "ieee754compatible" => format.ieee754_compatible = value == "true",
-            "odata.streaming" | "streaming" => format.streaming = value == "true",
+            "ieee754compatible" => format.ieee754_compatible = flag(&value)?,
+            "odata.streaming" | "streaming" => format.streaming = flag(&value)?,
             "charset" if value != "utf-8" && value != "utf8" => return None,
             _ => {}
         }
     }
     Some(format)
+}
+
+fn flag(value: &str) -> Option<bool> {
+    match value {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
 }
 
 /// The page size of a `Prefer` header, with the name the client gave it. Zero and what is no number are ignored, as

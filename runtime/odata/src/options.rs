@@ -84,6 +84,18 @@ impl Options {
         self.system.remove(name)
     }
 
+    /// Whether an option is there, by its name without `$`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.system.contains_key(name)
+    }
+
+    /// The text of an option, by its name without `$`.
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.system.get(name).map(|option| option.value.as_str())
+    }
+
     /// The options that are still there but for some, with their `$`.
     #[must_use]
     pub fn repeated(&self, without: &[&str]) -> Vec<(String, String)> {

@@ -83,6 +83,11 @@ fn item(text: &str, at: usize, expand: bool) -> Result<(SelectItem, usize), Pars
         end += 1;
     }
     let parentheses = if text[end..].starts_with('(') { Some(parentheses(text, end)?) } else { None };
+    // Only the parameters of a function may be none.
+    let function = !expand && path.last().is_some_and(|name| name.contains('.'));
+    if !function && parentheses.as_ref().is_some_and(String::is_empty) {
+        return Err(ParseError { at: end + 1, message: "an option is expected between the parentheses".into() });
+    }
     end += parentheses.as_ref().map_or(0, |inner| inner.len() + 2);
     Ok((SelectItem { path, parentheses, at }, end))
 }
@@ -176,6 +181,7 @@ mod tests {
         let items = parse_expand("A($levels=2),*/$ref,Address/N.B/C/$count($search=x)").unwrap();
         assert_eq!(items[1].path, ["*", "$ref"]);
         assert_eq!(items[2].path, ["Address", "N.B", "C", "$count"]);
+        assert!(parse_expand("A()").is_err() && parse_select("A()").is_err() && parse_select("N.F()").is_ok());
         assert!(parse_expand("A/$ref/B").is_err() && parse_expand("$ref").is_err() && parse_select("A/$ref").is_err());
     }
 

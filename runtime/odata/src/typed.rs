@@ -7,9 +7,11 @@ mod check_operands;
 mod check_path;
 mod constant;
 mod types;
+mod work;
 
 pub use check::{Context, Mismatch, check, check_boolean, check_filter, constant};
 pub use types::Types;
+pub(crate) use work::Work;
 
 use crate::Value;
 use crate::model::{PrimitiveType, Type};

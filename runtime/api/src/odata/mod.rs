@@ -92,8 +92,7 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
     };
     let rights = parts.extensions.get::<Rights>().copied().unwrap_or_default();
     let accepted = parts.headers.get("accept-encoding").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let is_head = parts.method == Method::HEAD;
-    let (exit, answered) = Exit::new(accepted);
+    let (exit, answered) = Exit::new(accepted, parts.method == Method::HEAD);
     let app = Arc::clone(&state.0);
     // The thread that does the work has none of its own.
     let id = RequestId::current();
@@ -125,7 +124,6 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
     };
     let working = tokio::task::spawn_blocking(work);
     match answered.await {
-        Ok(response) if is_head => response.map(without_length),
         Ok(response) => response,
         // Nothing came: the work ended without an answer.
         Err(_) => match working.await {
@@ -133,11 +131,6 @@ pub(crate) async fn answer(state: Shared, request: Request) -> Result<Response, 
             Ok(()) => Err(Problem::internal("an OData request came to no answer")),
         },
     }
-}
-
-/// The answer to HEAD: nobody has made the body, so that nothing is said about its length.
-fn without_length(response: Response) -> Response {
-    response.map(|_| Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>()))
 }
 
 /// Records what the requests of a batch have changed or wanted to, each on its own. Blocks.

@@ -10,7 +10,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use bulkhead_odata::Outlet;
 use bytes::Bytes;
-use futures_util::stream::poll_fn;
+use futures_util::stream::{empty, poll_fn};
 use std::cell::RefCell;
 use std::io;
 use tokio::runtime::Handle;
@@ -22,6 +22,7 @@ type Headers = [(&'static str, String)];
 /// The thread's end.
 pub(super) struct Exit {
     accepted: Option<String>,
+    is_head: bool,
     state: RefCell<State>,
 }
 
@@ -35,10 +36,10 @@ enum State {
 }
 
 impl Exit {
-    /// With what the client takes; and where the answer comes out.
-    pub(super) fn new(accepted: Option<String>) -> (Self, oneshot::Receiver<Answered>) {
+    /// With what the client takes, and whether it asks for the head alone; and where the answer comes out.
+    pub(super) fn new(accepted: Option<String>, is_head: bool) -> (Self, oneshot::Receiver<Answered>) {
         let (sender, receiver) = oneshot::channel();
-        (Self { accepted, state: RefCell::new(State::Waiting(sender)) }, receiver)
+        (Self { accepted, is_head, state: RefCell::new(State::Waiting(sender)) }, receiver)
     }
 
     /// The end of the answer: all of it, or its last piece.
@@ -46,7 +47,10 @@ impl Exit {
     pub(super) fn end(self, response: bulkhead_odata::Response, note: Option<Note>) {
         match self.state.into_inner() {
             State::Waiting(sender) => {
-                let mut answered = whole(response, self.accepted.as_deref());
+                let mut answered = match self.is_head {
+                    true => head(response),
+                    false => whole(response, self.accepted.as_deref()),
+                };
                 if let (Ok(answered), Some(note)) = (&mut answered, note) {
                     answered.extensions_mut().insert(note);
                 }
@@ -95,6 +99,11 @@ impl Outlet for Exit {
         };
         send(pieces, piece.map(Bytes::from))
     }
+}
+
+/// A head, of whose body the length is what it says: where it says none, nobody is to take it for 0.
+fn head(answered: bulkhead_odata::Response) -> Answered {
+    response(answered.status, &answered.headers, Body::from_stream(empty::<io::Result<Bytes>>()), None)
 }
 
 fn whole(answered: bulkhead_odata::Response, accepted: Option<&str>) -> Answered {

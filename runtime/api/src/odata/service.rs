@@ -228,6 +228,12 @@ impl Graph for GatewayService {
         follow(&self.model, record, ty, navigation, |set| Graph::set(self, set))
     }
 
+    fn looked_at(&self, ty: usize, navigation: usize) -> usize {
+        let way = self.model.types()[ty].navigation.get(navigation);
+        let set = way.and_then(|way| self.model.set_of_type(way.target_type));
+        set.and_then(|set| self.rows[set].get()).map_or(1, |rows| rows.items().len())
+    }
+
     fn set(&self, place: usize) -> Value {
         self.rows[place].get_or_init(|| self.records(place)).clone()
     }

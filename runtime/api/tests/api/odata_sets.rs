@@ -335,6 +335,25 @@ async fn tags_spare_the_client_what_it_has() {
 }
 
 #[tokio::test]
+async fn head_says_what_get_would() {
+    let (gateway, _) = Gateway::with_readings().await;
+    for path in ["", "$metadata", "Readings", "Readings(1)", "Points(0)/Address", "Points/$count", "Nothing"] {
+        let path = format!("/odata/v4/{path}");
+        let got = gateway.get(&path).send().await.unwrap();
+        let head = gateway.client.head(gateway.url(&path)).send().await.unwrap();
+        assert_eq!(head.status(), got.status(), "{path}");
+        for field in ["content-type", "odata-version", "etag"] {
+            assert_eq!(head.headers().get(field), got.headers().get(field), "{path}: {field}");
+        }
+        // All rows of the log are not read for their length.
+        let length = got.headers().get("content-length").filter(|_| path != "/odata/v4/Readings");
+        assert_eq!(head.headers().get("content-length"), length, "{path}");
+        assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+    }
+    gateway.stop().await;
+}
+
+#[tokio::test]
 async fn several_requests_go_in_one() {
     let (gateway, _) = Gateway::with_readings().await;
     let batch = json!({ "requests": [

@@ -2,6 +2,7 @@
 //! memory.
 
 mod grouping;
+mod identity;
 mod nesting;
 mod plan;
 mod push;

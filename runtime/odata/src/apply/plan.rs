@@ -212,11 +212,17 @@ pub(crate) fn aggregated_type(method: Method, of: &TypedExpr, text: &str) -> Res
             _ => PrimitiveType::Double.into(),
         },
         Method::Min | Method::Max => match item {
-            Some(ty) if ty.structure().is_some() => return wrong(format!("`{text}` has no order")),
+            Some(ty) if !has_order(ty) => return wrong(format!("`{text}` has no order")),
             Some(ty) => ty,
             None => PrimitiveType::String.into(),
         },
     })
+}
+
+/// Whether there is a least and a greatest value of a type.
+fn has_order(ty: Type) -> bool {
+    let shape = |ty: PrimitiveType| ty.is_geo() || ty == PrimitiveType::Stream;
+    ty.structure().is_none() && !ty.primitive().is_some_and(shape)
 }
 
 /// `A from p,q with m` is short for `groupby((p,q),aggregate(A as D))/aggregate(D with m as D)`.

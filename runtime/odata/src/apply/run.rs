@@ -1,5 +1,6 @@
 //! What transformations do to rows in memory.
 
+use super::identity::Distinct;
 use super::{Aggregation, Key, Measure, Method, Stage, Transformation};
 use crate::OrderBy;
 use crate::Value;
@@ -189,12 +190,9 @@ fn values_of(of: &TypedExpr, rows: &[Value], evaluator: &Evaluator<'_>) -> Vec<V
         rows.iter().flat_map(|row| evaluator.value(expression, &mut Slots::of(row.clone())).items().to_vec()).collect()
     };
     let Some((way, rest)) = split_at_way(of) else { return all(of, rows) };
-    let mut entities: Vec<Value> = Vec::new();
-    for entity in all(&way, rows) {
-        if !entities.contains(&entity) {
-            entities.push(entity);
-        }
-    }
+    let mut known = Distinct::default();
+    let mut entities = all(&way, rows);
+    entities.retain(|entity| known.place(std::slice::from_ref(entity)).1);
     match rest {
         Some(rest) => all(&rest, &entities),
         None => entities,
@@ -244,18 +242,11 @@ pub(crate) fn fold(method: Method, of: &TypedExpr, values: Vec<Value>, evaluator
 }
 
 fn distinct(values: &[Value]) -> usize {
-    let mut seen: Vec<&Value> = Vec::new();
-    for value in values {
-        if !seen.iter().any(|known| *known == value || order(known, value) == Ordering::Equal && plain(value)) {
-            seen.push(value);
-        }
-    }
-    seen.len()
-}
-
-/// Values whose order tells whether they are equal.
-fn plain(value: &Value) -> bool {
-    !matches!(value, Value::Record(_) | Value::Collection(_) | Value::Geo(_))
+    let mut known = Distinct::default();
+    values.iter().for_each(|value| {
+        known.place(std::slice::from_ref(value));
+    });
+    known.count()
 }
 
 fn sum(values: &[Value], of: &TypedExpr, evaluator: &Evaluator<'_>) -> Value {
@@ -291,12 +282,13 @@ fn grouped(
     evaluator: &Evaluator<'_>,
 ) -> Vec<Value> {
     let mut groups: Vec<(Vec<Value>, Vec<Value>)> = Vec::new();
+    let mut known = Distinct::default();
     for row in rows {
         let mut slots = Slots::of(row.clone());
         let values: Vec<Value> = keys.iter().map(|key| key_value(key, evaluator, &mut slots)).collect();
-        match groups.iter_mut().find(|(known, _)| *known == values) {
-            Some((_, members)) => members.push(row),
-            None => groups.push((values, vec![row])),
+        match known.place(&values) {
+            (place, false) => groups[place].1.push(row),
+            (_, true) => groups.push((values, vec![row])),
         }
     }
     let mut found = Vec::new();

@@ -4,8 +4,14 @@ use super::{Batch, Part, too_many};
 use crate::Error;
 use crate::handle::Response;
 use crate::limits::BATCH_MAX_REQUESTS;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE};
+use base64::engine::{DecodePaddingMode, Engine as _};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+const PADDED_OR_NOT: GeneralPurposeConfig =
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
 
 /// A request with what JSON says beside it.
 struct Item {
@@ -106,11 +112,8 @@ fn item(value: &Value) -> Result<Item, Error> {
         .and_then(Value::as_object)
         .map(|headers| headers.iter().map(|(name, value)| (name.clone(), as_text(value))).collect())
         .unwrap_or_default();
-    let body = match value.get("body") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(text)) => text.clone().into_bytes(),
-        Some(other) => other.to_string().into_bytes(),
-    };
+    let content_type = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let body = bytes(value.get("body"), content_type.map(|(_, value)| value.as_str()))?;
     let list = value.get("dependsOn").and_then(Value::as_array).cloned().unwrap_or_default();
     let id = needed("id")?;
     let part = Part {
@@ -148,16 +151,66 @@ fn answered(item: &Item, response: &Response) -> Vec<u8> {
     out
 }
 
+/// What form a body of a media type has in a JSON batch (JSON Format §19.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Json,
+    Text,
+    Base64Url,
+}
+
+fn form(content_type: &str) -> Form {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match media_type.split_once('/') {
+        Some(("application", subtype)) if subtype == "json" || subtype.ends_with("+json") => Form::Json,
+        Some(("text", _)) => Form::Text,
+        _ => Form::Base64Url,
+    }
+}
+
 /// JSON as it is, text as a text, anything else as base64url.
 fn body(response: &Response) -> Vec<u8> {
-    use base64::Engine as _;
-    let media_type = response.header("content-type").unwrap_or_default();
-    if media_type.starts_with("application/json") {
-        return response.body.clone();
+    let form = form(response.header("content-type").unwrap_or_default());
+    match (form, std::str::from_utf8(&response.body)) {
+        (Form::Json, _) => response.body.clone(),
+        (Form::Text, Ok(text)) => Value::from(text).to_string().into_bytes(),
+        _ => Value::from(URL_SAFE.encode(&response.body)).to_string().into_bytes(),
     }
-    let text = match std::str::from_utf8(&response.body) {
-        Ok(text) => Value::from(text),
-        Err(_) => base64::engine::general_purpose::URL_SAFE.encode(&response.body).into(),
-    };
-    text.to_string().into_bytes()
+}
+
+/// The bytes of a request's body: a text is one, unless the media type is one of bytes.
+fn bytes(body: Option<&Value>, content_type: Option<&str>) -> Result<Vec<u8>, Error> {
+    let encoded = content_type.is_some_and(|content_type| form(content_type) == Form::Base64Url);
+    Ok(match body {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(text)) if encoded => {
+            let lenient = GeneralPurpose::new(&alphabet::URL_SAFE, PADDED_OR_NOT);
+            lenient.decode(text).map_err(|_| Error::invalid("body", "base64url is expected of this media type"))?
+        }
+        Some(Value::String(text)) => text.clone().into_bytes(),
+        Some(other) => other.to_string().into_bytes(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_the_form_of_their_media_type() {
+        let response = |content_type: &str, body: &[u8]| Response {
+            status: 200,
+            headers: vec![("content-type", content_type.to_owned())],
+            body: body.to_vec(),
+        };
+        assert_eq!(body(&response("application/json;charset=utf-8", b"{}")), b"{}");
+        assert_eq!(body(&response("text/plain", b"test")), b"\"test\"");
+        assert_eq!(body(&response("application/octet-stream", b"test")), b"\"dGVzdA==\"");
+        assert_eq!(body(&response("text/plain", &[0xFF])), b"\"_w==\"");
+        let text = Value::from("dGVzdA");
+        assert_eq!(bytes(Some(&text), Some("image/png")).unwrap(), b"test");
+        assert_eq!(bytes(Some(&text), Some("text/plain")).unwrap(), b"dGVzdA");
+        assert_eq!(bytes(Some(&Value::from(1)), None).unwrap(), b"1");
+        assert!(bytes(Some(&Value::from("%")), Some("image/png")).is_err());
+    }
 }

@@ -10,8 +10,10 @@ mod multipart;
 use crate::handle::{Request, Response};
 use crate::limits::{BATCH_ANSWERS_MAX_BYTES, BATCH_MAX_REQUESTS, BODY_MAX_BYTES};
 use crate::negotiate::{self, Negotiated};
+use crate::typed::Work;
 use crate::{Error, Service};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The header field with the highest version that a client understands.
 const MAX_VERSION: &str = "odata-maxversion";
@@ -36,6 +38,7 @@ pub(crate) fn answer(
     root: &str,
     service: &dyn Service,
     negotiated: Negotiated,
+    work: &Arc<Work>,
 ) -> Result<Response, Error> {
     if request.body.len() > BODY_MAX_BYTES {
         return Err(Error::Limit { target: "body".into(), limit: "body bytes", max: BODY_MAX_BYTES });
@@ -51,6 +54,7 @@ pub(crate) fn answer(
         addresses: BTreeMap::new(),
         tags: BTreeMap::new(),
         bytes: 0,
+        work,
     };
     let (content_type, body) = match media_type.as_str() {
         "multipart/mixed" => multipart::answer(content_type, request.body, &mut batch)?,
@@ -89,6 +93,8 @@ struct Batch<'a> {
     tags: BTreeMap<String, String>,
     /// Bytes of the answers so far.
     bytes: usize,
+    /// What all its requests together may cost.
+    work: &'a Arc<Work>,
 }
 
 impl Batch<'_> {
@@ -135,7 +141,9 @@ impl Batch<'_> {
             let limit = "batch answer bytes";
             return failure(&Error::Limit { target: "$batch".into(), limit, max: BATCH_ANSWERS_MAX_BYTES });
         }
-        let response = crate::handle(&request, self.service);
+        let mut response = crate::handle::within(&request, self.root, self.service, None, self.work);
+        // Of a body that is not there: who takes the parts of an answer apart would look for it.
+        response.headers.retain(|(name, _)| *name != "content-length");
         self.bytes += response.body.len();
         if let (Some(id), true) = (&part.id, response.status < 400) {
             self.addresses.insert(id.clone(), path.trim_matches('/').to_owned());

@@ -3,10 +3,13 @@
 use super::Decimal;
 use super::compare::{compare, decimal};
 use crate::Value;
+use crate::limits::PATTERN_MAX_BYTES;
 use crate::typed::{Comparison, Function};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+/// About how many states a pattern of [`PATTERN_MAX_BYTES`] has.
+const PATTERN_MAX_STATES: usize = PATTERN_MAX_BYTES / 32;
 const NS_PER_SECOND: i64 = 1_000_000_000;
 const NS_PER_DAY: i64 = 86_400 * NS_PER_SECOND;
 
@@ -41,12 +44,30 @@ pub(crate) fn call(function: Function, arguments: &[Value]) -> Value {
     found.unwrap_or(Value::Null)
 }
 
+/// A regular expression, unless it is wrong or too large.
+pub(crate) fn pattern(text: &str) -> Result<regex_lite::Regex, regex_lite::Error> {
+    regex_lite::RegexBuilder::new(text).size_limit(PATTERN_MAX_BYTES).build()
+}
+
+/// What a call costs beside its arguments: one that goes through collections the product of them, and a pattern what it is
+/// long for each character. One with a repetition counts as the longest there may be.
+pub(super) fn steps(function: Function, arguments: &[Value]) -> usize {
+    match (function, arguments) {
+        (Function::MatchesPattern, [Value::String(text), Value::String(pattern)]) => {
+            let states = if pattern.contains('{') { PATTERN_MAX_STATES } else { pattern.len() };
+            states.saturating_mul(text.len() + 1)
+        }
+        (_, [Value::Collection(a), Value::Collection(b)]) => a.len().saturating_mul(b.len()),
+        _ => 0,
+    }
+}
+
 fn of_texts(function: Function, a: &str, b: &str) -> Option<Value> {
     Some(match function {
         Function::Contains => Value::Boolean(a.contains(b)),
         Function::StartsWith => Value::Boolean(a.starts_with(b)),
         Function::EndsWith => Value::Boolean(a.ends_with(b)),
-        Function::MatchesPattern => Value::Boolean(regex_lite::Regex::new(b).ok()?.is_match(a)),
+        Function::MatchesPattern => Value::Boolean(pattern(b).ok()?.is_match(a)),
         Function::Concat => Value::String(format!("{a}{b}")),
         Function::IndexOf => Value::Int(a.find(b).map_or(-1, |at| a[..at].chars().count() as i64)),
         _ => return None,

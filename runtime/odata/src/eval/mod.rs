@@ -9,7 +9,7 @@ mod functions;
 
 pub use compare::{compare, order};
 pub use decimal::Decimal;
-pub(crate) use functions::call;
+pub(crate) use functions::{call, pattern};
 
 use crate::Value;
 use crate::typed::{Node, SLOT_THIS, SLOT_VARIABLES, TypedExpr, Types};
@@ -24,6 +24,10 @@ pub trait Graph: Sync {
     fn set(&self, place: usize) -> Value;
     /// A singleton, by its place in the model.
     fn singleton(&self, place: usize) -> Value;
+    /// How many rows are looked at by [`Graph::follow`].
+    fn looked_at(&self, _ty: usize, _navigation: usize) -> usize {
+        1
+    }
 }
 
 /// A graph without entities, for expressions over one row.
@@ -91,6 +95,18 @@ impl Evaluator<'_> {
     /// The value of an expression.
     #[must_use]
     pub fn value(&self, expression: &TypedExpr, slots: &mut Slots) -> Value {
+        if !self.types.may_work(1) {
+            return Value::Null;
+        }
+        let found = self.computed(expression, slots);
+        // Texts can double with each function: they cost what they are long.
+        match &found {
+            Value::String(text) if !self.types.may_work(text.len()) => Value::Null,
+            _ => found,
+        }
+    }
+
+    fn computed(&self, expression: &TypedExpr, slots: &mut Slots) -> Value {
         match &expression.node {
             Node::Literal(value) => value.clone(),
             Node::Property(position) => member(slots.get(SLOT_THIS), *position),
@@ -100,7 +116,10 @@ impl Evaluator<'_> {
             Node::As(operand, place) => self.narrowed(self.value(operand, slots), *place),
             Node::Set(place) => self.graph.set(*place),
             Node::Singleton(place) => self.graph.singleton(*place),
-            Node::Find(operand, key) => find(&self.value(operand, slots), key),
+            Node::Find(operand, key) => {
+                let items = self.value(operand, slots);
+                if self.types.may_work(items.items().len()) { find(&items, key) } else { Value::Null }
+            }
             Node::Count(operand) => Value::Int(self.value(operand, slots).items().len() as i64),
             Node::Filter(operand, slot, condition) => {
                 let items = self.value(operand, slots);
@@ -129,7 +148,8 @@ impl Evaluator<'_> {
             }
             Node::InCollection(operand, items) => {
                 let (value, items) = (self.value(operand, slots), self.value(items, slots));
-                Value::Boolean(items.items().iter().any(|item| equal(&value, item)))
+                let known = self.types.may_work(items.items().len());
+                Value::Boolean(known && items.items().iter().any(|item| equal(&value, item)))
             }
             Node::Has(operand, flags) => match (self.value(operand, slots), self.value(flags, slots)) {
                 (Value::Int(value), Value::Int(flags)) => Value::Boolean(value & flags == flags),
@@ -137,6 +157,9 @@ impl Evaluator<'_> {
             },
             Node::Call(function, arguments) => {
                 let values: Vec<Value> = arguments.iter().map(|argument| self.value(argument, slots)).collect();
+                if !self.types.may_work(functions::steps(*function, &values)) {
+                    return Value::Null;
+                }
                 functions::call(*function, &values)
             }
             Node::Cast(operand, ty) => match ty.structure() {
@@ -166,6 +189,9 @@ impl Evaluator<'_> {
             }
             Node::Search(operand, wanted) => {
                 let items = self.value(operand, slots);
+                if !self.types.may_work(items.items().len()) {
+                    return Value::Null;
+                }
                 let found = |item: &&Value| wanted.is_in(&crate::apply::texts(item, self));
                 collection(items.items().iter().filter(found).cloned())
             }
@@ -188,6 +214,9 @@ impl Evaluator<'_> {
     pub fn follow(&self, value: &Value, position: usize) -> Value {
         let Value::Record(record) = value else { return Value::Null };
         let Some(ty) = self.types.of_model(record.ty) else { return Value::Null };
+        if !self.types.may_work(self.graph.looked_at(ty, position)) {
+            return Value::Null;
+        }
         self.graph.follow(record, ty, position)
     }
 

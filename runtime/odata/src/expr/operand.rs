@@ -23,7 +23,8 @@ impl Parser<'_> {
             }
             TokenKind::Punct('[') => self.list(),
             TokenKind::Punct('{') => self.record(),
-            TokenKind::JsonString(text) => {
+            // Elsewhere a text has single quotes (ABNF `arrayOrObject`).
+            TokenKind::JsonString(text) if self.in_json > 0 => {
                 self.advance();
                 self.node(at, ExprKind::Literal(Literal::String(text)))
             }
@@ -42,6 +43,7 @@ impl Parser<'_> {
     fn list(&mut self) -> Result<Expr, ParseError> {
         let at = self.peek().at;
         self.expect('[')?;
+        self.in_json += 1;
         let mut items = Vec::new();
         if !self.eat(']') {
             loop {
@@ -52,12 +54,14 @@ impl Parser<'_> {
                 self.expect(',')?;
             }
         }
+        self.in_json -= 1;
         self.node(at, ExprKind::List(items))
     }
 
     fn record(&mut self) -> Result<Expr, ParseError> {
         let at = self.peek().at;
         self.expect('{')?;
+        self.in_json += 1;
         let mut fields = Vec::new();
         if !self.eat('}') {
             loop {
@@ -73,6 +77,7 @@ impl Parser<'_> {
                 self.expect(',')?;
             }
         }
+        self.in_json -= 1;
         self.node(at, ExprKind::Record(fields))
     }
 
@@ -80,7 +85,7 @@ impl Parser<'_> {
         let at = self.advance().at;
         self.expect('(')?;
         let mut arguments = Vec::new();
-        if !(least == 0 && self.at_punct(')')) {
+        if most > 0 && !(least == 0 && self.at_punct(')')) {
             loop {
                 let last_of_cast = matches!(function, "cast" | "isof");
                 arguments.push(if last_of_cast { self.type_or_expression()? } else { self.expression(0)? });

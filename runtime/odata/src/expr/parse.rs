@@ -102,6 +102,8 @@ pub(super) struct Parser<'a> {
     at: usize,
     depth: usize,
     nodes: usize,
+    /// How many JSON arrays and objects are open.
+    pub(super) in_json: usize,
     limits: Limits,
 }
 
@@ -110,7 +112,7 @@ impl<'a> Parser<'a> {
         if text.len() > limits.bytes {
             return Err(ParseError { at: limits.bytes, message: format!("more than {} bytes", limits.bytes) });
         }
-        let parser = Self { text, tokens: tokens(text), at: 0, depth: 0, nodes: 0, limits };
+        let parser = Self { text, tokens: tokens(text), at: 0, depth: 0, nodes: 0, in_json: 0, limits };
         if parser.peek().spaced {
             return Err(ParseError { at: 0, message: "an expression does not begin with a space".into() });
         }

@@ -30,12 +30,16 @@ use crate::negotiate::{self, DataFormat, Negotiated};
 use crate::options::Options;
 use crate::plan::parse_aliases;
 use crate::resource::{self, Root, Target};
-use crate::typed::Types;
+use crate::typed::{Types, Work};
 use crate::url::{self, RawOption, parse_query};
 use crate::view::Planner;
 use crate::{Error, Model, Service, Store, batch};
 use reply::Preferences;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The end of a page token where the changes of what is read are to be followed.
+const TRACKED: &str = "-tracked";
 
 /// What a request is answered with.
 struct Job<'a> {
@@ -53,6 +57,8 @@ struct Job<'a> {
     aliases: BTreeMap<String, Expr>,
     /// The value of `$format`.
     format: Option<String>,
+    /// What its evaluation may cost.
+    work: &'a Arc<Work>,
 }
 
 /// Answers a request.
@@ -65,6 +71,7 @@ pub(crate) fn answer(
     service: &dyn Service,
     store: &dyn Store,
     outlet: Option<&dyn Outlet>,
+    work: &Arc<Work>,
 ) -> Result<Response, Error> {
     let negotiated = negotiate::version(request.header("odata-version"), request.header("odata-maxversion"))?;
     check_isolation(request)?;
@@ -78,10 +85,11 @@ pub(crate) fn answer(
     }
     let mut options = Options::sort_all(parse_query(query)?)?;
     let (aliases, _) = parse_aliases(&options, crate::Limits::default())?;
-    let types = Types::new(service.model());
+    let types = Types::within(service.model(), work.clone());
     let target = resource::resolve(path, &types, &aliases, request.now_ns)?;
     let reading = body.is_some() || matches!(request.method, "GET" | "HEAD");
     check_method(request.method, reading, &target, service.model())?;
+    let goes_on_tracking = options.value("skiptoken").is_some_and(|token| token.ends_with(TRACKED));
     let job = Job {
         request,
         root,
@@ -91,9 +99,10 @@ pub(crate) fn answer(
         store,
         outlet: outlet.filter(|_| request.method != "HEAD"),
         negotiated,
-        preferences: Preferences::of(request),
+        preferences: Preferences { goes_on_tracking, ..Preferences::of(request) },
         aliases,
         format: options.take("format").map(|option| option.value),
+        work,
     };
     if let Some(version) = options.take("schemaversion").filter(|version| version.value != "*") {
         return Err(Error::NotFound(format!("there is no version `{}` of the schema: it has none", version.value)));
@@ -156,21 +165,29 @@ impl<'a> Job<'a> {
             }
             Root::Batch => {
                 options.nothing_left("$batch")?;
-                batch::answer(self.request, self.root, self.service, self.negotiated)
+                batch::answer(self.request, self.root, self.service, self.negotiated, self.work)
             }
             Root::Action(place) => {
                 options.nothing_left("an action")?;
+                self.body_members(&self.service.model().actions()[*place].name, &[])?;
                 self.store.act(*place)?;
                 let headers = vec![("odata-version", self.negotiated.version.name().to_owned())];
                 Ok(Response { status: 204, headers, body: Vec::new() })
             }
             Root::EntityById(cast) => {
                 let target = self.by_id(&mut options, *cast, &types)?;
-                self.rows(target, options, &mut types)
+                self.checked(target, options, &mut types)
             }
             Root::CrossJoin(sets) => crossjoin::answer(self, sets, &target, options, types),
-            Root::All | Root::Set(_) | Root::Singleton(_) => self.rows(target, options, &mut types),
+            Root::All | Root::Set(_) | Root::Singleton(_) => self.checked(target, options, &mut types),
         }
+    }
+
+    /// Answers for rows, unless they were too much work: what was not computed then is null.
+    fn checked(&self, target: Target, options: Options, types: &mut Types<'a>) -> Result<Response, Error> {
+        let response = self.rows(target, options, types)?;
+        types.check_rows()?;
+        Ok(response)
     }
 
     fn planner<'p>(&'p self, types: &'p mut Types<'a>) -> Planner<'p, 'a> {
@@ -250,7 +267,8 @@ impl<'a> Job<'a> {
             let limit = "page token bytes";
             return Err(Error::Limit { target: "$skiptoken".into(), limit, max: PAGE_TOKEN_MAX_BYTES });
         }
-        let number = option.value.strip_prefix("after-").and_then(|number| number.parse().ok());
+        let number = option.value.strip_prefix("after-").map(|number| number.strip_suffix(TRACKED).unwrap_or(number));
+        let number = number.and_then(|number| number.parse().ok());
         number.ok_or_else(|| {
             Error::invalid("$skiptoken", "this is no token of this service: follow the next link as it was given")
         })

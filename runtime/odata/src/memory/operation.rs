@@ -7,7 +7,7 @@ use super::write::Object;
 use crate::expr::{self, Argument};
 use crate::handle::Response;
 use crate::limits::{BODY_MAX_BYTES, Limits};
-use crate::model::{Base, Operation, PrimitiveType, Type};
+use crate::model::{Base, Operation, PrimitiveType, Property, Type};
 use crate::negotiate::Metadata;
 use crate::options::Options;
 use crate::plan::mismatch;
@@ -115,6 +115,28 @@ impl<'a> Job<'a> {
 
     /// The arguments of an action: members of the body, which may be empty where there are none (4.01).
     fn body_arguments(&self, operation: &Operation, types: &Types<'_>) -> Result<Vec<Value>, Error> {
+        let members = self.body_members(&operation.name, &operation.parameters)?;
+        let mut arguments = Vec::with_capacity(operation.parameters.len());
+        for parameter in &operation.parameters {
+            let value = match members.get(&parameter.name) {
+                None | Some(serde_json::Value::Null) if parameter.nullable => Value::Null,
+                None => return Err(Error::invalid("body", format!("the parameter `{}` is missing", parameter.name))),
+                Some(given) => from_json(given, parameter.ty, types).ok_or_else(|| {
+                    let expected = types.name(parameter.ty);
+                    Error::invalid("body", format!("`{}`: {expected} is expected, not {given}", parameter.name))
+                })?,
+            };
+            arguments.push(value);
+        }
+        Ok(arguments)
+    }
+
+    /// The members of the body of an action, which may be empty.
+    pub(super) fn body_members(
+        &self,
+        action: &str,
+        parameters: &[Property],
+    ) -> Result<BTreeMap<String, serde_json::Value>, Error> {
         let body = self.request.body;
         if body.len() > BODY_MAX_BYTES {
             return Err(Error::Limit { target: "body".into(), limit: "body bytes", max: BODY_MAX_BYTES });
@@ -131,25 +153,13 @@ impl<'a> Job<'a> {
                 Error::invalid("body", format!("an object with the arguments is expected: {error}"))
             })?,
         };
-        let known = |name: &String| operation.parameters.iter().any(|parameter| parameter.name == *name);
+        let known = |name: &String| parameters.iter().any(|parameter| parameter.name == *name);
         if let Some(name) = members.keys().find(|name| !name.contains('@') && !known(name)) {
-            let near = crate::model::nearest(name, operation.parameters.iter().map(|parameter| &*parameter.name));
+            let near = crate::model::nearest(name, parameters.iter().map(|parameter| &*parameter.name));
             let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return Err(Error::invalid("body", format!("`{}` has no parameter `{name}`{hint}", operation.name)));
+            return Err(Error::invalid("body", format!("`{action}` has no parameter `{name}`{hint}")));
         }
-        let mut arguments = Vec::with_capacity(operation.parameters.len());
-        for parameter in &operation.parameters {
-            let value = match members.get(&parameter.name) {
-                None | Some(serde_json::Value::Null) if parameter.nullable => Value::Null,
-                None => return Err(Error::invalid("body", format!("the parameter `{}` is missing", parameter.name))),
-                Some(given) => from_json(given, parameter.ty, types).ok_or_else(|| {
-                    let expected = types.name(parameter.ty);
-                    Error::invalid("body", format!("`{}`: {expected} is expected, not {given}", parameter.name))
-                })?,
-            };
-            arguments.push(value);
-        }
-        Ok(arguments)
+        Ok(members)
     }
 }
 

@@ -4,7 +4,7 @@ use super::context;
 use super::reach::Reached;
 use super::table;
 use super::write::Writer;
-use super::{Job, reply};
+use super::{Job, TRACKED, reply};
 use crate::apply::{self, run};
 use crate::eval::{Evaluator, Slots};
 use crate::handle::{Response, success};
@@ -62,13 +62,17 @@ impl<'a> Job<'a> {
             (_, ty) => ty,
         };
         if let (Some(queried), Some(ty)) = (reached.queried.clone(), ty) {
+            if self.request.method == "HEAD" && ty.collection {
+                // A row is enough for the head.
+                self.work.leave_rest_out();
+            }
             return self.queried(&target, reached, &queried, ty, options, types);
         }
         let start = self.start(options.take("skiptoken"))?;
         if let Some(option) = options.take("deltatoken") {
             return self.delta(&target, &option.value, options, types);
         }
-        let Some(ty) = ty else { return self.everything(reached, &target, options, types) };
+        let Some(ty) = ty else { return self.everything(reached, &target, options, start, types) };
         if target.tail == Tail::Count {
             return self.count(&reached, ty, options, types);
         }
@@ -118,6 +122,7 @@ impl<'a> Job<'a> {
         reached: Reached,
         target: &Target,
         mut options: Options,
+        start: usize,
         types: &mut Types<'a>,
     ) -> Result<Response, Error> {
         let mut view = self.planner(types).view(&mut Options::default(), Type::structured(0).many())?;
@@ -143,7 +148,7 @@ impl<'a> Job<'a> {
             let body = chosen.count.to_string().into_bytes();
             return Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), body));
         }
-        self.collection(target, &reached, &view, chosen, 0, types)
+        self.collection(target, &reached, &view, chosen, start, types)
     }
 
     pub(super) fn writer<'w>(&'w self, style: Style<'w>, types: &'w Types<'a>) -> Writer<'w> {
@@ -172,7 +177,9 @@ impl<'a> Job<'a> {
         let page = self.page_rows();
         let rows: Vec<&Value> = chosen.rows.iter().skip(start).take(page).collect();
         let more = chosen.rows.len() > start.saturating_add(rows.len());
-        let next = more.then(|| self.link(&format!("$skiptoken=after-{}", start + rows.len()), &["skiptoken"]));
+        let tracked = if self.tracked(target).is_some() { TRACKED } else { "" };
+        let next =
+            more.then(|| self.link(&format!("$skiptoken=after-{}{tracked}", start + rows.len()), &["skiptoken"]));
         let response = match format {
             DataFormat::Json(format) => {
                 let style = Style { root: self.root, negotiated: self.negotiated, format };
@@ -218,7 +225,8 @@ impl<'a> Job<'a> {
         let Root::Set(place) = target.root else { return None };
         let tracks = self.service.model().entity_sets()[place].tracks_changes;
         let plain = target.steps.is_empty() && target.tail == Tail::None;
-        (tracks && plain && self.preferences.track_changes.is_some()).then_some(place)
+        let wanted = self.preferences.track_changes.is_some() || self.preferences.goes_on_tracking;
+        (tracks && plain && wanted).then_some(place)
     }
 
     fn applied(&self, target: &Target) -> Vec<String> {
@@ -374,6 +382,9 @@ impl<'a> Job<'a> {
         let ty = target.ty.unwrap_or_else(|| Type::structured(0).many());
         let view = self.planner(types).view(&mut options, ty)?;
         options.nothing_left("a delta link")?;
+        if target.tail == Tail::Count {
+            return Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), b"0".to_vec()));
+        }
         let style = self.json_style()?;
         let context = context::of_entities(style, types, target.home, view.row, &view.shape, false);
         let mut out = Vec::new();

@@ -13,6 +13,8 @@ pub(super) struct Preferences {
     pub(super) omit_nulls: bool,
     /// Whether a delta link is wanted, and the name that the client gave it.
     pub(super) track_changes: Option<&'static str>,
+    /// Whether that was wanted of the page before this one: the last page has the link, whatever its request prefers.
+    pub(super) goes_on_tracking: bool,
 }
 
 impl Preferences {
@@ -27,6 +29,7 @@ impl Preferences {
             page: negotiate::max_page_size(&prefer),
             omit_nulls: has("omit-values", "nulls"),
             track_changes: tracks.then_some(if prefixed { "odata.track-changes" } else { "track-changes" }),
+            goes_on_tracking: false,
         }
     }
 }

@@ -71,21 +71,26 @@ impl<'a> Job<'a> {
     fn raw(&self, reached: &Reached, ty: Type, types: &Types<'_>) -> Result<Response, Error> {
         if let (Value::Record(record), true) = (&reached.value, ty.structure().is_some()) {
             let tag = etag(types.structured(record.ty), record);
-            return Ok(self.media(self.store.media(record)).with("etag", tag));
+            return self.conditional(tag, || Ok(self.media(self.store.media(record))));
         }
+        let tag = reached.owner.as_ref().and_then(|owner| etag(types.structured(owner.ty), owner));
+        self.conditional(tag, || Ok(self.raw_property(reached, ty, types)))
+    }
+
+    fn raw_property(&self, reached: &Reached, ty: Type, types: &Types<'_>) -> Response {
         let bytes = match (&reached.value, ty.base) {
-            (Value::Null, _) => return Ok(self.nothing()),
+            (Value::Null, _) => return self.nothing(),
             (Value::Binary(bytes), _) => {
                 let declared = reached.last.as_ref().and_then(|(record, position)| {
                     types.structured(record.ty).properties[*position].media_type.clone()
                 });
                 let media_type = declared.unwrap_or_else(|| "application/octet-stream".into());
-                return Ok(self.media(Some(Media { media_type, bytes: bytes.clone() })));
+                return self.media(Some(Media { media_type, bytes: bytes.clone() }));
             }
             (Value::Int(number), Base::Enum(place)) => types.enumeration(place).print(*number),
             (value, _) => value.to_string(),
         };
-        Ok(success(self.negotiated, "text/plain;charset=utf-8".into(), bytes.into_bytes()))
+        success(self.negotiated, "text/plain;charset=utf-8".into(), bytes.into_bytes())
     }
 
     /// A primitive value in its envelope.
@@ -122,7 +127,8 @@ impl<'a> Job<'a> {
             .fold(reached.value.clone(), |row, stage| stage.apply(&row, &evaluator, &mut Slots::of(row.clone())));
         let Value::Record(record) = &chosen else { return Ok(self.nothing()) };
         let complex = types.structured(record.ty).complex;
-        let tag = if complex { None } else { etag(types.structured(record.ty), record) };
+        let entity = if complex { reached.owner.as_ref() } else { Some(record) };
+        let tag = entity.and_then(|entity| etag(types.structured(entity.ty), entity));
         self.conditional(tag, || {
             let format = match self.data_format()? {
                 DataFormat::Csv(cell_text) => {
@@ -133,7 +139,11 @@ impl<'a> Job<'a> {
             };
             let style = Style { root: self.root, negotiated: self.negotiated, format };
             let context = match property_context(self.root, reached, types).filter(|_| complex) {
-                Some(context) => context,
+                Some(context) => {
+                    let place = view.row.structure();
+                    let list = place.map(|place| context::list(style, types, place, &view.shape));
+                    format!("{context}{}", list.unwrap_or_default())
+                }
                 None => context::of_entities(style, types, target.home, view.row, &view.shape, true),
             };
             let mut out = Vec::new();

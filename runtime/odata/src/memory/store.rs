@@ -101,6 +101,12 @@ impl Graph for MemoryStore {
         follow(&self.model, record, ty, navigation, |set| self.sets[set].clone())
     }
 
+    fn looked_at(&self, ty: usize, navigation: usize) -> usize {
+        let way = self.model.types()[ty].navigation.get(navigation);
+        let set = way.and_then(|way| self.model.set_of_type(way.target_type));
+        set.map_or(1, |set| self.sets[set].items().len())
+    }
+
     fn set(&self, place: usize) -> Value {
         self.sets[place].clone()
     }

@@ -4,7 +4,7 @@ use super::context::address;
 use super::inline;
 use crate::eval::{Evaluator, Slots};
 use crate::json::{self, Style, is_implied, type_annotation};
-use crate::limits::ENTITIES_MAX;
+use crate::limits::{ENTITIES_MAX, WRITTEN_ITEM_STEPS};
 use crate::model::{Base, PrimitiveType, StructuredType, Type};
 use crate::negotiate::{Metadata, Version};
 use crate::value::{Home, Record};
@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
                 continue;
             }
             let dynamic = position >= of_model && self.style.format.metadata == Metadata::Minimal;
-            if (self.full() || dynamic) && *value != Value::Null && !self.tells_its_type(property.ty) {
+            if (self.full() || dynamic) && *value != Value::Null && !self.tells_its_type(value, property.ty) {
                 let name = format!("{}{}", property.name, self.style.control("type"));
                 object.text(&name, &type_annotation(self.types().model(), property.ty, self.style.negotiated));
             }
@@ -275,9 +275,11 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Whether a value tells its type by itself: by its form, or by control information in it.
-    fn tells_its_type(&self, ty: Type) -> bool {
-        is_implied(ty) || (matches!(ty.base, Base::Structured(_)))
+    /// Whether a value tells its type by itself: by its form, or by control information in it. A number that is written as a text
+    /// does not.
+    fn tells_its_type(&self, value: &Value, ty: Type) -> bool {
+        let spelled_out = matches!(value, Value::Double(number) if !number.is_finite());
+        (is_implied(ty) && !spelled_out) || (matches!(ty.base, Base::Structured(_)))
     }
 
     /// Writes a value of a type.
@@ -288,6 +290,11 @@ impl<'a> Writer<'a> {
     fn value(&self, out: &mut Vec<u8>, value: &Value, ty: Type, shape: &Shape, pending: &[Pending<'_>]) -> Written {
         match (value, ty.base) {
             (Value::Collection(items), _) => {
+                let texts = items.iter().map(|item| if let Value::String(text) = item { text.len() } else { 0 });
+                let steps = items.len().saturating_mul(WRITTEN_ITEM_STEPS).saturating_add(texts.sum());
+                if !self.types().may_work(steps) {
+                    return self.types().check_rows();
+                }
                 out.push(b'[');
                 for (index, item) in items.iter().enumerate() {
                     if index > 0 {

@@ -166,6 +166,11 @@ impl StructuredType {
         Self { name: name.into(), key: key.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
+    /// Its name, for messages: of one that a request has made, what that is.
+    pub(crate) fn called(&self) -> &str {
+        if self.name.is_empty() { "the result of $apply" } else { &self.name }
+    }
+
     /// A complex type without properties yet.
     #[must_use]
     pub fn complex(name: impl Into<String>) -> Self {

@@ -6,7 +6,7 @@ use crate::Value;
 use crate::expr::{Argument, Expr, ExprKind, FUNCTIONS, Segment};
 use crate::limits::EXPRESSION_MAX_DEPTH;
 use crate::literal::{self, Literal};
-use crate::model::{Base, PrimitiveType, Type, nearest};
+use crate::model::{Base, GeoKind, PrimitiveType, Type, nearest};
 
 impl Checker<'_> {
     pub(super) fn call(&mut self, name: &str, arguments: &[Expr], at: usize) -> Checked {
@@ -85,7 +85,7 @@ impl Checker<'_> {
         Ok(TypedExpr { node: Node::Call(function, typed), ty, nullable: true })
     }
 
-    /// Two texts or two collections go together, and nothing has a negative length.
+    /// Two texts or two collections go together, shapes are those the function is of, and nothing has a negative length.
     fn check_kinds(&self, function: Function, typed: &[TypedExpr], arguments: &[Expr]) -> Result<(), Mismatch> {
         let many = |argument: &TypedExpr| argument.ty.map(|ty| ty.collection);
         if let [Parameter::TextOrMany, Parameter::TextOrMany] = function.parameters()
@@ -95,6 +95,18 @@ impl Checker<'_> {
             let (what, other) = (self.describe(second), self.describe(first));
             let message = format!("argument 2 of {} must be of the kind of {other}, not {what}", function.name());
             return wrong(arguments[1].at, message);
+        }
+        let kinds = shapes(function);
+        for (index, (argument, kind)) in typed.iter().zip(kinds).enumerate() {
+            let Some(ty) = argument.primitive() else { continue };
+            if !is_kind(ty, *kind)
+                || typed.first().and_then(TypedExpr::primitive).is_some_and(|first| !alike(first, ty))
+            {
+                let what = self.describe(argument);
+                let expected = format!("a {kind:?} of the kind of the others");
+                let message = format!("argument {} of {} must be {expected}, not {what}", index + 1, function.name());
+                return wrong(arguments[index].at, message);
+            }
         }
         if let (Function::Substring, Some(Node::Literal(Value::Int(count)))) =
             (function, typed.get(2).map(|argument| &argument.node))
@@ -125,7 +137,7 @@ impl Checker<'_> {
     fn check_pattern(&self, function: Function, typed: &[TypedExpr], arguments: &[Expr]) -> Result<(), Mismatch> {
         if let (Function::MatchesPattern, Some(Node::Literal(Value::String(pattern)))) =
             (function, typed.get(1).map(|argument| &argument.node))
-            && let Err(error) = regex_lite::Regex::new(pattern)
+            && let Err(error) = crate::eval::pattern(pattern)
         {
             return wrong(arguments[1].at, format!("this is no regular expression: {error}"));
         }
@@ -167,6 +179,28 @@ impl Checker<'_> {
         let near = nearest(name, FUNCTIONS.iter().map(|(function, _, _)| *function));
         wrong(at, format!("there is no function `{name}`{}", hint(near)))
     }
+}
+
+/// The shapes that a function is of (Part 2 §5.1.1.12).
+fn shapes(function: Function) -> &'static [GeoKind] {
+    match function {
+        Function::GeoDistance => &[GeoKind::Point, GeoKind::Point],
+        Function::GeoLength => &[GeoKind::LineString],
+        Function::GeoIntersects => &[GeoKind::Point, GeoKind::Polygon],
+        _ => &[],
+    }
+}
+
+fn is_kind(ty: PrimitiveType, wanted: GeoKind) -> bool {
+    match ty {
+        PrimitiveType::Geography(kind) | PrimitiveType::Geometry(kind) => kind == wanted || kind == GeoKind::Any,
+        _ => false,
+    }
+}
+
+/// Whether both are on the round earth, or both on a plane.
+fn alike(one: PrimitiveType, other: PrimitiveType) -> bool {
+    matches!(one, PrimitiveType::Geography(_)) == matches!(other, PrimitiveType::Geography(_))
 }
 
 /// A part of a literal moment, which is told in the zone that the literal has.

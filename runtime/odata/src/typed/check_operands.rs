@@ -62,7 +62,9 @@ impl Checker<'_> {
             let (a, b) = (self.describe(&a), self.describe(&b));
             return wrong(right.at, format!("this arithmetic is not defined for {a} and {b}"));
         };
-        let whole = |ty: PrimitiveType| ty.is_integer() || ty == PrimitiveType::Decimal || op == Arithmetic::Mod;
+        let whole = |ty: PrimitiveType| {
+            ty.is_integer() || matches!(ty, PrimitiveType::Decimal | PrimitiveType::Duration) || op == Arithmetic::Mod
+        };
         let divides = matches!(op, Arithmetic::Div | Arithmetic::Mod) && ty.is_some_and(whole);
         if divides && is_zero(&b) {
             return wrong(right.at, format!("this divides by zero: use `divby`, or divide an {} by it", Double.name()));

@@ -268,7 +268,7 @@ impl Checker<'_> {
             return Ok(TypedExpr { node: Node::Navigate(Box::new(value), position), ty: Some(found), nullable: true });
         }
         let near = hint(structured.near_name(name));
-        wrong(at, format!("`{}` has no property `{name}`{near}", structured.name))
+        wrong(at, format!("`{}` has no property `{name}`{near}", structured.called()))
     }
 
     /// `collection(key)`

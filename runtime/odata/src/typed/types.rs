@@ -1,9 +1,11 @@
 //! The types of a request: those of the model, and those that the request makes for itself with `$compute` or `$apply`.
 
-use crate::limits::ENTITIES_MAX;
+use super::Work;
+use crate::limits::{ENTITIES_MAX, WORK_MAX_STEPS};
 use crate::model::{Base, EnumType, StructuredType, Type};
 use crate::{Error, Model};
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// The types of the model and those made since.
 #[derive(Clone, Debug)]
@@ -15,13 +17,26 @@ pub struct Types<'m> {
     /// Whether `$apply` has made more rows than may be.
     too_many_rows: Cell<bool>,
     items_taken: Cell<usize>,
+    /// What evaluating over these types may cost.
+    work: Arc<Work>,
 }
 
 impl<'m> Types<'m> {
     /// The types of the model.
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
-        Self { model, made: Vec::new(), heads: Vec::new(), too_many_rows: Cell::new(false), items_taken: Cell::new(0) }
+        Self::within(model, Arc::default())
+    }
+
+    /// The same for work that is counted with other work.
+    pub(crate) fn within(model: &'m Model, work: Arc<Work>) -> Self {
+        let (made, heads) = (Vec::new(), Vec::new());
+        Self { model, made, heads, too_many_rows: Cell::new(false), items_taken: Cell::new(0), work }
+    }
+
+    /// Counts steps of an evaluation; whether there may be more.
+    pub(crate) fn may_work(&self, steps: usize) -> bool {
+        self.work.take(steps)
     }
 
     /// The model.
@@ -58,11 +73,15 @@ impl<'m> Types<'m> {
         !self.too_many_rows.get()
     }
 
-    /// Refuses an answer whose rows were too many to be made.
+    /// Refuses an answer whose rows were too many to be made, or took too long.
     ///
     /// # Errors
     /// [`Error::Limit`]
     pub(crate) fn check_rows(&self) -> Result<(), Error> {
+        if !self.may_work(0) {
+            let max = usize::try_from(WORK_MAX_STEPS).unwrap_or(usize::MAX);
+            return Err(Error::Limit { target: "query".into(), limit: "steps of evaluation", max });
+        }
         if self.too_many_rows.get() {
             return Err(Error::Limit { target: "$apply".into(), limit: "rows", max: ENTITIES_MAX });
         }

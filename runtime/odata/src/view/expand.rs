@@ -64,7 +64,8 @@ impl Planner<'_, '_> {
             }
             let structured = self.types.structured(place);
             let inner = structured.position(name).and_then(|position| structured.properties[position].ty.structure());
-            place = inner.ok_or_else(|| error(format!("`{}` has no complex property `{name}`", structured.name)))?;
+            place =
+                inner.ok_or_else(|| error(format!("`{}` has no complex property `{name}`", structured.called())))?;
             way.push(Way::Property(name.clone()));
         }
         let structured = self.types.structured(place);
@@ -89,7 +90,7 @@ impl Planner<'_, '_> {
             return Ok(vec![Found { way, name: last.clone(), target }]);
         }
         let near = structured.near_name(last).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-        Err(error(format!("`{}` has no navigation property `{last}`{near}", structured.name)))
+        Err(error(format!("`{}` has no navigation property `{last}`{near}", structured.called())))
     }
 
     fn expansion(
@@ -116,7 +117,20 @@ impl Planner<'_, '_> {
             None => Options::default(),
         };
         let repeated = self.repeated(&options);
+        if let (Expanded::References | Expanded::Count, true) = (what, options.has("levels")) {
+            return Err(Error::invalid("$levels", "this option goes with entities only"));
+        }
         let levels = options.take("levels").map(|option| levels(&option)).transpose()?.unwrap_or(1);
+        if let (Some(cast), Some(place)) = (cast, found.target.structure())
+            && !self.types.is_a(cast, place)
+            && !self.types.is_a(place, cast)
+        {
+            let (cast, name) = (self.types.name(Type::structured(cast)), self.types.name(Type::structured(place)));
+            return Err(error(format!("`{cast}` is no type derived from `{name}`")));
+        }
+        if let Expanded::References | Expanded::Count = what {
+            allowed(what, &options)?;
+        }
         let target = cast.map_or(found.target, |cast| Type { base: Type::structured(cast).base, ..found.target });
         if what == Expanded::Count && !target.collection {
             return Err(error(format!("`{}` leads to one entity: there is nothing to count", found.name)));
@@ -138,6 +152,18 @@ impl Planner<'_, '_> {
         let outer = self.aliases.iter().filter(|(name, _)| !options.aliases.contains_key(*name));
         repeated.extend(own.chain(outer.map(|(name, value)| (name.clone(), value.to_string()))));
         repeated
+    }
+}
+
+/// References and counts have nothing that could be shaped (ABNF `expandRefOption`, `expandCountOption`).
+fn allowed(what: Expanded, options: &Options) -> Result<(), Error> {
+    let (shaping, of): (&[&str], _) = match what {
+        Expanded::Count => (&["orderby", "skip", "top", "count", "select", "expand", "compute", "apply"], "a count"),
+        _ => (&["select", "expand", "compute", "apply"], "references"),
+    };
+    match shaping.iter().find(|name| options.has(name)) {
+        Some(name) => Err(Error::invalid(format!("${name}"), format!("this option does not go with {of}"))),
+        None => Ok(()),
     }
 }
 

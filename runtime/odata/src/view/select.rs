@@ -42,7 +42,10 @@ impl Planner<'_, '_> {
             select.star = true;
             return Ok(());
         }
-        if name.ends_with(".*") {
+        if let Some(namespace) = name.strip_suffix(".*") {
+            if namespace != self.types.model().namespace() {
+                return at.wrong(format!("there is no namespace `{namespace}`"));
+            }
             select.operations.push(name.clone());
             return Ok(());
         }
@@ -58,7 +61,7 @@ impl Planner<'_, '_> {
         let inner = property.and_then(Type::structure);
         if property.is_none() && structured.navigation_position(name).is_none() {
             let near = structured.near_name(name).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
-            return at.wrong(format!("`{}` has no property `{name}`{near}", structured.name));
+            return at.wrong(format!("`{}` has no property `{name}`{near}", structured.called()));
         }
         let takes_options = inner.is_some() || property.is_some_and(|ty| ty.collection);
         if (!rest.is_empty() && inner.is_none()) || (at.item.parentheses.is_some() && !takes_options) {

@@ -42,6 +42,8 @@ fn aggregations_are_computed() {
     for (wrong, status) in [
         ("aggregate(Name with sum as X)", 400),
         ("aggregate(Price with sum)", 400),
+        ("aggregate(Location with max as X)", 400),
+        ("aggregate(Photo with min as X)", 400),
         ("aggregate(Nope with sum as X)", 400),
         ("nothing(Price)", 400),
         ("groupby(Name)", 400),

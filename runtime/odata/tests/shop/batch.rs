@@ -204,3 +204,23 @@ fn what_is_no_batch_is_refused() {
     let nested = multipart(&[&part("POST $batch HTTP/1.1")], &[]);
     assert_eq!(statuses(&nested), ["400"]);
 }
+
+#[test]
+fn bodies_in_a_json_batch_are_json_or_text_or_base64url() {
+    let laptop = crate::server::product("Laptop");
+    let request = |id: &str, url: &str| object!({ "id": id, "method": "GET", "url": url });
+    let requests = [
+        request("bytes", &format!("Products({laptop})/Data/$value")),
+        request("text", &format!("Products({laptop})/Name/$value")),
+        request("table", "Categories?$select=Name&$top=1&$format=csv"),
+        request("json", "Company/CEO"),
+        object!({ "id": "head", "method": "HEAD", "url": "Company" }),
+    ];
+    let body = object!({ "requests": requests }).to_string();
+    let answer = send("POST", "$batch", &[("Content-Type", "application/json")], body.as_bytes()).json();
+    let body = |index: usize| answer["responses"][index]["body"].clone();
+    assert_eq!((body(0), body(1)), ("dGVzdA==".into(), "Laptop".into()));
+    assert_eq!((body(2), &body(3)["value"]), ("Name\r\nElectronics\r\n".into(), &"Sarah Johnson".into()));
+    let head = &answer["responses"][4];
+    assert!(head["status"] == 200 && head.get("body").is_none() && head["headers"].get("content-length").is_none());
+}

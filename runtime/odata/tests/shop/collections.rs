@@ -95,6 +95,42 @@ fn pages_join_to_the_whole() {
     assert_eq!((found, pages), (names("Products?$orderby=Price&$top=5"), 3));
 }
 
+/// The rows of a collection that is read in pages of two, as long as there are next links.
+fn in_pages(url: &str) -> Vec<serde_json::Value> {
+    let (mut found, mut next) = (Vec::new(), Some(url.to_owned()));
+    while let Some(url) = next {
+        let page = send("GET", &url, &[("Prefer", "maxpagesize=2")], b"").json();
+        found.extend(page["value"].as_array().unwrap().iter().cloned());
+        assert!(found.len() < 100, "{url} leads in a circle");
+        next = page["@odata.nextLink"].as_str().map(|link| link.strip_prefix(&root()).unwrap().to_owned());
+    }
+    found
+}
+
+#[test]
+fn every_collection_is_whole_in_pages() {
+    let laptop = product("Laptop");
+    for url in [
+        "$all",
+        "$all?$top=9&$skip=3",
+        "$all?$search=laptop",
+        "$all/Shop.Product",
+        "$crossjoin(Products,Categories)",
+        "$crossjoin(Products,Categories)?$filter=Products/CategoryID eq Categories/ID&$top=5",
+        "Products?$apply=groupby((Name))",
+        "Products?$apply=concat(identity,groupby((ProductType)))",
+        "Products?$filter=Price gt @p&@p=20&$orderby=Price desc,Name&$skip=1",
+        "Products?$compute=Price mul 2 as Twice&$orderby=Twice&$select=Twice",
+        "Products/$filter(Price gt 20)",
+        "Products/Shop.SpecialProduct",
+        "Categories/$ref",
+        &format!("Products({laptop})/Category/Products"),
+        &format!("Products({laptop})/Category/Products/$ref?$top=3"),
+    ] {
+        assert_eq!(in_pages(url), json(url)["value"].as_array().unwrap().clone(), "{url}");
+    }
+}
+
 #[test]
 fn all_and_crossjoin_and_derived_types_are_collections() {
     let all = json("$all?$count=true");
@@ -140,6 +176,15 @@ fn changes_are_followed_by_delta_links() {
     let again = delta["@odata.deltaLink"].as_str().unwrap().strip_prefix(&root()).unwrap();
     assert_eq!(json(again)["value"], object!([]));
     assert_eq!(get("Products?$deltatoken=unknown").status, 410);
+    assert_eq!(get(&link.replacen("Products?", "Products/$count?", 1)).text(), "0");
+    // The last page has the link, whatever its request prefers.
+    let pages = [("Prefer", "track-changes,maxpagesize=5")];
+    let first = send("GET", "Products?$select=Name", &pages, b"").json();
+    assert!(first.get("@odata.deltaLink").is_none());
+    let next = json(first["@odata.nextLink"].as_str().unwrap().strip_prefix(&root()).unwrap());
+    assert_eq!(next["value"].as_array().unwrap().len(), 2);
+    let followed = json(next["@odata.deltaLink"].as_str().unwrap().strip_prefix(&root()).unwrap());
+    assert_eq!((&followed["value"], &followed["@odata.context"]), (&object!([]), &delta["@odata.context"]));
     let untracked: Answer = tracked("Categories");
     assert_eq!((untracked.header("preference-applied"), &untracked.json()["@odata.deltaLink"]), (None, &object!(null)));
 }

@@ -187,4 +187,11 @@ fn entity_tags_answer_conditions() {
     assert_eq!(status("If-None-Match", "null"), 200);
     assert_eq!(status("If-Match", &tag), 200);
     assert_eq!(status("If-Match", "W/\"0\""), 412);
+    // What is of an entity has its tag.
+    for part in ["Name", "Name/$value", "ShippingAddress", "ShippingAddress/City"] {
+        let part = format!("{url}/{part}");
+        assert_eq!(get(&part).header("etag"), Some(tag.as_str()), "{part}");
+        assert_eq!(send("GET", &part, &[("If-None-Match", &tag)], b"").status, 304, "{part}");
+        assert_eq!(send("GET", &part, &[("If-Match", "W/\"0\"")], b"").status, 412, "{part}");
+    }
 }

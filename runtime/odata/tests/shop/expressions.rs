@@ -195,6 +195,9 @@ fn computed_properties_are_there_for_every_other_option() {
     assert_eq!((mouse.get("D"), &mouse["L"]), (None, &14.into()));
     let all = json("Products?$compute=year(CreatedAt) as Year&$top=1");
     assert_eq!((&all["value"][0]["Year"], &all["value"][0]["Year@odata.type"]), (&2024.into(), &"#Int32".into()));
+    // A number that is written as a text does not tell its type.
+    let endless = &json("Products?$compute=Price div 0 as Endless&$select=Endless&$top=1")["value"][0];
+    assert_eq!((&endless["Endless"], &endless["Endless@odata.type"]), (&"INF".into(), &"#Double".into()));
     let expanded =
         json("Categories?$filter=Name eq 'Kitchen'&$expand=Products($compute=Price mul 2 as Twice;$select=Twice)");
     assert_eq!(expanded["value"][0]["Products"][0]["Twice"], 31.0);

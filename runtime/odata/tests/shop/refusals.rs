@@ -9,6 +9,13 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$filter=Price gt 'x'", 400, "$filter", "Edm.Double cannot be compared with Edm.String"),
         ("Products?$filter=Prce gt 1", 400, "$filter", "did you mean `Price`?"),
         ("Products?$filter=Name", 400, "$filter", "must be Edm.Boolean"),
+        ("Products?$filter=now(1) gt now()", 400, "$filter", "`)` is expected"),
+        ("Products?$filter=ShippingTime div 0 eq null", 400, "$filter", "divides by zero"),
+        ("Products?$filter=geo.distance(Location,Area) lt 1", 400, "$filter", "argument 2 of geo.distance"),
+        ("Products?$filter=geo.length(Location) lt 1", 400, "$filter", "must be a LineString"),
+        ("Products?$filter=geo.intersects(Location,Location)", 400, "$filter", "must be a Polygon"),
+        ("Products?$filter=geo.distance(Location,geometry'Point(1 2)') lt 1", 400, "$filter", "argument 2"),
+        ("Products?$filter=Name eq \"Laptop\"", 400, "$filter", "an operand is expected"),
         ("Products?$filter=foo(Name)", 400, "$filter", "no function `foo`"),
         ("Products?$filter=contains(Name)", 400, "$filter", "takes 2 arguments"),
         ("Products?$filter=length(Price) gt 1", 400, "$filter", "argument 1 of length"),
@@ -30,6 +37,14 @@ fn what_is_wrong_is_refused_with_its_place() {
         ("Products?$select=ShippingAddress($filter=City eq 'x')", 400, "$filter", "does not go with"),
         ("Products?$select=ShippingAddress($expand=X)", 400, "$expand", "does not go with"),
         ("Products?$select=Name($top=1)", 400, "$select", "no parts"),
+        ("Products?$select=ShippingAddress()", 400, "$select", "an option is expected"),
+        ("Products?$select=Nope.*", 400, "$select", "no namespace `Nope`"),
+        ("Products?$expand=Category()", 400, "$expand", "an option is expected"),
+        ("Products?$expand=Category/Shop.Product", 400, "$expand", "no type derived from `Shop.Category`"),
+        ("Products?$expand=Descriptions/$ref($select=LanguageKey)", 400, "$select", "does not go with references"),
+        ("Products?$expand=Descriptions/$ref($levels=2)", 400, "$levels", "entities only"),
+        ("Products?$expand=Descriptions/$count($top=1)", 400, "$top", "does not go with a count"),
+        ("Products?$apply=groupby((Name))&$select=Price", 400, "$select", "the result of $apply"),
         ("Products?$filter=Descriptions/aggregate(~", 400, "$filter", "unexpected character"),
         ("Products?$select=Shop.Nope", 400, "$select", "no type derived"),
         ("Products?$filter=matchesPattern(Name,'(')", 400, "$filter", "regular expression"),
@@ -107,6 +122,42 @@ fn limits_are_named_when_they_are_passed() {
     refused(&format!("Products?$filter=@a0{aliases}&@a20=true"), "128 deep");
 }
 
+/// Each level goes through all rows of the one before it.
+fn nested_lambdas(levels: usize) -> String {
+    (1..=levels).rev().fold("true".to_owned(), |inner, level| {
+        let before = if level == 1 { String::new() } else { format!("v{}/", level - 1) };
+        format!("{before}Category/Products/all(v{level}:{inner})")
+    })
+}
+
+#[test]
+fn short_expressions_that_take_hours_are_given_up() {
+    let answer = get(&format!("Products?$filter={}&$select=Name", nested_lambdas(14)));
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("steps of evaluation"), "{}", answer.text());
+    // Texts and collections that double, patterns that repeat what repeats.
+    let doubled = |times: usize, what: fn(&str) -> String| {
+        let before = |index: usize| if index == 0 { "Name".to_owned() } else { format!("V{}", index - 1) };
+        let items: Vec<String> = (0..times).map(|index| format!("{} as V{index}", what(&before(index)))).collect();
+        format!("$compute={}", items.join(","))
+    };
+    for url in [
+        format!("Products?{}&$select=ID", doubled(60, |text| format!("concat({text},{text})"))),
+        format!("Products?{}&$select=V59", doubled(60, |item| format!("[{item},{item}]"))),
+        format!(
+            "Products?{}&$filter=matchesPattern(V9,'(.{{30}}){{30}}x')",
+            doubled(10, |text| format!("concat({text},{text})"))
+        ),
+    ] {
+        let answer = get(&url);
+        assert_eq!(answer.status, 400, "{}", &url[..60]);
+        assert!(answer.text().contains("steps of evaluation"), "{}", answer.text());
+    }
+    assert!(get("Products?$filter=matchesPattern(Name,'(.{99}){99}')").text().contains("regular expression"));
+    let few = get(&format!("Products?$filter={}&$select=Name", nested_lambdas(4)));
+    assert_eq!((few.status, few.json()["value"].as_array().unwrap().len()), (200, 7));
+}
+
 #[test]
 fn what_is_as_deep_and_long_as_the_limits_allow_is_answered() {
     let nested = |open: &str, inner: &str, close: &str, times: usize| {
@@ -140,6 +191,11 @@ fn methods_that_write_are_not_allowed() {
         }
     }
     assert_eq!(send("POST", "Reseed", &[], b"").status, 204);
+    let act = |content_type: &str, body: &str| {
+        send("POST", "Reseed", &[("Content-Type", content_type)], body.as_bytes()).status
+    };
+    assert_eq!((act("application/json", "{}"), act("application/json", "{")), (204, 400));
+    assert_eq!((act("application/json", "{\"x\":1}"), act("application/xml", "<a/>")), (400, 415));
     let wrong = get("Reseed");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
     assert_eq!(get("$batch").status, 405);

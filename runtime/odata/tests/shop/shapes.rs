@@ -1,6 +1,6 @@
 //! What of rows is written, and how the context says it: `$select` and `$expand` in every form, ids, streams, `$all`.
 
-use crate::server::{get, json, names, root, send};
+use crate::server::{get, json, names, product, root, send};
 use serde_json::{Value, json as object};
 
 fn context(url: &str) -> String {
@@ -40,6 +40,9 @@ fn contexts_say_what_was_selected_and_expanded() {
     ] {
         assert_eq!(context(url), expected, "{url}");
     }
+    let laptop = product("Laptop");
+    let address = format!("Products({laptop})/ShippingAddress");
+    assert_eq!(context(&format!("{address}?$select=City")), format!("{address}(City)"));
     let old = send("GET", "Products?$expand=RelatedProducts($levels=2)", &[("OData-MaxVersion", "4.0")], b"").json();
     assert_eq!(old["@odata.context"], format!("{}$metadata#Products", root()));
 }
