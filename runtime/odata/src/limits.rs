@@ -46,6 +46,8 @@ pub const BATCH_ANSWERS_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Steps that a request may take in memory, all requests of a batch together: values computed, and rows looked at to find those
 /// that belong to another. A few seconds of work.
 pub const WORK_MAX_STEPS: u64 = 50_000_000;
+/// Steps that each row of a stream adds: long answers take long, but no row for itself.
+pub const WORK_STEPS_PER_ROW: u64 = 20_000;
 /// Largest pattern of `matchesPattern`, made ready to match, in bytes.
 pub const PATTERN_MAX_BYTES: usize = 64 * 1024;
 /// Steps that an item of a collection counts for that an answer holds: collections can hold each other many times.

@@ -100,8 +100,9 @@ async fn head_answers_with_the_header_fields_of_get_and_no_body() {
             let get = ask(reqwest::Method::GET).send().await.unwrap();
             let head = ask(reqwest::Method::HEAD).send().await.unwrap();
             let (mut expected, found) = (fields(&get), fields(&head));
-            if path.starts_with("/odata/") {
-                // The body is not made, so that its length and coding are not known, and none is told.
+            if path.starts_with("/odata/") && (coding == "gzip" || path.ends_with("/Readings")) {
+                // The body is not packed, and of rows of the log not made: then its length and coding are not known, and none is
+                // told.
                 for name in ["content-length", "content-encoding"] {
                     expected.1.remove(name);
                 }

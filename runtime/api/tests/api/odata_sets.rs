@@ -240,6 +240,25 @@ async fn a_large_page_streams_and_leads_on() {
     gateway.stop().await;
 }
 
+/// What a request may have evaluated is bounded; what a long answer needs for each of its rows does not add up to it.
+#[tokio::test]
+async fn a_long_stream_may_compute_of_each_row() {
+    const ROWS: usize = 3_500;
+    const TEXT_BYTES: usize = 4_096;
+    let steps = ROWS * 4 * TEXT_BYTES;
+    assert!(steps as u64 > bulkhead_odata::limits::WORK_MAX_STEPS, "{steps}");
+    let gateway = Gateway::start(QUIET).await;
+    let point = gateway.log.declare("texts", &[PointInfo::new("text", Kind::Text)]).unwrap()[0];
+    let value = || Some(Value::Text("x".repeat(TEXT_BYTES)));
+    gateway.log.append((0..ROWS).map(|row| reading(point, row as i64, value())).collect()).await.unwrap();
+    let computed = "$compute=length(concat(TextValue,TextValue)) as Length&$select=Length";
+    let answer = text(&gateway, &format!("Readings?{computed}&$format=application/x-ndjson")).await;
+    let lengths = answer.lines().map(|line| serde_json::from_str::<Json>(line).unwrap()["Length"].clone());
+    assert!(lengths.clone().all(|length| length == json!(2 * TEXT_BYTES)), "{:?}", answer.lines().last());
+    assert_eq!(lengths.count(), ROWS);
+    gateway.stop().await;
+}
+
 #[tokio::test]
 async fn changes_are_followed_without_a_loss_and_without_a_double() {
     let gateway = Gateway::start(QUIET).await;

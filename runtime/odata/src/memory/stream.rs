@@ -252,11 +252,13 @@ impl<'a> Job<'a> {
                     self.begin(&form, target, queried, view, page.count, place, types, &mut body.out);
                 }
                 for row in page.rows {
+                    types.add_row();
                     let row = self.computed(record(query, ty, queried.set, row), view, types);
                     let kept = filter
                         .as_ref()
                         .is_none_or(|filter| self.evaluator(types).holds(filter, &mut Slots::of(row.clone())));
                     self.write_row(&form, target, view, &row, given, kept, &mut body.out)?;
+                    types.check_rows()?;
                     given += 1;
                     left -= 1;
                     body.pour()?;

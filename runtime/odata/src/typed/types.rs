@@ -39,6 +39,11 @@ impl<'m> Types<'m> {
         self.work.take(steps)
     }
 
+    /// Counts another row of a stream: it may take steps of its own. Whoever streams is to look at [`Types::check_rows`] first.
+    pub(crate) fn add_row(&self) {
+        self.work.add_row();
+    }
+
     /// The model.
     #[must_use]
     pub fn model(&self) -> &'m Model {

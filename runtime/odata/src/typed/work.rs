@@ -1,6 +1,6 @@
 //! How much a request may have evaluated: expressions over rows can multiply, so that a short one takes hours.
 
-use crate::limits::WORK_MAX_STEPS;
+use crate::limits::{WORK_MAX_STEPS, WORK_STEPS_PER_ROW};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// The steps that are left. One thread works on a request; the count is shared with what else belongs to it.
@@ -28,7 +28,12 @@ impl Work {
         !self.is_partial.load(Ordering::Relaxed)
     }
 
-    /// Takes steps; whether some are left. Once there are none, there are none any more.
+    /// Adds what a row of a stream may take.
+    pub(crate) fn add_row(&self) {
+        self.steps_left.fetch_add(WORK_STEPS_PER_ROW, Ordering::Relaxed);
+    }
+
+    /// Takes steps; whether some are left. Once there are none, there are none any more, unless a row is added.
     pub(crate) fn take(&self, steps: usize) -> bool {
         let left = self.steps_left.load(Ordering::Relaxed).saturating_sub(steps as u64);
         self.steps_left.store(left, Ordering::Relaxed);
