@@ -84,7 +84,7 @@ pub use memory::MemoryStore;
 pub use model::{
     Abilities, EntitySet, EntityType, Model, ModelError, Navigation, Operation, PrimitiveType, Property, Type,
 };
-pub use service::{Grouping, Invocation, Media, OrderBy, Page, Query, Row, Service, Store};
+pub use service::{Given, Grouping, Invocation, Media, OrderBy, Page, Query, Row, Service, Store, Take};
 pub use sql::{SqlFragment, SqlTranslator};
 pub use typed::{Node, TypedExpr};
 pub use value::{Home, Record, Value};

@@ -29,8 +29,11 @@ pub const EXPAND_MAX_DEPTH: usize = 6;
 pub const ENTITIES_MAX: usize = 100_000;
 /// Rows asked of a service at a time where they come in the order of the key: what of a long answer is in memory.
 pub const CHUNK_ROWS: usize = 2_000;
-/// The same where each row is written as soon as it is read, so that of a long answer only the text is in memory.
+/// The same where each row is written as soon as it is read.
 pub const FLAT_CHUNK_ROWS: usize = 8_000;
+/// Bytes of an answer, with the row that passes them, that are written before they are given to the host, where rows are written
+/// as they are read: not while more are read, which may hold up others.
+pub const FLAT_CHUNK_BYTES: usize = 512 * 1024;
 /// Rows asked of a service at a time in any other order, which may have to be made anew each time.
 pub const SORTED_CHUNK_ROWS: usize = 10_000;
 /// Bytes of an answer that are gathered before they are given to the host.
@@ -46,7 +49,8 @@ pub const BATCH_ANSWERS_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Steps that a request may take in memory, all requests of a batch together: values computed, and rows looked at to find those
 /// that belong to another. A few seconds of work.
 pub const WORK_MAX_STEPS: u64 = 50_000_000;
-/// Steps that each row of a stream adds: long answers take long, but no row for itself.
+/// Steps that each row of a stream gives back, as long as some are left and up to that bound: long answers take long, but no row
+/// for itself.
 pub const WORK_STEPS_PER_ROW: u64 = 20_000;
 /// Largest pattern of `matchesPattern`, made ready to match, in bytes.
 pub const PATTERN_MAX_BYTES: usize = 64 * 1024;

@@ -7,6 +7,7 @@ use crate::model::Operation;
 use crate::search::Wanted;
 use crate::value::Record;
 use crate::{EntitySet, EntityType, Error, Model, TypedExpr, Value};
+use std::ops::ControlFlow;
 
 /// One row: a value for each column of [`Query::columns`], in that order, each fitting its property's type.
 pub type Row = Vec<Value>;
@@ -76,15 +77,14 @@ pub trait Service: Send + Sync {
     /// Any [`Error`]; it becomes the answer. For a page token that is not one: [`Error::invalid`] of `$skiptoken`.
     fn read(&self, query: &Query<'_>) -> Result<Page, Error>;
 
-    /// Hands over the rows of the page that [`Service::read`] would give, one by one, and says where the next page begins. A
-    /// service that need not gather them for it gives long answers sooner. [`Query::count`] is not looked at.
+    /// Hands over the rows of the page that [`Service::read`] would give, one by one and without gathering them, until there
+    /// is none left or `take` breaks: then the page ends with that row. [`Query::count`] is never set. None: this is not how rows
+    /// of this set come, and [`Service::read`] is to be asked.
     ///
     /// # Errors
     /// As [`Service::read`]; rows may have been handed over before.
-    fn each(&self, query: &Query<'_>, take: &mut dyn FnMut(&mut Row)) -> Result<Option<String>, Error> {
-        let mut page = self.read(query)?;
-        page.rows.iter_mut().for_each(take);
-        Ok(page.next_token)
+    fn each(&self, _query: &Query<'_>, _take: Take<'_>) -> Result<Option<Given>, Error> {
+        Ok(None)
     }
 
     /// Counts what [`Query::filter`] lets through, whatever `top`, `skip` and `page_token` say.
@@ -92,6 +92,16 @@ pub trait Service: Send + Sync {
     /// # Errors
     /// Any [`Error`]; it becomes the answer.
     fn count(&self, query: &Query<'_>) -> Result<u64, Error>;
+}
+
+/// Takes a row, whose values it may keep, and says whether it wants more.
+pub type Take<'t> = &'t mut dyn FnMut(&mut Row) -> ControlFlow<()>;
+
+/// What is left to say of a page whose rows were handed over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    /// As [`Page::next_token`].
+    pub next_token: Option<String>,
 }
 
 /// Bytes with their media type.

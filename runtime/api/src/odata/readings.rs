@@ -8,12 +8,9 @@ use super::service::{GatewayService, explain};
 use super::statement::{Statement, all_of, items, token};
 use crate::limits::PAGE_MAX_BYTES;
 use bulkhead_log::{Query as Sql, QueryRow, SqlValue};
-use bulkhead_odata::eval::{Evaluator, Slots};
-use bulkhead_odata::typed::Types;
-use bulkhead_odata::{EntityType, Error, Home, Node, Page, Query, Record, Row, TypedExpr, Value, apply};
+use bulkhead_odata::{EntityType, Error, Given, Home, Node, Page, Query, Record, Row, Take, TypedExpr, Value};
 use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
 
 /// Columns of a row before those it is sorted by: seq, point, time, status, value.
 const FIXED_COLUMNS_COUNT: usize = 5;
@@ -167,6 +164,8 @@ struct Later<'q> {
     conditions: &'q [&'q TypedExpr],
     ty: usize,
     set: usize,
+    /// When it has taken too long, by the monotonic clock.
+    until_ns: u64,
 }
 
 impl<'q> Later<'q> {
@@ -176,17 +175,13 @@ impl<'q> Later<'q> {
         }
         let model = &service.model;
         let set = model.entity_sets().iter().position(|set| set.name == query.set.name)?;
-        Some(Self { service, query, conditions, ty: model.type_place(&query.entity_type.name)?, set })
+        let (ty, until_ns) = (model.type_place(&query.entity_type.name)?, service.until_ns());
+        Some(Self { service, query, conditions, ty, set, until_ns })
     }
 
-    fn keeps(&self, row: &Row) -> bool {
-        let types = Types::new(&self.service.model);
-        let evaluator = Evaluator { types: &types, graph: self.service };
+    fn keeps(&self, row: &Row) -> Result<bool, Error> {
         let record = Record { ty: self.ty, home: Home::Set(self.set), values: row.clone() };
-        let record = Value::Record(Arc::new(record));
-        let found = self.query.search.as_ref().is_none_or(|wanted| wanted.is_in(&apply::texts(&record, &evaluator)));
-        let mut slots = Slots::of(record);
-        found && self.conditions.iter().all(|condition| evaluator.holds(condition, &mut slots))
+        self.service.keeps(record, self.query.search.as_ref(), self.conditions.iter().copied(), self.until_ns)
     }
 }
 
@@ -224,10 +219,16 @@ fn count_later(
     let rows = Rows::new(query.entity_type, &all, service.engine().log())?;
     let (mut counted, mut failed, mut values) = (0, None, Row::new());
     let take = |row: &QueryRow<'_>| match rows.fill(row, &mut values) {
-        Ok(_) => {
-            counted += u64::from(later.keeps(&values));
-            ControlFlow::Continue(())
-        }
+        Ok(_) => match later.keeps(&values) {
+            Ok(keeps) => {
+                counted += u64::from(keeps);
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        },
         Err(error) => {
             failed = Some(error);
             ControlFlow::Break(())
@@ -245,19 +246,17 @@ fn all_columns(entity_type: &EntityType) -> Vec<usize> {
 pub(super) fn read(service: &GatewayService, table: Table, query: &Query<'_>) -> Result<Page, Error> {
     let count = if query.count { Some(count(service, table, query)?) } else { None };
     let mut rows = Vec::new();
-    let next_token = each(service, table, query, &mut |row| rows.push(std::mem::take(row)))?;
-    Ok(Page { rows, count, next_token })
+    let given = each(service, table, query, &mut |row| {
+        rows.push(std::mem::take(row));
+        ControlFlow::Continue(())
+    })?;
+    Ok(Page { rows, count, next_token: given.next_token })
 }
 
 /// Hands over the rows of a page; where the next one begins.
-pub(super) fn each(
-    service: &GatewayService,
-    table: Table,
-    query: &Query<'_>,
-    give: &mut dyn FnMut(&mut Row),
-) -> Result<Option<String>, Error> {
+pub(super) fn each(service: &GatewayService, table: Table, query: &Query<'_>, give: Take<'_>) -> Result<Given, Error> {
     if query.page_max_rows == 0 {
-        return Ok(None);
+        return Ok(Given { next_token: None });
     }
     let sql = service.sql()?;
     let conditions = Conditions::of(service, &sql, table, query)?;
@@ -279,7 +278,7 @@ pub(super) fn each(
         }
     };
     sql.rows(&text, &parameters, take).map_err(explain)?;
-    failed.map_or(Ok(taken.next_token), Err)
+    failed.map_or(Ok(Given { next_token: taken.next_token }), Err)
 }
 
 /// What has been taken of a page.
@@ -303,7 +302,7 @@ impl Taken {
         later: Option<&Later<'_>>,
         query: &Query<'_>,
         order_columns: &Range<usize>,
-        give: &mut dyn FnMut(&mut Row),
+        give: Take<'_>,
     ) -> Result<ControlFlow<()>, Error> {
         let is_full = self.rows == query.page_max_rows || self.bytes >= PAGE_MAX_BYTES;
         if is_full && later.is_none() {
@@ -313,7 +312,7 @@ impl Taken {
         let weight = rows.fill(row, &mut self.values)?;
         if let Some(later) = later {
             let values = &mut self.values;
-            if !later.keeps(values) {
+            if !later.keeps(values)? {
                 return Ok(ControlFlow::Continue(()));
             }
             if self.skip > 0 {
@@ -335,8 +334,13 @@ impl Taken {
         }
         self.bytes += weight;
         self.rows += 1;
-        give(&mut self.values);
-        Ok(ControlFlow::Continue(()))
+        let wants_more = give(&mut self.values).is_continue();
+        // Of the last row of a page the next one says whether there are more.
+        if wants_more || self.order.is_some() {
+            return Ok(ControlFlow::Continue(()));
+        }
+        self.next_token = Some(token(order_of(row, order_columns.clone())));
+        Ok(ControlFlow::Break(()))
     }
 }
 

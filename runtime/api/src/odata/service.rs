@@ -14,11 +14,15 @@ use bulkhead_config::Config;
 use bulkhead_engine::Engine;
 use bulkhead_log::{Catalogue, LetterItem, LogError, Query as Sql};
 use bulkhead_model::PointId;
-use bulkhead_odata::eval::Graph;
+use bulkhead_odata::eval::{Evaluator, Graph, Slots};
 use bulkhead_odata::memory::{entity_beyond, follow};
+use bulkhead_odata::search::Wanted;
+use bulkhead_odata::typed::Types;
 use bulkhead_odata::{
-    Error, Grouping, Home, Invocation, Media, Model, Page, Query, Record, Row, Service, Store, Value,
+    Error, Given, Grouping, Home, Invocation, Media, Model, Page, Query, Record, Row, Service, Store, Take, TypedExpr,
+    Value, apply,
 };
+use bulkhead_sandbox::capability::Clock as _;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use std::sync::{Arc, OnceLock};
@@ -151,6 +155,35 @@ impl GatewayService {
         let mut sql = self.engine().log().query().map_err(explain)?;
         sql.set_time_limit(ODATA_QUERY_MAX);
         Ok(sql)
+    }
+
+    /// When a query that begins now has taken too long, by the monotonic clock.
+    pub(super) fn until_ns(&self) -> u64 {
+        let most = u64::try_from(ODATA_QUERY_MAX.as_nanos()).unwrap_or(u64::MAX);
+        self.app.door.clock.monotonic_ns().saturating_add(most)
+    }
+
+    /// Whether a row of the log passes what SQL did not try. Each row has the bound on evaluation to itself, all together the time
+    /// that a query has.
+    pub(super) fn keeps<'f>(
+        &self,
+        record: Record,
+        search: Option<&Wanted>,
+        mut conditions: impl Iterator<Item = &'f TypedExpr>,
+        until_ns: u64,
+    ) -> Result<bool, Error> {
+        if self.app.door.clock.monotonic_ns() > until_ns {
+            let limit_ms = u64::try_from(ODATA_QUERY_MAX.as_millis()).unwrap_or(u64::MAX);
+            return Err(explain(LogError::QueryTimeout { limit_ms }));
+        }
+        let types = Types::new(&self.model);
+        let evaluator = Evaluator { types: &types, graph: self };
+        let record = Value::Record(Arc::new(record));
+        let found = search.is_none_or(|wanted| wanted.is_in(&apply::texts(&record, &evaluator)));
+        let mut slots = Slots::of(record);
+        let keeps = found && conditions.all(|condition| evaluator.holds(condition, &mut slots));
+        types.check_rows()?;
+        Ok(keeps)
     }
 
     /// The rows of a set in memory.
@@ -308,14 +341,10 @@ impl Service for GatewayService {
         }
     }
 
-    fn each(&self, query: &Query<'_>, take: &mut dyn FnMut(&mut Row)) -> Result<Option<String>, Error> {
+    fn each(&self, query: &Query<'_>, take: Take<'_>) -> Result<Option<Given>, Error> {
         match self.source_of(query)? {
-            Source::Table(table) => readings::each(self, table, query, take),
-            Source::Wide(set) => {
-                let mut page = wide::read(self, set, query)?;
-                page.rows.iter_mut().for_each(take);
-                Ok(page.next_token)
-            }
+            Source::Table(table) => readings::each(self, table, query, take).map(Some),
+            Source::Wide(_) => Ok(None),
         }
     }
 

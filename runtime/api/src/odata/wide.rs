@@ -12,16 +12,13 @@ use crate::limits::{ODATA_WIDE_POINTS_MAX, ODATA_WIDE_READINGS};
 use bulkhead_engine::Engine;
 use bulkhead_log::{Query as Sql, QueryRow, SqlValue, value_of};
 use bulkhead_model::{Kind, PointId};
-use bulkhead_odata::eval::{Evaluator, Slots};
 use bulkhead_odata::model::{Abilities, Parts};
-use bulkhead_odata::typed::{Comparison, Types};
+use bulkhead_odata::typed::Comparison;
 use bulkhead_odata::{
     EntitySet, EntityType, Error, Home, Node, Page, PrimitiveType, Property, Query, Record, Row, TypedExpr, Value,
-    apply,
 };
 use std::collections::HashMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 
 /// The property that every wide set has, its key.
 pub(super) const TIME: &str = "time";
@@ -150,6 +147,8 @@ struct Reading<'q> {
     carry: bool,
     ty: usize,
     place: usize,
+    /// When it has taken too long, by the monotonic clock.
+    until_ns: u64,
 }
 
 impl<'q> Reading<'q> {
@@ -172,7 +171,7 @@ impl<'q> Reading<'q> {
         }
         let ty = service.model.type_place(&query.entity_type.name).unwrap_or_default();
         let place = service.model.entity_sets().iter().position(|found| found.name == set.name).unwrap_or_default();
-        Ok(Self { service, set, query, descending, carry, ty, place })
+        Ok(Self { service, set, query, descending, carry, ty, place, until_ns: service.until_ns() })
     }
 
     /// What is left of the times for this page.
@@ -190,13 +189,9 @@ impl<'q> Reading<'q> {
         Ok(span)
     }
 
-    fn keeps(&self, row: &Row) -> bool {
-        let types = Types::new(&self.service.model);
-        let evaluator = Evaluator { types: &types, graph: self.service };
+    fn keeps(&self, row: &Row) -> Result<bool, Error> {
         let record = Record { ty: self.ty, home: Home::Set(self.place), values: row.clone() };
-        let record = Value::Record(Arc::new(record));
-        let found = self.query.search.as_ref().is_none_or(|wanted| wanted.is_in(&apply::texts(&record, &evaluator)));
-        found && self.query.filter.as_ref().is_none_or(|filter| evaluator.holds(filter, &mut Slots::of(record)))
+        self.service.keeps(record, self.query.search.as_ref(), self.query.filter.iter(), self.until_ns)
     }
 
     /// The readings of a span, in its order, at most so many.
@@ -251,7 +246,7 @@ pub(super) fn read(service: &GatewayService, set: &WideSet, query: &Query<'_>) -
         fold.take(row, &mut page)
     };
     sql.rows(&text, &parameters, take).map_err(explain)?;
-    fold.end(found < limit, &mut page);
+    fold.end(found < limit, &mut page)?;
     Ok(page)
 }
 
@@ -276,13 +271,14 @@ struct Fold<'r> {
     last: Option<i64>,
     skip: u64,
     full: bool,
+    failed: Option<Error>,
 }
 
 impl<'r> Fold<'r> {
     fn new(reading: &'r Reading<'r>, carried: Option<Vec<Value>>, skip: u64) -> Self {
         let column = |(at, (id, kind)): (usize, &(PointId, Kind))| (i64::from(id.0), (at, *kind));
         let columns = reading.set.points.iter().enumerate().map(column).collect();
-        Self { reading, columns, row: None, carried, last: None, skip, full: false }
+        Self { reading, columns, row: None, carried, last: None, skip, full: false, failed: None }
     }
 
     fn take(&mut self, row: &QueryRow<'_>, page: &mut Page) -> ControlFlow<()> {
@@ -291,7 +287,7 @@ impl<'r> Fold<'r> {
         };
         if self.row.as_ref().is_some_and(|(known, ..)| *known != time) {
             self.finish(page);
-            if self.full {
+            if self.full || self.failed.is_some() {
                 return ControlFlow::Break(());
             }
         }
@@ -320,8 +316,13 @@ impl<'r> Fold<'r> {
         let mut all = Vec::with_capacity(values.len() + 1);
         all.push(Value::DateTimeOffset(time));
         all.extend(values);
-        if !self.reading.keeps(&all) {
-            return;
+        match self.reading.keeps(&all) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                self.failed = Some(error);
+                return;
+            }
         }
         if self.skip > 0 {
             self.skip -= 1;
@@ -335,11 +336,14 @@ impl<'r> Fold<'r> {
     }
 
     /// There are no more readings; `exhausted` says that there are none behind these either.
-    fn end(mut self, exhausted: bool, page: &mut Page) {
+    fn end(mut self, exhausted: bool, page: &mut Page) -> Result<(), Error> {
         // Else the last row may not be whole: it begins the next page. A time with more readings than are folded at once has no
         // page to begin: its row is made of those.
         if exhausted || self.last.is_none() {
             self.finish(page);
+        }
+        if let Some(error) = self.failed {
+            return Err(error);
         }
         if !exhausted || self.full {
             page.next_token = self.last.map(|time| time.to_string());
@@ -347,6 +351,7 @@ impl<'r> Fold<'r> {
                 *self.reading.service.carried.lock() = Some((time, values));
             }
         }
+        Ok(())
     }
 }
 

@@ -237,6 +237,29 @@ async fn a_large_page_streams_and_leads_on() {
     found.extend(column(&rest, "IntegerValue"));
     assert_eq!(found, (0..60_000).map(Json::from).collect::<Vec<_>>());
     assert!(rest["@odata.nextLink"].is_null());
+    // Whole rows are longer, so that they leave in many pieces.
+    let lines = text(&gateway, "Readings?$format=application/x-ndjson").await;
+    let seqs = lines.lines().map(|line| serde_json::from_str::<Json>(line).unwrap()["Seq"].as_i64().unwrap());
+    assert!(seqs.eq(1..=60_000), "each once, in order");
+    gateway.stop().await;
+}
+
+/// SQL does not have it, so that it is tried on each row: what is too much for one is refused, and not a row that does not match.
+#[tokio::test]
+async fn a_row_that_is_too_much_to_look_at_is_refused_and_not_left_out() {
+    let gateway = Gateway::start(QUIET).await;
+    let point = gateway.log.declare("texts", &[PointInfo::new("text", Kind::Text)]).unwrap()[0];
+    let text_of = |length: usize| Some(Value::Text("a".repeat(length)));
+    gateway.log.append(vec![reading(point, 0, text_of(100)), reading(point, 1, text_of(30_000))]).await.unwrap();
+    assert_eq!(text(&gateway, "Readings/$count?$filter=matchesPattern(TextValue,'aaa')").await, "2");
+    for path in ["Readings", "Readings/$count"] {
+        for filter in ["matchesPattern(TextValue,'a{3}')", "not matchesPattern(TextValue,'a{3}')"] {
+            let url = format!("/odata/v4/{path}?$filter={}", encoded(filter));
+            let (status, problem) = answer(gateway.get(&url)).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{url}: {problem}");
+            assert!(problem.to_string().contains("steps of evaluation"), "{problem}");
+        }
+    }
     gateway.stop().await;
 }
 
@@ -356,16 +379,31 @@ async fn tags_spare_the_client_what_it_has() {
 #[tokio::test]
 async fn head_says_what_get_would() {
     let (gateway, _) = Gateway::with_readings().await;
-    for path in ["", "$metadata", "Readings", "Readings(1)", "Points(0)/Address", "Points/$count", "Nothing"] {
+    for path in [
+        "",
+        "$metadata",
+        "Readings",
+        "Readings?$format=csv",
+        "Readings?$format=application/x-ndjson",
+        "Readings?$filter=(",
+        "Readings/$count",
+        "Readings(1)",
+        "Points(0)/Address",
+        "Points/$count",
+        "Nothing",
+    ] {
         let path = format!("/odata/v4/{path}");
-        let got = gateway.get(&path).send().await.unwrap();
-        let head = gateway.client.head(gateway.url(&path)).send().await.unwrap();
+        let got = gateway.get(&path).header("prefer", "maxpagesize=7").send().await.unwrap();
+        let head = gateway.client.head(gateway.url(&path)).header("prefer", "maxpagesize=7").send().await.unwrap();
         assert_eq!(head.status(), got.status(), "{path}");
-        for field in ["content-type", "odata-version", "etag"] {
+        // Where the next page begins is not known before this one is read.
+        assert_eq!(head.headers().get("link"), None, "{path}");
+        for field in ["content-type", "odata-version", "etag", "preference-applied"] {
             assert_eq!(head.headers().get(field), got.headers().get(field), "{path}: {field}");
         }
         // All rows of the log are not read for their length.
-        let length = got.headers().get("content-length").filter(|_| path != "/odata/v4/Readings");
+        let are_rows = ["/Readings", "=csv", "ndjson"].iter().any(|end| path.ends_with(end));
+        let length = got.headers().get("content-length").filter(|_| !are_rows);
         assert_eq!(head.headers().get("content-length"), length, "{path}");
         assert!(head.bytes().await.unwrap().is_empty(), "{path}");
     }

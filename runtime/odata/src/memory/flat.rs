@@ -3,12 +3,15 @@
 
 use super::write::Writer;
 use crate::json::{key_literal, write_moment, write_string, write_value};
+use crate::limits::FLAT_CHUNK_BYTES;
 use crate::model::PrimitiveType;
 use crate::negotiate::Metadata;
+use crate::service::Given;
 use crate::typed::Types;
 use crate::url::encode_segment;
 use crate::view::View;
 use crate::{Error, Query, Row, Service, Value};
+use std::ops::ControlFlow;
 
 /// The members of a row, in the order of the type.
 pub(super) struct Flat {
@@ -103,8 +106,8 @@ impl Flat {
         Some(Self { id, members })
     }
 
-    /// Writes the rows of a page, each as a line or with a comma between them, and counts them to those before; where the next
-    /// page begins.
+    /// Writes rows of a page, each as a line or with a comma between them, until they are long enough to leave, and counts them
+    /// to those before; where the next page begins. None: the service does not hand over rows of this set.
     pub(super) fn write_each(
         &self,
         service: &dyn Service,
@@ -112,17 +115,23 @@ impl Flat {
         is_lines: bool,
         given: &mut u64,
         out: &mut Vec<u8>,
-    ) -> Result<Option<String>, Error> {
+    ) -> Result<Option<Given>, Error> {
         service.each(query, &mut |row| {
-            if *given > 0 && !is_lines {
-                out.push(b',');
-            }
-            self.write(row, out);
-            if is_lines {
-                out.push(b'\n');
-            }
-            *given += 1;
+            self.write_one(row, is_lines, given, out);
+            if out.len() < FLAT_CHUNK_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
+    }
+
+    /// Writes a row as a line, or behind a comma.
+    pub(super) fn write_one(&self, row: &Row, is_lines: bool, given: &mut u64, out: &mut Vec<u8>) {
+        if *given > 0 && !is_lines {
+            out.push(b',');
+        }
+        self.write(row, out);
+        if is_lines {
+            out.push(b'\n');
+        }
+        *given += 1;
     }
 
     fn write(&self, row: &Row, out: &mut Vec<u8>) {

@@ -62,10 +62,6 @@ impl<'a> Job<'a> {
             (_, ty) => ty,
         };
         if let (Some(queried), Some(ty)) = (reached.queried.clone(), ty) {
-            if self.request.method == "HEAD" && ty.collection {
-                // A row is enough for the head.
-                self.work.leave_rest_out();
-            }
             return self.queried(&target, reached, &queried, ty, options, types);
         }
         let start = self.start(options.take("skiptoken"))?;

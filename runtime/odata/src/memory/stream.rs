@@ -58,6 +58,8 @@ struct Body<'o> {
     out: Vec<u8>,
     outlet: Option<&'o dyn Outlet>,
     head: Response,
+    /// The answer's tag, which the whole answer gets elsewhere.
+    tag: Option<String>,
     begun: bool,
 }
 
@@ -66,7 +68,9 @@ impl Body<'_> {
     fn pour(&mut self) -> Result<(), Error> {
         let Some(outlet) = self.outlet.filter(|_| self.out.len() >= CHUNK_BYTES) else { return Ok(()) };
         if !self.begun {
-            outlet.head(self.head.status, &self.head.headers);
+            let mut headers = self.head.headers.clone();
+            headers.extend(self.tag.take().map(|tag| ("etag", tag)));
+            outlet.head(self.head.status, &headers);
             self.begun = true;
         }
         // The next piece will be about as large.
@@ -186,13 +190,14 @@ impl<'a> Job<'a> {
     ) -> Result<Response, Error> {
         let format = self.data_format()?;
         let tag = self.tag_of_set(queried, &place);
-        self.conditional(tag, || self.stream_now(format, target, queried, &mut query, view, &place, types))
+        self.conditional(tag.clone(), || self.stream_now(format, tag, target, queried, &mut query, view, &place, types))
     }
 
     #[allow(clippy::too_many_arguments, reason = "the parts of one answer, each used once")]
     fn stream_now(
         &self,
         format: DataFormat,
+        tag: Option<String>,
         target: &Target,
         queried: &Queried,
         query: &mut Query<'a>,
@@ -222,7 +227,7 @@ impl<'a> Job<'a> {
             DataFormat::Json(_) => self.outlet,
             _ => self.outlet.filter(|_| rows_max == usize::MAX),
         };
-        let mut body = Body { out: Vec::new(), outlet, head, begun: false };
+        let mut body = Body { out: Vec::new(), outlet, head, tag, begun: false };
         let filter = self.later_filter(queried, query, place);
         let flat = match &form {
             Form::Json(writer, _) | Form::Ndjson(writer) if filter.is_none() && target.tail == Tail::None => {
@@ -232,26 +237,39 @@ impl<'a> Job<'a> {
         };
         let ty = type_of(query, self.service);
         let chunk = chunk_rows(query, flat.is_some());
-        let mut left = view.top.map_or(rows_max, |top| rows_max.min(usize::try_from(top).unwrap_or(usize::MAX)));
-        let (mut given, mut first) = (0_u64, true);
+        // A row is enough for the head.
+        let is_head = self.request.method == "HEAD";
+        if is_head {
+            self.work.leave_rest_out();
+        }
+        let asked_max = if is_head { 1 } else { rows_max };
+        let mut left = view.top.map_or(asked_max, |top| asked_max.min(usize::try_from(top).unwrap_or(usize::MAX)));
+        let (mut given, mut first, is_lines) = (0_u64, true, matches!(form, Form::Ndjson(_)));
         let next = loop {
             query.page_max_rows = chunk.min(left);
-            let next = if let Some(flat) = &flat {
-                if std::mem::take(&mut first) {
-                    let count = if query.count { Some(self.service.count(query)?) } else { None };
-                    self.begin(&form, target, queried, view, count, place, types, &mut body.out);
-                }
-                let before = given;
-                let next =
-                    flat.write_each(self.service, query, matches!(form, Form::Ndjson(_)), &mut given, &mut body.out)?;
-                left -= usize::try_from(given - before).unwrap_or(left);
-                next
+            let before = given;
+            if flat.is_some() && std::mem::take(&mut first) {
+                let count = if query.count { Some(self.service.count(query)?) } else { None };
+                query.count = false;
+                self.begin(&form, target, queried, view, count, place, types, &mut body.out);
+            }
+            let handed_over = match &flat {
+                Some(flat) => flat.write_each(self.service, query, is_lines, &mut given, &mut body.out)?,
+                None => None,
+            };
+            let next = if let Some(handed_over) = handed_over {
+                handed_over.next_token
             } else {
                 let page = self.service.read(query)?;
                 if std::mem::take(&mut first) {
                     self.begin(&form, target, queried, view, page.count, place, types, &mut body.out);
                 }
                 for row in page.rows {
+                    if let Some(flat) = &flat {
+                        flat.write_one(&row, is_lines, &mut given, &mut body.out);
+                        body.pour()?;
+                        continue;
+                    }
                     types.add_row();
                     let row = self.computed(record(query, ty, queried.set, row), view, types);
                     let kept = filter
@@ -260,11 +278,11 @@ impl<'a> Job<'a> {
                     self.write_row(&form, target, view, &row, given, kept, &mut body.out)?;
                     types.check_rows()?;
                     given += 1;
-                    left -= 1;
                     body.pour()?;
                 }
                 page.next_token
             };
+            left = left.saturating_sub(usize::try_from(given - before).unwrap_or(left));
             (query.skip, query.count) = (None, false);
             query.page_token.clone_from(&next);
             if next.is_none() || left == 0 {
@@ -280,7 +298,8 @@ impl<'a> Job<'a> {
         if let Form::Json(writer, _) = &form {
             self.end(writer, next.as_deref(), place, &mut body.out);
         }
-        let link = next.filter(|_| !matches!(form, Form::Json(..)));
+        // Of a head nobody knows where its page ends.
+        let link = next.filter(|_| !matches!(form, Form::Json(..)) && !is_head);
         body.head.body = body.out;
         Ok(body.head.with("link", link.map(|next| format!("<{next}>; rel=\"next\""))))
     }
@@ -290,9 +309,7 @@ impl<'a> Job<'a> {
     fn rows_of_page(&self, format: DataFormat) -> usize {
         let most = self.service.page_max_rows().max(1);
         let own = self.service.page_rows().clamp(1, most);
-        let head_only = self.request.method == "HEAD";
         match (format, self.preferences.page) {
-            _ if head_only => 1,
             (DataFormat::Json(_), Some((_, rows))) if self.outlet.is_some() => rows.min(most),
             (DataFormat::Json(_), Some((_, rows))) => rows.min(own),
             (DataFormat::Json(_), None) => own,

@@ -39,7 +39,7 @@ impl<'m> Types<'m> {
         self.work.take(steps)
     }
 
-    /// Counts another row of a stream: it may take steps of its own. Whoever streams is to look at [`Types::check_rows`] first.
+    /// Counts another row of a stream: it may take steps of its own.
     pub(crate) fn add_row(&self) {
         self.work.add_row();
     }
@@ -82,7 +82,7 @@ impl<'m> Types<'m> {
     ///
     /// # Errors
     /// [`Error::Limit`]
-    pub(crate) fn check_rows(&self) -> Result<(), Error> {
+    pub fn check_rows(&self) -> Result<(), Error> {
         if !self.may_work(0) {
             let max = usize::try_from(WORK_MAX_STEPS).unwrap_or(usize::MAX);
             return Err(Error::Limit { target: "query".into(), limit: "steps of evaluation", max });

@@ -28,12 +28,15 @@ impl Work {
         !self.is_partial.load(Ordering::Relaxed)
     }
 
-    /// Adds what a row of a stream may take.
+    /// Gives back what a row of a stream may take, unless none are left.
     pub(crate) fn add_row(&self) {
-        self.steps_left.fetch_add(WORK_STEPS_PER_ROW, Ordering::Relaxed);
+        let left = self.steps_left.load(Ordering::Relaxed);
+        if left > 0 {
+            self.steps_left.store(left.saturating_add(WORK_STEPS_PER_ROW).min(WORK_MAX_STEPS), Ordering::Relaxed);
+        }
     }
 
-    /// Takes steps; whether some are left. Once there are none, there are none any more, unless a row is added.
+    /// Takes steps; whether some are left. Once there are none, there are none any more.
     pub(crate) fn take(&self, steps: usize) -> bool {
         let left = self.steps_left.load(Ordering::Relaxed).saturating_sub(steps as u64);
         self.steps_left.store(left, Ordering::Relaxed);
@@ -50,5 +53,15 @@ mod tests {
         let work = Work::default();
         assert!(work.take(1) && work.take(0));
         assert!(!work.take(usize::MAX) && !work.take(0) && !work.take(1));
+        work.add_row();
+        assert!(!work.take(0));
+    }
+
+    #[test]
+    fn rows_give_back_no_more_than_there_was() {
+        let work = Work::default();
+        assert!(work.take(10));
+        (0..10).for_each(|_| work.add_row());
+        assert!(!work.take(usize::try_from(WORK_MAX_STEPS).unwrap()));
     }
 }
