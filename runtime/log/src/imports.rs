@@ -5,15 +5,17 @@
 //! and under consecutive seqs, so whoever goes on looks there whether its rows are in the log ([`Log::find_appended`]) and then
 //! knows.
 //!
-//! Marks that are lost with `state.db` are not made anew. That they are is noted, with the last seq that their rows can have; whoever
-//! imports then asks for each part how much of it is there already ([`Log::find_forgotten`]).
+//! Marks that are lost with `state.db` are not made anew. That they are is noted, with the last seq that their rows can have;
+//! whoever imports then asks for each part which of its rows are there already ([`Log::find_forgotten`]).
 
-use crate::state::{State, loaded_seq, stored_seq};
+use crate::scan::RowFilter;
+use crate::state::{State, clamp_seq, loaded_seq, stored_seq};
 use crate::state_schema::key;
 use crate::state_sum::sum_column;
 use crate::{Log, LogError};
 use bulkhead_model::{Reading, Seq, Timestamp, Value};
 use rusqlite::{OptionalExtension, Row};
+use std::ops::Range;
 
 /// The table. Made at each open where it is missing.
 pub(crate) const SCHEMA: &str = concat!(
@@ -31,6 +33,17 @@ pub const IMPORTS_MAX: u64 = 1_000;
 pub const IMPORT_ID_MAX_BYTES: usize = 128;
 /// Readings of one point and time that are looked at to find a part of an import again.
 const CANDIDATES_MAX: usize = 1_000;
+/// Of those that are the same as a forgotten one, how many are tried for what follows them.
+const COPIES_MAX: usize = 16;
+/// Seqs behind the last forgotten row that was found among which the next one is looked for first.
+const NEAR_ROWS: Seq = 1_024;
+/// Searches among all others for rows of a part. A part of which nothing is there takes twelve.
+const SEARCHES_MAX: usize = 32;
+/// Rows that are compared at a time beside one that was found: the first time, and at most.
+const COMPARED_FIRST_ROWS: usize = 16;
+const COMPARED_MAX_ROWS: usize = 1_024;
+/// Bytes in memory after which they are fewer.
+const COMPARED_MAX_BYTES: usize = 4 * 1024 * 1024;
 
 /// How far an import has come.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -106,56 +119,139 @@ impl Log {
 }
 
 /// Rows that are in the log though no mark says so.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Forgotten {
-    /// How many of the readings that were asked about, from the first on.
-    pub readings: usize,
-    /// The seq of the last of them.
+    /// Which of the readings that were asked about, by rising place.
+    pub readings: Vec<Range<usize>>,
+    /// The seq of the last of them; where there are none the one behind which they were looked for.
     pub last: Seq,
 }
 
+impl Forgotten {
+    /// Those of the readings that are not among them.
+    #[must_use]
+    pub fn others(&self, readings: &[Reading]) -> Vec<Reading> {
+        let ends = self.readings.iter().map(|found| found.end);
+        let starts = self.readings.iter().map(|found| found.start).chain([readings.len()]);
+        let between = std::iter::once(0).chain(ends).zip(starts);
+        between.flat_map(|(from, to)| readings.get(from..to).unwrap_or_default()).cloned().collect()
+    }
+}
+
+/// The seqs among which forgotten rows are looked for: behind the first, up to the second.
+type Within = (Seq, Seq);
+
 impl Log {
-    /// How many of these readings, from the first on, were committed behind a seq in this order, bit by bit, by an import whose mark
-    /// was lost with `state.db`. They need not have been committed together. None: the first was not, or no mark was ever lost.
-    /// Blocks.
+    /// Which of these readings were committed behind a seq in this order, bit by bit, by an import whose mark was lost with
+    /// `state.db`; none where no mark ever was. A seq that only later rows have is taken as 0. Not all need be there, nor
+    /// together. Each is looked for near the one before, and with at most `SEARCHES_MAX` searches among all rows. Blocks.
     ///
     /// # Errors
     /// What reading met.
-    pub fn find_forgotten(&self, readings: &[Reading], behind: Seq) -> Result<Option<Forgotten>, LogError> {
+    pub fn find_forgotten(&self, readings: &[Reading], behind: Seq) -> Result<Forgotten, LogError> {
         let to = self.shared().state.imports_lost_to()?;
-        let mut found: Option<Forgotten> = None;
-        while let known = found.map_or(0, |found| found.readings)
-            && known < readings.len()
-        {
-            let behind = found.map_or(behind, |found| found.last).max(self.shared().dropped_to());
-            let Some(run) = self.longest_run(&readings[known..], behind, to)? else { break };
-            found = Some(Forgotten { readings: known + run.readings, last: run.last });
+        let mut found = Forgotten { readings: Vec::new(), last: if behind > to { 0 } else { behind } };
+        let (mut next, mut ahead, mut searches) = (0, 0, 0);
+        while next < readings.len() {
+            let behind = found.last.max(self.shared().dropped_to());
+            if behind >= to {
+                break;
+            }
+            let probe = (next + ahead).min(readings.len() - 1);
+            let near = to.min(behind.saturating_add((probe - next) as Seq + NEAR_ROWS));
+            let mut copies = self.copies(&readings[probe], (behind, near))?;
+            if copies.is_empty() && near < to && searches < SEARCHES_MAX {
+                searches += 1;
+                copies = self.copies(&readings[probe], (near, to))?;
+            }
+            let beside = self.longest_beside(readings, (next, probe), &copies, (behind, to))?;
+            if let Some((end, seq)) = beside.last().map(|(range, seq)| (range.end, *seq)) {
+                found.readings.extend(beside.into_iter().map(|(range, _)| range));
+                (found.last, next, ahead) = (seq, end, 0);
+            } else if probe + 1 == readings.len() {
+                break;
+            } else {
+                // Further and further ahead: thousands of rows that are gone cost few searches.
+                ahead = (ahead * 2).max(1);
+            }
         }
         Ok(found)
     }
 
-    /// The longest beginning of these readings that stands under consecutive seqs behind one seq and up to another.
-    fn longest_run(&self, readings: &[Reading], behind: Seq, to: Seq) -> Result<Option<Forgotten>, LogError> {
-        let Some(first) = readings.first().filter(|_| behind < to) else { return Ok(None) };
-        let (from, until) = (Some(first.time), first.time.0.checked_add(1).map(Timestamp));
-        let mut longest: Option<Forgotten> = None;
-        for candidate in self.history(first.point, from, until, behind, CANDIDATES_MAX)? {
-            if candidate.seq > to || !is_same(&candidate.reading, first) {
-                continue;
-            }
-            let rows = self.read(candidate.seq - 1, readings.len())?;
-            let follows = |&(expected, (row, reading)): &(Seq, (&crate::Row, &Reading))| {
-                row.seq == expected && expected <= to && is_same(&row.reading, reading)
-            };
-            let length = (candidate.seq..).zip(rows.iter().zip(readings)).take_while(follows).count();
-            let run = Forgotten { readings: length, last: candidate.seq + (length as Seq).saturating_sub(1) };
-            longest = longest.filter(|longest| longest.readings >= length).or(Some(run));
-            if length == readings.len() {
-                break;
+    /// The seqs of the first rows that are the same as a reading.
+    fn copies(&self, reading: &Reading, (behind, to): Within) -> Result<Vec<Seq>, LogError> {
+        let time = reading.time.0;
+        let filter = RowFilter { point: Some(reading.point.0), time_from: time, time_to: time, ..between(behind, to) };
+        let rows = self.rows(filter, CANDIDATES_MAX, COMPARED_MAX_BYTES)?;
+        Ok(rows.iter().filter(|row| is_same(&row.reading, reading)).map(|row| row.seq).take(COPIES_MAX).collect())
+    }
+
+    /// Of rows that are the same as the reading `probe` the one that has most in common with it beside it.
+    fn longest_beside(
+        &self,
+        all: &[Reading],
+        span: (usize, usize),
+        copies: &[Seq],
+        within: Within,
+    ) -> Result<Vec<Beside>, LogError> {
+        let mut longest = Vec::new();
+        for seq in copies {
+            let beside = self.beside(all, span, *seq, within)?;
+            if count(&beside) > count(&longest) {
+                longest = beside;
             }
         }
         Ok(longest)
     }
+
+    /// The readings, from one on, that stand to the reading `probe` as rows that are the same stand to its row. Each run of them
+    /// comes with the seq of its end; what was changed in the file is between such runs.
+    fn beside(
+        &self,
+        all: &[Reading],
+        (from, probe): (usize, usize),
+        seq: Seq,
+        (behind, to): Within,
+    ) -> Result<Vec<Beside>, LogError> {
+        let before = (probe - from).min(usize::try_from(seq - behind - 1).unwrap_or(usize::MAX));
+        let (mut at, mut rows, mut runs) = (probe - before, COMPARED_FIRST_ROWS, Vec::new());
+        while at < all.len() {
+            let first = seq + at as Seq - probe as Seq;
+            let last = first.saturating_add(rows as Seq - 1).min(to);
+            let found = self.rows(between(first - 1, last), rows, COMPARED_MAX_BYTES)?;
+            let place_of = |seq: Seq| at + usize::try_from(seq - first).unwrap_or(usize::MAX);
+            let is_like =
+                |row: &&crate::Row| all.get(place_of(row.seq)).is_some_and(|reading| is_same(&row.reading, reading));
+            let same: Vec<(usize, Seq)> =
+                found.iter().filter(is_like).map(|row| (place_of(row.seq), row.seq)).collect();
+            if at > probe && same.is_empty() {
+                break;
+            }
+            same.into_iter().for_each(|(place, seq)| add(&mut runs, place, seq));
+            at = found.last().map_or(at + rows, |row| place_of(row.seq) + 1);
+            rows = (rows * 4).min(COMPARED_MAX_ROWS);
+        }
+        Ok(runs)
+    }
+}
+
+/// A run of readings, and the seq of its last row.
+type Beside = (Range<usize>, Seq);
+
+fn count(runs: &[Beside]) -> usize {
+    runs.iter().map(|(range, _)| range.len()).sum()
+}
+
+fn add(runs: &mut Vec<Beside>, place: usize, seq: Seq) {
+    match runs.last_mut() {
+        Some((range, last)) if range.end == place => (range.end, *last) = (place + 1, seq),
+        _ => runs.push((place..place + 1, seq)),
+    }
+}
+
+/// All rows behind a seq up to another.
+fn between(behind: Seq, to: Seq) -> RowFilter {
+    RowFilter { after: clamp_seq(behind), up_to: clamp_seq(to), ..RowFilter::default() }
 }
 
 /// What stands for the last seq of rows whose marks were lost until it is known.
@@ -164,7 +260,7 @@ const NOT_KNOWN_YET: i64 = i64::MAX;
 /// Notes in a `state.db` that is built anew that marks are missing in it, and up to which seq rows may be theirs. None: that is
 /// found out by the opening ([`State::bound_lost_imports`]).
 pub(crate) fn note_lost(state: &rusqlite::Connection, to: Option<Seq>) -> rusqlite::Result<()> {
-    let to = to.map_or(NOT_KNOWN_YET, crate::state::clamp_seq);
+    let to = to.map_or(NOT_KNOWN_YET, clamp_seq);
     state.execute("INSERT OR REPLACE INTO log(key, value) VALUES (?1, ?2)", (key::IMPORTS_LOST_TO, to)).map(drop)
 }
 
@@ -185,7 +281,7 @@ impl State {
         if self.imports_lost_to()? != loaded_seq(NOT_KNOWN_YET) {
             return Ok(());
         }
-        let last = crate::state::clamp_seq(last);
+        let last = clamp_seq(last);
         self.write(move |transaction| {
             transaction.execute("UPDATE log SET value = ?2 WHERE key = ?1", (key::IMPORTS_LOST_TO, last)).map(drop)
         })
@@ -300,20 +396,84 @@ mod tests {
         log.append(all[..4].to_vec()).await.unwrap();
         log.append(vec![reading(77)]).await.unwrap();
         let last = log.append(all[4..7].to_vec()).await.unwrap().last;
-        assert_eq!(log.find_forgotten(&all, 0).unwrap(), None, "no mark was lost");
+        assert_eq!(log.find_forgotten(&all, 0).unwrap(), Forgotten::default(), "no mark was lost");
         log.close().await.unwrap();
         std::fs::remove_file(dir.path().join("state.db")).unwrap();
         let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path()) }.open().unwrap();
-        let found = |readings: &[Reading], behind| log.find_forgotten(readings, behind).unwrap();
-        assert_eq!(found(&all, 0), Some(Forgotten { readings: 7, last }));
-        assert_eq!(found(&all[5..], 0), Some(Forgotten { readings: 2, last }));
-        assert_eq!(found(&all[7..], 0), None);
-        assert_eq!(found(&all, last), None, "what lies before is of another part");
-        assert_eq!(found(&[all[4].clone(), all[3].clone()], 0).map(|found| found.readings), Some(1), "another order");
+        let found = |readings: &[Reading], behind| {
+            let found = log.find_forgotten(readings, behind).unwrap();
+            let runs: Vec<(usize, usize)> = found.readings.iter().map(|run| (run.start, run.end)).collect();
+            (runs, found.last)
+        };
+        assert_eq!(found(&all, 0), (vec![(0, 4), (4, 7)], last));
+        assert_eq!(found(&all[5..], 0), (vec![(0, 2)], last));
+        assert_eq!(found(&all[7..], 0), (vec![], 0));
+        assert_eq!(found(&all, last), (vec![], last), "what lies before is of another part");
+        assert_eq!(found(&[all[4].clone(), all[3].clone()], 0).0, [(0, 1)], "another order");
         let other = Reading { value: Some(Value::Integer(5)), ..reading(0) };
-        assert_eq!(found(&[other], 0), None);
-        log.append(all[7..].to_vec()).await.unwrap();
-        assert_eq!(found(&all[7..], 0), None, "what comes later has its mark");
+        assert_eq!(found(&[other], 0), (vec![], 0));
+        let later = log.append(all[7..].to_vec()).await.unwrap().last;
+        assert_eq!(found(&all[7..], 0), (vec![], 0), "what comes later has its mark");
+        assert_eq!(found(&all, later), (vec![(0, 4), (4, 7)], last), "no forgotten row is behind it");
+        log.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn forgotten_rows_are_found_past_those_that_are_not_there_with_few_searches() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path()) }.open().unwrap();
+        let point = log.declare("b", &[PointInfo::new("x", Kind::Integer)]).unwrap()[0];
+        let reading =
+            |n: i64| Reading { point, time: Timestamp(n), status: Status::GOOD, value: Some(Value::Integer(n)) };
+        let all: Vec<Reading> = (0..2_000).map(reading).collect();
+        let last = log.append(all.clone()).await.unwrap().last;
+        log.close().await.unwrap();
+        std::fs::remove_file(dir.path().join("state.db")).unwrap();
+        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path()) }.open().unwrap();
+        let found = |readings: &[Reading]| log.find_forgotten(readings, 0).unwrap();
+        // Changed in the file: each third row, the first and the last among them.
+        let mut changed = all.clone();
+        changed.iter_mut().step_by(3).for_each(|reading| reading.value = Some(Value::Integer(-1)));
+        let others: Vec<Reading> = changed.iter().step_by(3).cloned().collect();
+        assert_eq!(found(&changed).others(&changed), others);
+        // Rows that came between, and those before that retention has taken.
+        let strange: Vec<Reading> = (5_000..6_700).map(reading).collect();
+        for (at, many) in [(0, 1), (0, 1_700), (1, 1_700), (700, 1_700), (1_999, 1_700), (2_000, 1_700)] {
+            let grown = [&all[..at], &strange[..many], &all[at..]].concat();
+            let found = found(&grown);
+            assert_eq!(found.others(&grown), strange[..many], "{many} rows at {at}");
+            assert_eq!(found.last, last);
+        }
+        assert_eq!(found(&strange).others(&strange), strange);
+        // Rows that were left out of the file.
+        let fewer = [&all[..10], &all[500..900], &all[1_000..]].concat();
+        assert_eq!(found(&fewer).others(&fewer), []);
+        // As many single rows between.
+        let every = all.iter().zip(&strange).flat_map(|(one, other)| [one.clone(), other.clone()]);
+        let every: Vec<Reading> = every.collect();
+        assert_eq!(found(&every).others(&every), strange);
+        log.close().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn searches_for_forgotten_rows_that_lie_far_apart_are_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path()) }.open().unwrap();
+        let point = log.declare("b", &[PointInfo::new("x", Kind::Integer)]).unwrap()[0];
+        let reading =
+            |n: i64| Reading { point, time: Timestamp(n), status: Status::GOOD, value: Some(Value::Integer(n)) };
+        let apart = usize::try_from(NEAR_ROWS).unwrap() + 1;
+        let all: Vec<Reading> = (0..).map(reading).take(apart * (SEARCHES_MAX + 8)).collect();
+        for part in all.chunks(5_000) {
+            log.append(part.to_vec()).await.unwrap();
+        }
+        log.close().await.unwrap();
+        std::fs::remove_file(dir.path().join("state.db")).unwrap();
+        let log = LogConfig { commit_max_ms: 1, ..LogConfig::new(dir.path()) }.open().unwrap();
+        let few: Vec<Reading> = all.iter().step_by(apart).cloned().collect();
+        // The first is near the beginning.
+        let found = log.find_forgotten(&few, 0).unwrap();
+        assert_eq!(found.others(&few), few[SEARCHES_MAX + 1..]);
         log.close().await.unwrap();
     }
 

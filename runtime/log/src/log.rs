@@ -241,7 +241,8 @@ impl Log {
         self.rows(filter, limit, usize::MAX)
     }
 
-    fn rows(&self, filter: RowFilter, limit: usize, max_bytes: usize) -> Result<Vec<Row>, LogError> {
+    /// The rows of a filter, at most so many, up to the one that reaches so many bytes. Blocks.
+    pub(crate) fn rows(&self, filter: RowFilter, limit: usize, max_bytes: usize) -> Result<Vec<Row>, LogError> {
         let snapshot = self.shared.snapshot();
         let mut scan = Scan::new(&snapshot, filter, Arc::clone(&self.shared.readers));
         scan.expect(limit);

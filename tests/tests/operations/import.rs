@@ -100,6 +100,70 @@ async fn an_import_is_known_again_after_state_db_was_lost() -> Result<()> {
     Ok(())
 }
 
+/// The rows of a file of so many, each changed as told.
+fn rows(count: u64, change: impl Fn(u64) -> u64) -> String {
+    let row = |n: u64| format!("{};{}\r\n", 1_700_000_000 + n, change(n));
+    std::iter::once("time;count\r\n".to_owned()).chain((0..count).map(row)).collect()
+}
+
+/// Imports a file under a name; answers how many rows were imported, or would be, and how many were there.
+async fn import_as(gateway: &Gateway, id: &str, file: &str, more: &[&str]) -> Result<(Option<u64>, Option<u64>)> {
+    gateway.site().write_file("counts.csv", file)?;
+    let path = gateway.site().path("counts.csv");
+    let path = path.to_str().context("a path that is no text")?;
+    let arguments = ["import", path, "--connection", "meter", "--time-format", "s", "--json", "--id", id];
+    let report = gateway.command(arguments.into_iter().chain(more.iter().copied())).await?.expect_code(0)?.json()?;
+    Ok((report["imported"].as_u64(), report["known"].as_u64()))
+}
+
+async fn sorted(gateway: &Gateway) -> Result<Vec<u64>> {
+    let readings = gateway.api.readings().await?;
+    let mut numbers: Vec<u64> = readings.iter().filter_map(|reading| reading.value.as_u64()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// What is not found again of a file whose import is forgotten comes in, and nothing else, in a trial, too, and under any name.
+#[tokio::test]
+async fn only_what_is_not_in_the_log_comes_in_after_state_db_was_lost() -> Result<()> {
+    const FEW: u64 = 7_000;
+    const CHANGED: u64 = 1_000_000;
+    let site = Site::new(&format!("[log]\ncommit_max_rows = 1500\nsegment_max_rows = 1500\n{CONFIG}"))?;
+    let gateway = site.run().await?;
+    let original = rows(FEW, |n| n);
+    assert_eq!(import_as(&gateway, "counts", &original, &[]).await?, (Some(FEW), Some(0)));
+    let (site, _) = gateway.terminate().await?;
+    std::fs::remove_file(site.path("data/log/state.db"))?;
+
+    // Rows of the first part and of a later one were changed.
+    let gateway = site.run().await?;
+    let changed = rows(FEW, |n| if [3, 4, 5_000].contains(&n) { CHANGED + n } else { n });
+    assert_eq!(import_as(&gateway, "trial", &changed, &["--dry-run"]).await?, (Some(3), Some(FEW - 3)));
+    assert_eq!(import_as(&gateway, "counts", &changed, &[]).await?, (Some(3), Some(FEW - 3)));
+    let everything: Vec<u64> = (0..FEW).chain([3, 4, 5_000].map(|n| CHANGED + n)).collect();
+    ensure!(sorted(&gateway).await? == everything, "not each once");
+    assert_eq!(import_as(&gateway, "other", &original, &["--dry-run"]).await?, (Some(0), Some(FEW)));
+    assert_eq!(import_as(&gateway, "other", &original, &[]).await?, (Some(0), Some(FEW)), "under another name, too");
+    // Those that came after the loss are of an import that is known: under another name they come again.
+    assert_eq!(import_as(&gateway, "other-too", &changed, &[]).await?, (Some(3), Some(FEW - 3)));
+
+    // The oldest rows are dropped, and `state.db` is lost again.
+    let (site, _) = gateway.terminate().await?;
+    std::fs::remove_file(site.path("data/log/state.db"))?;
+    let files = std::fs::read_dir(site.path("data/log"))?.map(|entry| Ok(entry?.path()));
+    let mut segments: Vec<std::path::PathBuf> = files.collect::<Result<_>>()?;
+    segments.retain(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("seg-")));
+    std::fs::remove_file(segments.iter().min().context("no segment")?)?;
+    let gateway = site.run().await?;
+    let left = sorted(&gateway).await?.iter().filter(|&&n| n < CHANGED).count() as u64;
+    ensure!(left > FEW / 2 && left < FEW, "{left} rows are left");
+    assert_eq!(import_as(&gateway, "counts", &original, &[]).await?, (Some(FEW - left), Some(left)));
+    let numbers = sorted(&gateway).await?;
+    ensure!(numbers.iter().copied().filter(|&n| n < CHANGED).eq(0..FEW), "not each once");
+    gateway.terminate().await?;
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_trial_tells_every_mistake_for_people_and_changes_nothing() -> Result<()> {
     let site = Site::new(CONFIG)?;

@@ -10,7 +10,7 @@ use crate::problem::Problem;
 use axum::http::StatusCode;
 use bulkhead_config::Config;
 use bulkhead_log::{Catalogue, ImportMark, ImportPart, Log, LogError, WhenFull};
-use bulkhead_model::{PointId, Reading, Timestamp, Value};
+use bulkhead_model::{PointId, Reading, Seq, Timestamp, Value};
 use bulkhead_sandbox::capability::Clock;
 use serde::Serialize;
 use serde_json::json;
@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 pub(super) struct Done {
     /// Readings appended, or in a trial those that would be.
     pub(super) readings: u64,
-    /// Readings that were in the log though the mark that said so was lost.
+    /// Readings that are in the log though the mark that said so was lost.
     pub(super) forgotten: u64,
     /// Bad rows; the first of them one by one.
     pub(super) bad: u64,
@@ -55,6 +55,8 @@ pub(super) struct Intake<C> {
     gathered: Vec<Reading>,
     gathered_bytes: usize,
     catalogue: Arc<Catalogue>,
+    /// The last seq of rows that are in the log though the mark that said so was lost: what follows is behind it.
+    forgotten_to: Seq,
     begun_ns: u64,
 }
 
@@ -93,6 +95,7 @@ impl<C: Clock> Intake<C> {
             clock,
             settings,
             is_known: mark.bytes == 0,
+            forgotten_to: mark.last,
             mark,
             done: Done::default(),
             reader: None,
@@ -199,7 +202,8 @@ impl<C: Clock> Intake<C> {
         self.is_known = record.end == self.mark.bytes && self.digest() == self.mark.digest;
         if record.end >= self.mark.bytes && !self.is_known {
             let detail = "this is not the file that the import began with, or its settings are others; under another \
-                          `id` (`--id`) all its rows are imported, beside those that are in the log";
+                          `id` (`--id`) all its rows are imported, beside those that are in the log (but where `state.db` was \
+                          lost once not those that have been there since before, just as they are in the file)";
             return Err(conflict(detail));
         }
         Ok(())
@@ -269,17 +273,18 @@ impl<C: Clock> Intake<C> {
         let readings = std::mem::take(&mut self.gathered);
         self.gathered_bytes = 0;
         let count = readings.len() as u64;
+        let forgotten = self.log.find_forgotten(&readings, self.forgotten_to)?;
+        self.forgotten_to = forgotten.last;
+        let rest = forgotten.others(&readings);
+        let added = rest.len() as u64;
+        self.done.forgotten += count - added;
         if self.settings.dry_run {
-            self.done.readings += count;
+            self.done.readings += added;
             self.rest();
             return Ok(());
         }
         let digest = self.digest();
         let of_part = digest_of(&digest, &readings);
-        let forgotten = self.log.find_forgotten(&readings, self.mark.last)?;
-        let rest = readings.get(forgotten.map_or(0, |found| found.readings)..).unwrap_or_default().to_vec();
-        let added = rest.len() as u64;
-        self.done.forgotten += count - added;
         let known = match &self.mark.next {
             Some(part) if part.bytes == self.at.0 && part.digest == of_part => {
                 self.log.find_appended(&rest, part.behind)?.map(|first| first + added.saturating_sub(1))
@@ -288,8 +293,8 @@ impl<C: Clock> Intake<C> {
             None => None,
         };
         let last = match known {
-            Some(last) => Some(last),
-            None if rest.is_empty() => forgotten.map(|found| found.last),
+            Some(last) => last,
+            None if rest.is_empty() => forgotten.last,
             None => {
                 let behind = *self.log.committed().borrow();
                 self.mark.next = Some(ImportPart { bytes: self.at.0, digest: of_part, behind });
@@ -299,7 +304,7 @@ impl<C: Clock> Intake<C> {
                     async { appender.submit(rest).await.map_err(|refused| refused.error)?.committed().await };
                 let committed = Handle::current().block_on(appending).map_err(not_taken)?;
                 self.done.readings += added;
-                Some(committed.last)
+                committed.last
             }
         };
         self.mark.next = None;
@@ -307,7 +312,7 @@ impl<C: Clock> Intake<C> {
         self.mark.rows += count;
         self.mark.aside += std::mem::take(&mut self.aside);
         self.mark.digest = digest;
-        self.mark.last = last.unwrap_or(self.mark.last);
+        self.mark.last = self.mark.last.max(last);
         // At once: until then a change of the points makes a part that cannot be known again.
         self.keep()?;
         self.rest();
@@ -343,8 +348,8 @@ impl<C: Clock> Intake<C> {
     }
 }
 
-const PERHAPS: &str = "a part of this import may be in the log already, and to see whether it is the file is needed as it was, with \
-                       the same settings";
+const PERHAPS: &str = "a part of this import may be in the log already, and to see whether it is the file is needed as it \
+                       was, with the same settings";
 
 /// Why a record is not taken.
 enum Bad {
@@ -442,8 +447,8 @@ impl Resolving<'_> {
         let Some(info) = draft.wanted(catalogue, settings, self.with_hint)? else {
             return Ok(draft.reading(catalogue, settings)?);
         };
-        // Before a point is made for it, the row has to be good. In a trial its number does not matter.
-        let good = draft.of_point(PointId(0), info.kind, settings)?;
+        // Before a point is made for it, the row has to be good. In a trial it keeps a number that no point has.
+        let good = draft.of_point(PointId(u32::MAX), info.kind, settings)?;
         if settings.dry_run {
             return Ok(good);
         }

@@ -203,7 +203,8 @@ impl Draft<'_> {
             };
             let hint = bulkhead_config::nearest(&self.point, &known).map(|near| format!("; did you mean `{near}`?"));
             let expected = format!(
-                "a point of the connection `{}`{} (`create=<kind>`, on the command line `--create <kind>`, makes those that are missing)",
+                "a point of the connection `{}`{} (`create=<kind>`, on the command line `--create <kind>`, makes those that are \
+                 missing)",
                 self.connection,
                 hint.unwrap_or_default()
             );
