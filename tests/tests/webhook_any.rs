@@ -185,10 +185,9 @@ async fn who_answers_too_late_is_a_gateway_timeout_that_keeps_nothing_and_the_ne
     let problem: Value = serde_json::from_str(&body)?;
     assert_eq!((&problem["code"], &problem["fault"]), (&json!("timeout"), &json!("deadline")), "{problem}");
     let meters = gateway.api.json("/api/v1/connections/meters").await?;
-    assert_eq!(
-        (&meters["faults"]["deadline"], &meters["usage"]["last_crash"]["code"]),
-        (&json!(1), &json!("deadline"))
-    );
+    assert_eq!(meters["usage"]["last_crash"]["code"], "deadline", "{meters}");
+    // Another call may be slow, too, where the machine is busy.
+    ensure!(meters["faults"]["deadline"].as_u64() >= Some(1), "{meters}");
     commit_numbers(&gateway, 0..3).await?;
     // Until the instance has been built anew, the sender is told to come again.
     let short = "<all><m id=\"m8\"><a1>1</a1></m></all>";

@@ -18,6 +18,8 @@ pub(crate) const TEXT: &str = "text";
 /// Media types with the names that [`FORMAT`] has for them.
 pub(crate) const CSV: &str = "text/csv; charset=utf-8";
 pub(crate) const NDJSON: &str = "application/x-ndjson";
+/// Names in an `Accept` that CSV answers to.
+const CSV_ACCEPTED: [&str; 2] = ["text/csv", "text/*"];
 /// Entries of an `Accept` that are looked at.
 const ACCEPTED_MAX: usize = 32;
 
@@ -43,42 +45,37 @@ pub(crate) trait Page: Serialize {
 }
 
 impl Form {
-    /// The form that is asked for: by the query, or else by `Accept`; JSON where neither says anything that is known.
+    /// The form that is asked for: by the query, or else by `Accept`; JSON where neither says anything that is known. How texts
+    /// stand in CSV is asked for in the same way, but what is not known of that is refused: exact texts are no answer to it.
     pub(crate) fn asked(parameters: &Parameters, headers: &HeaderMap) -> Result<Self, Problem> {
         let bad = |name: &str, given: &str, expected: &str| {
             Problem::bad_request("bad-parameter", format!("`{name}={given}`: expected {expected}"))
                 .with("parameter", name)
         };
-        let cell_text = match parameters.one(TEXT)? {
-            None | Some("exact") => CellText::Exact,
-            Some("guarded") => CellText::Guarded,
-            Some(other) => return Err(bad(TEXT, other, "exact or guarded")),
-        };
+        let known = |text: &str| cell_text(text).ok_or_else(|| bad(TEXT, text, "exact or guarded"));
+        let in_query = parameters.one(TEXT)?.map(known).transpose()?;
+        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("*/*");
         let form = match parameters.one(FORMAT)? {
             Some("json") => Self::Json,
-            Some("csv") => Self::Csv(cell_text),
+            Some("csv") => Self::Csv(CellText::Exact),
             Some("ndjson") => Self::Ndjson,
             Some(other) => return Err(bad(FORMAT, other, "json, csv or ndjson")),
-            None => Self::accepted(headers.get(header::ACCEPT).and_then(|value| value.to_str().ok())),
+            None => Self::accepted(accept),
         };
-        Ok(if form == Self::Csv(CellText::Exact) { Self::Csv(cell_text) } else { form })
+        match (form, in_query) {
+            (Self::Csv(_), Some(cell_text)) => Ok(Self::Csv(cell_text)),
+            (Self::Csv(_), None) => {
+                text_in(accept).map(known).transpose().map(|text| Self::Csv(text.unwrap_or_default()))
+            }
+            (form, _) => Ok(form),
+        }
     }
 
     /// The one that `Accept` likes best (RFC 9110 §12.5.1); of those that it likes alike the first of this list.
-    fn accepted(accept: Option<&str>) -> Self {
-        let accept = accept.unwrap_or("*/*");
-        let weight = |names: &[&str]| {
-            let entries = accept.split(',').take(ACCEPTED_MAX).filter_map(|entry| {
-                let mut parts = entry.split(';').map(str::trim);
-                let name = parts.next()?;
-                let is_it = names.iter().any(|known| known.eq_ignore_ascii_case(name));
-                let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-                is_it.then(|| quality.map_or(1.0, |quality| quality.parse::<f32>().unwrap_or(0.0)))
-            });
-            entries.fold(0.0_f32, f32::max)
-        };
+    fn accepted(accept: &str) -> Self {
+        let weight = |names: &[&str]| entries(accept, names).map(|entry| entry.quality).fold(0.0_f32, f32::max);
         let json = weight(&["application/json", "application/*", "*/*"]);
-        let (csv, ndjson) = (weight(&["text/csv", "text/*"]), weight(&["application/x-ndjson", "application/jsonl"]));
+        let (csv, ndjson) = (weight(&CSV_ACCEPTED), weight(&["application/x-ndjson", "application/jsonl"]));
         match (csv > json, ndjson > json) {
             (true, _) if csv >= ndjson => Self::Csv(CellText::Exact),
             (_, true) => Self::Ndjson,
@@ -101,6 +98,44 @@ impl Form {
             headers.insert(header::LINK, link);
         }
         Ok(answer)
+    }
+}
+
+/// An entry of `Accept`.
+struct Entry<'a> {
+    quality: f32,
+    /// Its parameter [`TEXT`].
+    text: Option<&'a str>,
+}
+
+/// The entries of `Accept` with one of these names.
+fn entries<'a>(accept: &'a str, names: &[&str]) -> impl Iterator<Item = Entry<'a>> {
+    accept.split(',').take(ACCEPTED_MAX).filter_map(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        let name = parts.next()?;
+        let parameters = parts.filter_map(|part| part.split_once('='));
+        let one = |wanted: &str| {
+            let found = parameters.clone().find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted));
+            found.map(|(_, value)| value.trim().trim_matches('"'))
+        };
+        let quality = || one("q").map_or(1.0, |quality| quality.parse().unwrap_or(0.0));
+        let is_it = names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        is_it.then(|| Entry { quality: quality(), text: one(TEXT) })
+    })
+}
+
+/// How `Accept` asks for the texts of CSV, in the first of the entries for it that it likes best.
+fn text_in(accept: &str) -> Option<&str> {
+    let csv = || entries(accept, &CSV_ACCEPTED);
+    let highest = csv().map(|entry| entry.quality).fold(0.0_f32, f32::max);
+    csv().find(|entry| entry.quality >= highest)?.text
+}
+
+fn cell_text(name: &str) -> Option<CellText> {
+    match name {
+        _ if name.eq_ignore_ascii_case("exact") => Some(CellText::Exact),
+        _ if name.eq_ignore_ascii_case("guarded") => Some(CellText::Guarded),
+        _ => None,
     }
 }
 
@@ -168,20 +203,46 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn asked(query: &str, accept: Option<&str>) -> Result<Form, Problem> {
+        let accept = accept.map(|accept| (header::ACCEPT, HeaderValue::from_str(accept).unwrap()));
+        Form::asked(&Parameters::parse(Some(query), &[FORMAT, TEXT]).unwrap(), &accept.into_iter().collect())
+    }
+
     #[test]
     fn the_form_is_the_one_that_is_liked_best() {
-        for (accept, form) in [
-            (None, Form::Json),
-            (Some("*/*"), Form::Json),
-            (Some("text/html, */*;q=0.8"), Form::Json),
-            (Some("text/csv"), Form::Csv(CellText::Exact)),
-            (Some("text/csv, */*;q=0.5"), Form::Csv(CellText::Exact)),
-            (Some("text/csv;q=0.5, application/json"), Form::Json),
-            (Some("application/x-ndjson"), Form::Ndjson),
-            (Some("text/csv;q=0.1, application/x-ndjson;q=0.2"), Form::Ndjson),
-            (Some("text/html"), Form::Json),
+        for (query, accept, form) in [
+            ("", None, Form::Json),
+            ("", Some("*/*"), Form::Json),
+            ("", Some("text/html, */*;q=0.8"), Form::Json),
+            ("", Some("text/csv"), Form::Csv(CellText::Exact)),
+            ("", Some("text/csv, */*;q=0.5"), Form::Csv(CellText::Exact)),
+            ("", Some("text/csv;q=0.5, application/json"), Form::Json),
+            ("", Some("application/x-ndjson"), Form::Ndjson),
+            ("", Some("text/csv;q=0.1, application/x-ndjson;q=0.2"), Form::Ndjson),
+            ("", Some("text/html"), Form::Json),
+            ("", Some("text/csv;text=guarded"), Form::Csv(CellText::Guarded)),
+            ("", Some("text/csv; q=0.9; Text=\"Guarded\", */*;q=0.1"), Form::Csv(CellText::Guarded)),
+            ("", Some("text/csv;q=0.5;text=exact, text/*;text=guarded"), Form::Csv(CellText::Guarded)),
+            ("", Some("text/csv;text=none;q=0.5, application/json"), Form::Json),
+            ("text=exact", Some("text/csv;text=guarded"), Form::Csv(CellText::Exact)),
+            ("text=guarded", Some("text/csv"), Form::Csv(CellText::Guarded)),
+            ("format=csv", Some("text/csv;text=guarded"), Form::Csv(CellText::Guarded)),
+            ("format=ndjson", Some("text/csv;text=none"), Form::Ndjson),
         ] {
-            assert_eq!(Form::accepted(accept), form, "{accept:?}");
+            assert_eq!(asked(query, accept).unwrap(), form, "{query} {accept:?}");
+        }
+    }
+
+    #[test]
+    fn how_texts_stand_is_never_guessed_at() {
+        for (query, accept) in [
+            ("", Some("text/csv;text=gaurded")),
+            ("", Some("text/csv;text=")),
+            ("format=csv", Some("text/csv;text=gaurded")),
+            ("text=gaurded", Some("text/csv;text=guarded")),
+            ("text=gaurded", None),
+        ] {
+            assert!(asked(query, accept).is_err(), "{query} {accept:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What is no request, or one with too long a head, never reaches a handler: hyper answers it with a bare status line and hangs up.
-//! Such an answer gets a body here, problem details as all others have.
+//! What is no request, or one with too long a head, never reaches a handler: hyper answers it with a bare status line and
+//! hangs up. Such an answer gets a body here, problem details as all others have.
 
 use crate::connection_watch::ConnectionWatch;
 use crate::limits::{HEAD_MAX_BYTES, HEADERS_MAX};
@@ -10,18 +10,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream of HTTP/1.1 on which bare refusals get a body. Only before the first request has reached a handler: until then nothing
-/// that is written can be part of an answer of ours.
+/// How a request begins whose answer has no body.
+const HEAD: &[u8] = b"HEAD ";
+
+/// A stream of HTTP/1.1 on which bare refusals get a body. Only before the first request has reached a handler: until then
+/// nothing that is written can be part of an answer of ours.
 pub(crate) struct Worded<S> {
     stream: S,
     watch: ConnectionWatch,
+    /// What came first, as much of it as [`HEAD`] has.
+    opening: Vec<u8>,
     /// A refusal that is on its way in our words, and how many bytes of it have left.
     refusal: Option<(Vec<u8>, usize)>,
 }
 
 impl<S> Worded<S> {
     pub(crate) fn new(stream: S, watch: ConnectionWatch) -> Self {
-        Self { stream, watch, refusal: None }
+        Self { stream, watch, opening: Vec::with_capacity(HEAD.len()), refusal: None }
     }
 
     fn has_answered_nothing(&self) -> bool {
@@ -29,8 +34,8 @@ impl<S> Worded<S> {
     }
 }
 
-/// A refusal of hyper's with a body; none: it is none of those that are known.
-fn worded(head: &[u8]) -> Option<Vec<u8>> {
+/// A refusal of hyper's with a body, or as it would be with one; none: it is none of those that are known.
+fn worded(head: &[u8], is_body_wanted: bool) -> Option<Vec<u8>> {
     let head = std::str::from_utf8(head).ok()?.strip_suffix("\r\n\r\n")?;
     let mut lines = head.split("\r\n");
     let first = lines.next()?;
@@ -46,12 +51,17 @@ fn worded(head: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     let body = Problem::new(status, code, detail).text();
-    let mut answer = format!("{first}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\n", body.len());
+    // Without a word about caches some of these may be kept (RFC 9110 §15.5.15).
+    let mut answer = format!(
+        "{first}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nx-content-type-options: nosniff\r\n\
+         cache-control: no-store\r\n",
+        body.len()
+    );
     for line in lines.filter(|line| !line.to_ascii_lowercase().starts_with("content-length:")) {
         answer.push_str(line);
         answer.push_str("\r\n");
     }
-    Some((answer + "\r\n" + &body).into_bytes())
+    Some((answer + "\r\n" + if is_body_wanted { &body } else { "" }).into_bytes())
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Worded<S> {
@@ -60,7 +70,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Worded<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        let missing = HEAD.len() - self.opening.len();
+        self.opening.extend(buffer.filled()[before..].iter().take(missing));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -68,7 +82,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Worded<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.refusal.is_none() && this.has_answered_nothing() {
-            this.refusal = worded(bytes).map(|refusal| (refusal, 0));
+            this.refusal = worded(bytes, this.opening != HEAD).map(|refusal| (refusal, 0));
         }
         let Some((refusal, sent)) = &mut this.refusal else {
             return Pin::new(&mut this.stream).poll_write(context, bytes);
@@ -138,7 +152,23 @@ mod tests {
         for other in
             [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b"HTTP/1.1 400 Bad Request\r\n", b"\xff\r\n\r\n", b"HTTP/1.\r\n\r\n"]
         {
-            assert_eq!(super::worded(other), None);
+            assert_eq!(super::worded(other, true), None);
         }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_head_has_no_body() {
+        let (near, mut far) = tokio::io::duplex(512);
+        let mut near = Worded::new(near, ConnectionWatch::default());
+        for piece in [&b"HE"[..], b"AD /"] {
+            far.write_all(piece).await.unwrap();
+            near.read_exact(&mut vec![0; piece.len()]).await.unwrap();
+        }
+        near.write_all(BARE).await.unwrap();
+        drop(near);
+        let mut text = String::new();
+        far.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 400 Bad Request\r\ncontent-type: "), "{text}");
+        assert!(text.ends_with("\r\nconnection: close\r\n\r\n"), "{text}");
     }
 }

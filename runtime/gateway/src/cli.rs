@@ -63,8 +63,8 @@ pub(crate) enum Command {
         after_help = "Examples:\n  bulkhead write boiler setpoint 62.5\n  bulkhead write boiler pump on --json\n  bulkhead write boiler offset -3"
     )]
     Write(WriteArguments),
-    /// Show how the connections of the running gateway do: state, calls, computing time, memory, faults, restarts. Of one connection,
-    /// if it is named: everything, its last crash with the adapter's functions included.
+    /// Show how the connections of the running gateway do: state, calls, computing time, memory, faults, restarts. Of one
+    /// connection, if it is named: everything, its last crash with the adapter's functions included.
     #[command(
         after_help = "Examples:\n  bulkhead connections\n  bulkhead connections boiler\n  bulkhead connections --json | jq '.[] | select(.state != \"running\") | .name'"
     )]

@@ -6,9 +6,14 @@ use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-/// Writes a line, or several, to stdout. That nobody reads it any more is no reason to fail.
+/// Writes a line to stdout: no text in it makes another. That nobody reads it any more is no reason to fail.
 pub(crate) fn say(line: &str) {
-    _ = writeln!(std::io::stdout().lock(), "{}", printable_lines(line));
+    _ = writeln!(std::io::stdout().lock(), "{}", printable(line));
+}
+
+/// Writes several lines to stdout. Texts of others in them have to be [`printable`] already, else they make lines of their own.
+pub(crate) fn say_lines(lines: &str) {
+    _ = writeln!(std::io::stdout().lock(), "{}", printable_lines(lines));
 }
 
 /// Writes a value as JSON of several lines to stdout.
@@ -28,9 +33,14 @@ pub(crate) fn is_heard(line: &str) -> bool {
     writeln!(std::io::stdout().lock(), "{}", printable_lines(line)).is_ok()
 }
 
-/// Writes a note about progress to stderr.
+/// Writes a note about progress to stderr, on a line.
 pub(crate) fn note(line: &str) {
-    _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(line));
+    _ = writeln!(std::io::stderr().lock(), "{}", printable(line));
+}
+
+/// As [`say_lines`], but to stderr.
+pub(crate) fn note_lines(lines: &str) {
+    _ = writeln!(std::io::stderr().lock(), "{}", printable_lines(lines));
 }
 
 /// Writes what is wrong with a config to stderr, in colours where [`stderr_is_coloured`].
@@ -48,7 +58,17 @@ pub(crate) fn redraw(line: &str) {
 
 /// Writes the reason of a failure to stderr.
 pub(crate) fn complain(message: &str) {
-    note(&format!("error: {message}"));
+    note_lines(&indented(&format!("error: {message}")));
+}
+
+/// A text whose further lines are indented, so that none of them passes for a line of the command's own.
+pub(crate) fn indented(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |shown, line| {
+        let indent = if line.is_empty() || line.starts_with([' ', '\t']) { "" } else { "  " };
+        format!("{shown}\n{indent}{line}")
+    })
 }
 
 /// Waits for something that can take long; after two seconds, and then every five, it says on stderr what it waits for.
@@ -108,6 +128,12 @@ pub(crate) fn table<const COLUMNS: usize>(
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn further_lines_of_a_reason_are_indented() {
+        let reason = "error: it is wrong\nerror: all is well\n\n  at line 1\n";
+        assert_eq!(super::indented(reason), "error: it is wrong\n  error: all is well\n\n  at line 1\n");
+    }
+
     #[test]
     fn a_table_is_aligned_without_a_frame() {
         let table = super::table(["point", "value"], [["flow".to_owned(), "1.5".to_owned()]]);

@@ -45,8 +45,8 @@ pub fn scrubbed(text: &str, is_kept: impl Fn(char) -> bool) -> String {
     text.chars().map(shown).collect()
 }
 
-/// JSON that is shown as it is: each deceiving character is written as its escape, so that it means the same. Line ends (LF) stay,
-/// because JSON has them only between its parts.
+/// JSON that is shown as it is: each deceiving character is written as its escape, so that it means the same. Line ends (LF)
+/// stay, because JSON has them only between its parts.
 #[must_use]
 pub fn escaped_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());

@@ -37,7 +37,7 @@ pub(crate) fn audit(arguments: &AuditArguments) -> Result<(), Exit> {
     match (arguments.json, rows.is_empty()) {
         (true, _) => {}
         (false, true) => console::say("no records"),
-        (false, false) => console::say(&console::table(["time", "who", "from", "what", "result"], rows)),
+        (false, false) => console::say_lines(&console::table(["time", "who", "from", "what", "result"], rows)),
     }
     Ok(())
 }

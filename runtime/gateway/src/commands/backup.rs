@@ -9,6 +9,7 @@ use crate::{console, journal};
 use bulkhead_config::Config;
 use bulkhead_engine::BackupContents;
 use bulkhead_log::{BackupProgress, BackupReport, BackupStage};
+use bulkhead_model::printable;
 use serde_json::{Value as Json, json};
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt as _;
@@ -37,7 +38,7 @@ pub(crate) async fn backup(arguments: &BackupArguments) -> Result<(), Exit> {
     made["secrets_covered"] = contents.config.inline.into();
     match arguments.json {
         true => console::say_json(&made)?,
-        false => console::say(&sentences(&made)),
+        false => console::say_lines(&sentences(&made)),
     }
     Ok(())
 }
@@ -154,7 +155,7 @@ fn sentences(made: &Json) -> String {
         let covered = counted(number("secrets_covered"), "secret");
         lines.push(format!("  not in it, covered in its copy of the config: {covered} of the config itself"));
     }
-    lines.join("\n")
+    lines.iter().map(|line| printable(line)).collect::<Vec<_>>().join("\n")
 }
 
 /// Bytes for people.

@@ -87,7 +87,7 @@ fn refused(answer: &Answer) -> Exit {
     let body = answer.json();
     match (body["code"].as_str(), body["text"].as_str(), body["detail"].as_str()) {
         (Some("invalid-config"), Some(text), detail) => {
-            console::note(text.trim_end());
+            console::note_lines(text.trim_end());
             console::complain(detail.unwrap_or("the config is wrong; the running one stays"));
             Exit::Wrong
         }

@@ -5,6 +5,7 @@ use super::load_config;
 use crate::cli::ConnectionsArguments;
 use crate::exit::Exit;
 use crate::{console, journal};
+use bulkhead_model::printable;
 use reqwest::Method;
 use serde_json::Value as Json;
 use std::fmt::Write as _;
@@ -22,18 +23,23 @@ pub(crate) async fn connections(arguments: &ConnectionsArguments) -> Result<(), 
         return Ok(());
     }
     match shown.as_array() {
-        None => console::say(&whole(shown)),
+        None => console::say_lines(&whole(shown)),
         Some(connections) => {
             let header =
                 ["connection", "adapter", "state", "calls", "time", "core", "memory", "peak", "faults", "restarts"];
-            console::say(&console::table(header, connections.iter().map(row)));
+            console::say_lines(&console::table(header, connections.iter().map(row)));
         }
     }
     Ok(())
 }
 
-fn text<'j>(json: &'j Json, member: &str) -> &'j str {
-    json[member].as_str().unwrap_or_default()
+/// A member as it is shown, on one line.
+fn text(json: &Json, member: &str) -> String {
+    of_text(&json[member]).unwrap_or_default()
+}
+
+fn of_text(json: &Json) -> Option<String> {
+    json.as_str().map(printable)
 }
 
 fn number(json: &Json) -> u64 {
@@ -44,9 +50,9 @@ fn row(connection: &Json) -> [String; 10] {
     let (usage, counters) = (&connection["usage"], &connection["counters"]);
     let faults: u64 = connection["faults"].as_object().into_iter().flatten().map(|(_, count)| number(count)).sum();
     [
-        text(connection, "name").to_owned(),
-        text(connection, "adapter").to_owned(),
-        text(connection, "state").to_owned(),
+        text(connection, "name"),
+        text(connection, "adapter"),
+        text(connection, "state"),
         number(&counters["calls"]).to_string(),
         time(number(&usage["computed_us"])),
         share(usage["cpu_share"].as_f64().unwrap_or_default()),
@@ -66,12 +72,12 @@ fn restarts(counters: &Json) -> u64 {
 fn whole(connection: &Json) -> String {
     let (usage, counters) = (&connection["usage"], &connection["counters"]);
     let mut shown = format!("{}: {}", text(connection, "name"), text(connection, "state"));
-    if let Some(reason) = connection["reason"].as_str() {
+    if let Some(reason) = of_text(&connection["reason"]) {
         _ = write!(shown, ", {reason}");
     }
     _ = write!(shown, "\nadapter {}, {} points", text(connection, "adapter"), number(&connection["points"]));
     for transport in connection["transports"].as_array().into_iter().flatten() {
-        let reason = transport["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = of_text(&transport["reason"]).map(|reason| format!(": {reason}")).unwrap_or_default();
         let (role, target, state) = (text(transport, "role"), text(transport, "target"), text(transport, "state"));
         _ = write!(shown, "\n{role}: {target}, {state}{reason}");
     }
@@ -97,7 +103,7 @@ fn whole(connection: &Json) -> String {
     }
     let fault = &connection["last_fault"];
     if !fault.is_null() {
-        let point = fault["point"].as_str().map(|point| format!(" of {point}")).unwrap_or_default();
+        let point = of_text(&fault["point"]).map(|point| format!(" of {point}")).unwrap_or_default();
         let (time, code, message) = (text(fault, "time"), text(fault, "code"), text(fault, "message"));
         _ = write!(shown, "\n\nlast fault{point}, {time}: {code}: {message}");
     }
@@ -106,7 +112,7 @@ fn whole(connection: &Json) -> String {
         let (time, code, message) = (text(crash, "time"), text(crash, "code"), text(crash, "message"));
         _ = write!(shown, "\n\nlast crash, {time}: {code}: {message}");
         for (depth, function) in crash["backtrace"].as_array().into_iter().flatten().enumerate() {
-            _ = write!(shown, "\n  {depth:2}  {}", function.as_str().unwrap_or_default());
+            _ = write!(shown, "\n  {depth:2}  {}", of_text(function).unwrap_or_default());
         }
     }
     shown
@@ -157,6 +163,15 @@ mod tests {
         let expected =
             ["press", "acme", "waiting", "12", "1.5 s", "12.5 %", "1.2 MiB", "2 KiB", "3", "3"].map(str::to_owned);
         assert_eq!(row(&connection()), expected);
+    }
+
+    #[test]
+    fn a_text_of_a_device_makes_no_line_of_its_own() {
+        let mut forged = connection();
+        forged["last_fault"]["message"] = json!("no\nrestarts 0");
+        forged["reason"] = json!("no\nadapter good");
+        forged["usage"]["last_crash"]["backtrace"] = json!(["poll\nrestarts 0", "export"]);
+        assert_eq!(whole(&forged).lines().count(), whole(&connection()).lines().count());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::cli::{DeadLettersCommand, LettersArguments, ListLettersArguments, Sho
 use crate::exit::Exit;
 use crate::{console, journal};
 use base64::Engine as _;
+use bulkhead_model::printable;
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 use std::fmt::Write as _;
@@ -60,7 +61,10 @@ async fn list(arguments: &ListLettersArguments) -> Result<(), Exit> {
         console::say("no dead letters");
         return Ok(());
     }
-    console::say(&console::table(["number", "from", "what", "tries", "tried at", "error"], letters.iter().map(row)));
+    console::say_lines(&console::table(
+        ["number", "from", "what", "tries", "tried at", "error"],
+        letters.iter().map(row),
+    ));
     if let Some(before) = before {
         console::note(&format!("there are more: --before {before}"));
     }
@@ -108,7 +112,7 @@ async fn show(arguments: &ShowLetterArguments) -> Result<(), Exit> {
     let letter = running.must_answer(request).await?.done()?;
     match arguments.json {
         true => console::say_json(&letter)?,
-        false => console::say(&whole(&letter)),
+        false => console::say_lines(&whole(&letter)),
     }
     Ok(())
 }
@@ -118,7 +122,7 @@ fn whole(letter: &Json) -> String {
     let members = letter.as_object().into_iter().flatten().filter(|(name, _)| *name != "payload");
     let mut shown = members.fold(String::new(), |mut shown, (name, value)| {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        _ = writeln!(shown, "{name}: {value}");
+        _ = writeln!(shown, "{}: {}", printable(name), printable(&value));
         shown
     });
     if let Some(payload) = letter["payload"].as_str() {
@@ -252,6 +256,12 @@ mod tests {
             "00000000  7b 22 74 22 3a 20 31 7d 00 ff 20 30 31 32 33 34  {\"t\": 1}.. 01234\n\
              00000010  35 36 37 38 39                                   56789\n"
         );
+    }
+
+    #[test]
+    fn a_text_of_an_upstream_makes_no_member_of_its_own() {
+        let letter = json!({ "error": "no\nstate: delivered\u{2028}x", "id": 7 });
+        assert_eq!(whole(&letter), "error: no state: delivered x\nid: 7");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::console;
 use crate::console::counted;
 use crate::exit::Exit;
 use crate::journal;
+use bulkhead_model::printable;
 use bytes::Bytes;
 use reqwest::{Body, Method, RequestBuilder};
 use serde_json::Value as Json;
@@ -180,8 +181,8 @@ fn sentence(file: &Path, report: &Json) -> String {
 }
 
 fn of_bad_row(row: &Json) -> String {
-    let text = |name: &str| row[name].as_str().unwrap_or_default();
-    let column = row["column"].as_str().map(|column| format!(", column `{column}`")).unwrap_or_default();
+    let text = |name: &str| printable(row[name].as_str().unwrap_or_default());
+    let column = row["column"].as_str().map(|column| format!(", column `{}`", printable(column))).unwrap_or_default();
     format!("line {}{column}: expected {}, found `{}`", row["line"], text("expected"), text("found"))
 }
 
@@ -267,5 +268,21 @@ impl http_body::Body for Sending {
             }
             Err(error) => Some(Err(error)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_bad_row_is_told_on_one_line_whatever_its_cell_holds() {
+        let row =
+            json!({ "line": 2, "column": "v\n", "expected": "a number", "found": "1\nerror: all rows are in the log" });
+        assert_eq!(
+            of_bad_row(&row),
+            "line 2, column `v `: expected a number, found `1 error: all rows are in the log`"
+        );
     }
 }

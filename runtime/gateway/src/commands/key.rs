@@ -61,7 +61,7 @@ fn check_connections(new: &NewKey, config: &ConfigArgument) -> Result<(), Exit> 
     };
     new.check_connections(&known).map_err(|error| {
         let file = config.config.display();
-        Exit::failed(format!("{error} ({file} has none; if it comes later, add --allow-unknown)"))
+        Exit::failed(format!("{error} (it is not in {file}; if it comes later, add --allow-unknown)"))
     })
 }
 
@@ -73,7 +73,7 @@ fn list(arguments: &ListAccountsArguments) -> Result<(), Exit> {
     } else if keys.is_empty() {
         console::say("no keys");
     } else {
-        console::say(&console::table(
+        console::say_lines(&console::table(
             ["key", "begins with", "role", "connections", "made", "ends"],
             keys.iter().map(|key| row(key, now)),
         ));

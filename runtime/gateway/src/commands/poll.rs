@@ -23,7 +23,7 @@ pub(crate) async fn poll(arguments: &PollArguments) -> Result<(), Exit> {
         console::say_json(&rows)?;
     } else {
         let rows = readings.iter().map(as_row);
-        console::say(&console::table(["point", "value", "unit", "status", "time"], rows));
+        console::say_lines(&console::table(["point", "value", "unit", "status", "time"], rows));
     }
     if readings.is_empty() {
         let waited = arguments.listen_s;

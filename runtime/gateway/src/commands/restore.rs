@@ -82,7 +82,7 @@ fn put(files: &[(PathBuf, PathBuf)]) -> Result<(), Exit> {
 fn print(arguments: &RestoreArguments, outcome: &Json, sentences: &[String]) -> Result<(), Exit> {
     match arguments.json {
         true => console::say_json(outcome)?,
-        false => console::say(&sentences.join("\n")),
+        false => sentences.iter().for_each(|sentence| console::say(sentence)),
     }
     Ok(())
 }

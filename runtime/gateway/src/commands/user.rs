@@ -42,7 +42,7 @@ fn list(arguments: &ListAccountsArguments) -> Result<(), Exit> {
         console::say("no users");
     } else {
         let rows = users.iter().map(|user| [user.name.clone(), user.role.name().to_owned()]);
-        console::say(&console::table(["user", "role"], rows));
+        console::say_lines(&console::table(["user", "role"], rows));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! A config block for an adapter: a connection with the transports its schema names, the settings that it cannot do without,
 //! and the least grants. Values in angle brackets, and example addresses, are for the operator to replace.
 
+use bulkhead_model::printable;
 use serde_json::{Map, Value as Json, json};
 use std::fmt::Write;
 
@@ -21,20 +22,33 @@ pub(super) fn config_block(name: &str, roles: &[String], schema: Option<&Json>) 
         if !required {
             _ = writeln!(block, "# if you need it:");
         }
-        _ = writeln!(block, "[connections.{name}.transports.{role}]");
-        let others = kinds[1..].join(", ");
+        _ = writeln!(block, "[connections.{name}.transports.{}]", printable(role));
+        let others = printable(&kinds[1..].join(", "));
         let others = if others.is_empty() { String::new() } else { format!("  # or: {others}") };
-        _ = writeln!(block, "kind = \"{kind}\"{others}");
+        _ = writeln!(block, "kind = \"{}\"{others}", printable(kind));
         block.push_str(transport_lines(kind, roles));
     }
     let settings = skeleton(schema, schema, 0);
     if settings.as_object().is_some_and(|settings| !settings.is_empty()) {
-        let tables = json!({ "connections": { name: { "settings": settings } } });
+        let tables = json!({ "connections": { name: { "settings": on_one_line(settings) } } });
         // A tree of texts, numbers, lists and tables is TOML.
         let text = toml::to_string(&tables).unwrap_or_default();
         _ = write!(block, "\n{text}");
     }
     block
+}
+
+/// Settings without line ends in their texts: TOML would write such a text on several lines, which an adapter could fill with
+/// what looks like ours.
+fn on_one_line(settings: Json) -> Json {
+    match settings {
+        Json::String(text) => printable(&text).into(),
+        Json::Array(items) => items.into_iter().map(on_one_line).collect(),
+        Json::Object(members) => {
+            members.into_iter().map(|(name, value)| (printable(&name), on_one_line(value))).collect()
+        }
+        other => other,
+    }
 }
 
 /// What a transport cannot do without, and its grants: nothing is granted that is not written here.
@@ -112,6 +126,19 @@ fn object(schema: &Json, root: &Json, depth: usize) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_of_a_schema_make_no_lines_of_their_own() {
+        let schema = json!({
+            "type": "object",
+            "x-bulkhead-transports": { "a\nsignature": { "kinds": ["tcp\nsignature", "x\nsignature"], "required": true } },
+            "required": ["text"],
+            "properties": { "text": { "default": "a\nsignature good" } },
+        });
+        let block = config_block("scale", &[], Some(&schema));
+        assert!(block.contains("text = \"a signature good\""), "{block}");
+        assert!(!block.lines().any(|line| line.starts_with("signature")), "{block}");
+    }
 
     #[test]
     fn what_is_required_is_filled_in_and_nothing_else() {

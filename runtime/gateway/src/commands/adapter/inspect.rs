@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use bulkhead_bundle::{BundleError, signature_file};
 use bulkhead_bundle::{Manifest, Surface, Trust, Vouched, is_capability, read_adapter, settings_schema_in, sha256_hex};
 use bulkhead_config::AnyAdapter;
+use bulkhead_model::printable;
 use serde_json::{Value as Json, json};
 use std::fmt::Write;
 
@@ -29,7 +30,7 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> Result<(), Exit> {
         .map_err(|cause| Exit::failed(format!("{} is no adapter: {cause}", arguments.file.display())))?;
     match arguments.json {
         true => console::say_json(&found.json(judgement.as_ref()))?,
-        false => console::say(found.text(trust.as_ref(), judgement.as_ref()).trim_end()),
+        false => console::say_lines(found.text(trust.as_ref(), judgement.as_ref()).trim_end()),
     }
     match judgement {
         Some(Err(refusal)) => Err(refusal.into()),
@@ -91,7 +92,7 @@ impl Found {
 
     fn text(&self, trust: Option<&Trust>, judgement: Option<&Judgement>) -> String {
         let mut text = String::new();
-        let mut line = |label: &str, value: &str| _ = writeln!(text, "{label:<13}{value}");
+        let mut line = |label: &str, value: &str| _ = writeln!(text, "{label:<13}{}", printable(value));
         match &self.manifest {
             Some(manifest) => {
                 line("id", &manifest.id);
@@ -114,7 +115,11 @@ impl Found {
         text.push_str("\nIt asks for\n");
         let asks = self.asks();
         for (name, grant, reason) in &asks {
-            _ = writeln!(text, "  {name:<9}{}\n           needs {grant}", reason.unwrap_or("without a reason"));
+            _ = writeln!(
+                text,
+                "  {name:<9}{}\n           needs {grant}",
+                printable(reason.unwrap_or("without a reason"))
+            );
         }
         if asks.is_empty() {
             text.push_str("  nothing that needs a grant\n");
@@ -124,14 +129,14 @@ impl Found {
         }
         let others = self.surface.other_imports();
         if !others.is_empty() {
-            _ = writeln!(text, "  from elsewhere: {}", others.join(", "));
+            _ = writeln!(text, "  from elsewhere: {}", printable(&others.join(", ")));
         }
         if let Some(manifest) = self.manifest.as_ref().filter(|manifest| !manifest.points.is_empty()) {
             text.push_str("\nPoints whatever its settings are\n");
             for point in &manifest.points {
-                let unit = point.unit.as_deref().map(|unit| format!(" [{unit}]")).unwrap_or_default();
-                let means = point.description.as_deref().unwrap_or_default();
-                _ = writeln!(text, "  {:<20}{}{unit}  {means}", point.name, point.kind);
+                let unit = point.unit.as_deref().map(|unit| format!(" [{}]", printable(unit))).unwrap_or_default();
+                let means = printable(point.description.as_deref().unwrap_or_default());
+                _ = writeln!(text, "  {:<20}{}{unit}  {means}", printable(&point.name), point.kind);
             }
         }
         let settings = if self.schema.is_some() { "" } else { " (it carries no schema of its settings)" };

@@ -71,7 +71,8 @@ fn judge_set(arguments: &InstallArguments, trust: &Trust) -> Result<Vec<Installi
         console::note(
             "the set brings keys that the config does not trust. Compare them with what their owners publish, then add:",
         );
-        console::note("\n[security.trusted_keys]");
+        console::note("");
+        console::note("[security.trusted_keys]");
         unknown.iter().for_each(|(name, key)| console::note(&format!("{name} = \"{}\"", key.text())));
         console::note("");
     }

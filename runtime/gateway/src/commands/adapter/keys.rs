@@ -21,7 +21,7 @@ pub(super) fn make(arguments: &KeyArguments) -> Result<(), Exit> {
     write_new(&public_file, &public, 0o644)?;
     let name = arguments.name.file_name().unwrap_or_default().to_string_lossy();
     let key = public.lines().last().unwrap_or_default();
-    console::say(&format!(
+    console::say_lines(&format!(
         "{} signs: keep it to yourself\n{} verifies; operators put it into their config:\n\n[security.trusted_keys]\n{name} = \"{key}\"",
         secret_file.display(),
         public_file.display()

@@ -17,7 +17,7 @@ pub(super) fn list(arguments: &ListArguments) -> Result<(), Exit> {
         console::say(&format!("there is no adapter in {}", folder.display()));
     } else {
         let header = ["adapter", "version", "id", "signed by", "used by", "state"];
-        console::say(&console::table(header, rows.into_iter().map(cells)));
+        console::say_lines(&console::table(header, rows.into_iter().map(cells)));
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ pub(super) fn new(arguments: &NewArguments) -> Result<(), Exit> {
     NewProject { name: arguments.name.clone(), roles: roles.collect(), language }.write(&folder)?;
     let shown = folder.display();
     let install = language.install().map(|install| format!("\n  {install}")).unwrap_or_default();
-    console::say(&format!(
+    console::say_lines(&format!(
         "made {shown}; next:\n  cd {shown}{install}\n  bulkhead adapter build\n  bulkhead adapter test"
     ));
     Ok(())

@@ -23,7 +23,8 @@ pub(super) async fn push(arguments: &PushArguments) -> Result<(), Exit> {
         console::say_json(&told)?;
     } else {
         let signed = if is_signed { "with its signature" } else { "without a signature" };
-        console::say(&format!("pushed {reference} {signed}\n  {digest}"));
+        console::say(&format!("pushed {reference} {signed}"));
+        console::say(&format!("  {digest}"));
     }
     Ok(())
 }

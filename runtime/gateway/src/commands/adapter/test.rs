@@ -33,7 +33,7 @@ pub(super) async fn test(arguments: &TestArguments) -> Result<(), Exit> {
     for path in cases_in(&folder)? {
         let result = run(&adapter, &path, arguments.update).await;
         if !arguments.json {
-            console::say(&told(&path, &result));
+            console::say_lines(&told(&path, &result));
         }
         results.push((path, result));
     }
@@ -93,7 +93,7 @@ fn told(path: &Path, result: &Result<Passed, String>) -> String {
     match result {
         Ok(Passed::AsExpected) => format!("  ok      {name}"),
         Ok(Passed::Written) => format!("  written {name}: look at what changed before you commit it"),
-        Err(reason) => format!("  FAILED  {name}: {reason}"),
+        Err(reason) => console::indented(&format!("  FAILED  {name}: {reason}")),
     }
 }
 

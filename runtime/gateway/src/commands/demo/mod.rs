@@ -30,7 +30,7 @@ pub(crate) async fn demo(arguments: &DemoArguments) -> Result<(), Exit> {
     console::note("loading the adapters (compiling them takes some seconds the first time)");
     let stop = stop_signal()?;
     let gateway = RunningGateway::start(config, offers).await?;
-    console::note(&screen::addresses(&gateway, &devices));
+    console::note_lines(&screen::addresses(&gateway, &devices));
     let outcome = match arguments.once {
         Some(readings) => once(readings, Duration::from_secs(arguments.once_timeout_s), &gateway, &devices).await,
         None => {
@@ -52,12 +52,12 @@ async fn once(readings: u64, limit: Duration, gateway: &RunningGateway, devices:
     loop {
         tokio::select! {
             stats = &mut accepted => {
-                console::say(&screen::table(gateway));
+                console::say_lines(&screen::table(gateway));
                 console::say(&format!("{} readings were accepted upstream", stats.accepted));
                 return Ok(());
             }
             () = &mut deadline => {
-                console::say(&screen::table(gateway));
+                console::say_lines(&screen::table(gateway));
                 let accepted = devices.upstream.stats().accepted;
                 let reasons = screen::troubles(gateway);
                 return Err(Exit::failed(format!(

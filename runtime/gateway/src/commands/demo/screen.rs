@@ -94,7 +94,7 @@ pub(super) async fn show_until(
                 table(gateway)
             ));
         } else if beats % 10 == 1 {
-            console::say(&format!("{}\n{summary}\n", table(gateway)));
+            console::say_lines(&format!("{}\n{summary}\n", table(gateway)));
         }
     }
 }

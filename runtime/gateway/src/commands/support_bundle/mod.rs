@@ -105,7 +105,7 @@ fn with_line(mut text: String, line: &str) -> String {
 
 fn tell(output: &Path, source: &str, written: &[(String, usize)], inline: usize, references: usize) {
     let rows = written.iter().map(|(name, bytes)| [name.clone(), format!("{bytes} bytes")]);
-    console::say(&console::table(["in it", "length"], rows));
+    console::say_lines(&console::table(["in it", "length"], rows));
     console::say(&format!("{}: {source}", output.display()));
     console::say(&format!(
         "covered: {} of the config itself and {references} from files or variables, wherever they stood; readings are \
