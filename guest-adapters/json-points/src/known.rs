@@ -1,6 +1,7 @@
 //! The points of one origin (a topic, a webhook) with their handles: makes readings of what a payload brought, and Bad
 //! readings of all of them when a payload cannot be used.
 
+use crate::direct::{Listed, Payload};
 use crate::reader::{Found, NAME_MAX_BYTES, Place, Reader};
 use crate::{Naming, Problem};
 use bulkhead_sdk::{Fault, Kind, NewPoint, Point, Reading, Status, Value, points};
@@ -14,7 +15,7 @@ pub const UNLISTED_POINTS_MAX: usize = 2_000;
 #[derive(Debug)]
 pub struct Known {
     naming: Naming,
-    listed: Vec<Point>,
+    listed: Listed,
     /// By full name: those that payloads named.
     unlisted: HashMap<String, (Point, Kind)>,
 }
@@ -45,12 +46,29 @@ impl Known {
                 declarations.push(reader.declaration(index, &naming.name(reader.name(index))));
             }
         }
-        let listed = if declarations.is_empty() { Vec::new() } else { points::declare(declarations)? };
-        Ok(Known { naming, listed, unlisted: HashMap::new() })
+        let points = if declarations.is_empty() { Vec::new() } else { points::declare(declarations)? };
+        Ok(Known { naming, listed: Listed { points, layout: 0 }, unlisted: HashMap::new() })
     }
 
     /// Reads a payload into readings: those it brought, and Bad ones with the reason reported for what it should have.
     pub fn read(
+        &mut self,
+        reader: &mut Reader,
+        payload: &[u8],
+        arrival: Arrival<'_>,
+        readings: &mut Vec<Reading>,
+        report: Report<'_>,
+    ) {
+        let Arrival { received, status_without_time, .. } = arrival;
+        let alike = Payload { bytes: payload, received, status_without_time };
+        if !reader.read_alike(&mut self.listed, &alike, readings) {
+            self.read_unlike(reader, payload, arrival, readings, report);
+        }
+    }
+
+    /// The same for a payload that is like none before. Not inlined: where both are one function, each has fewer registers.
+    #[inline(never)]
+    fn read_unlike(
         &mut self,
         reader: &mut Reader,
         payload: &[u8],
@@ -63,12 +81,11 @@ impl Known {
         match reader.read(payload) {
             Err(problem) => self.all_bad(&problem, arrival, readings, report),
             Ok(found) => {
-                for found in found {
-                    match found.place {
-                        Place::Listed(index) => {
-                            readings.push(reading(self.listed[index], found.value, found.time, &arrival, report));
-                        }
-                        _ => named.push(found),
+                let listed = &self.listed.points;
+                for Found { place, value, time } in found {
+                    match place {
+                        Place::Listed(index) => readings.push(reading(listed[index], value, time, &arrival, report)),
+                        _ => named.push(Found { place, value, time }),
                     }
                 }
             }
@@ -82,11 +99,11 @@ impl Known {
     /// where no point is known.
     fn all_bad(&self, problem: &Problem, arrival: Arrival<'_>, readings: &mut Vec<Reading>, report: Report<'_>) {
         let fault = problem.fault(arrival.origin);
-        if self.listed.is_empty() && self.unlisted.is_empty() {
+        if self.listed.points.is_empty() && self.unlisted.is_empty() {
             return report(None, fault);
         }
         let unlisted = self.unlisted.values().map(|(point, _)| point);
-        for &point in self.listed.iter().chain(unlisted) {
+        for &point in self.listed.points.iter().chain(unlisted) {
             report(Some(point), fault.clone());
             readings.push(Reading::bad(point, problem.status).time(arrival.received));
         }

@@ -5,8 +5,10 @@
 //! was found; [`Origins`] keeps them for many. What is wrong with a payload or a value is a [`Problem`]: a Bad status for the reading and a sentence for
 //! people.
 
+mod direct;
 mod filter;
 mod known;
+mod layout;
 mod leaves;
 mod moment;
 mod naming;
@@ -14,10 +16,10 @@ mod origins;
 mod path;
 mod plan;
 mod problem;
-mod quick;
 mod reader;
 mod scalar;
 mod settings;
+mod text;
 mod tree;
 
 pub use bulkhead_sdk::text::Encoding;

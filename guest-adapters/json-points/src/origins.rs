@@ -6,9 +6,11 @@
 use crate::filter::Filter;
 use crate::known::{Arrival, Known, Report};
 use crate::settings::{Mapping, TimeSettings};
+use crate::text::is_same;
 use crate::{Naming, Reader};
 use bulkhead_sdk::{Fault, Reading};
-use std::collections::HashMap;
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, RandomState};
 
 /// Most origins whose meaning is kept; when a further one comes, all are worked out anew as their payloads come. More than
 /// a connection can have points for.
@@ -110,7 +112,9 @@ pub struct Origins {
     rules: Vec<Rule>,
     /// By what [`Origins::places`] says.
     meanings: Vec<Vec<Meaning>>,
-    places: HashMap<String, usize>,
+    /// The names of origins with their places. Not a `HashMap`, because that compares names byte by byte in a guest.
+    places: HashTable<(Box<str>, usize)>,
+    hasher: RandomState,
 }
 
 /// One way an origin is read.
@@ -127,7 +131,7 @@ impl Origins {
     /// # Errors
     /// The host's: too many points, or a name that is none.
     pub fn new(rules: Vec<Rule>) -> Result<Origins, Fault> {
-        let mut origins = Origins { rules, meanings: Vec::new(), places: HashMap::new() };
+        let mut origins = Origins { rules, meanings: Vec::new(), places: HashTable::new(), hasher: RandomState::new() };
         let known: Vec<String> = origins.rules.iter().filter_map(|rule| rule.filter.only_topic()).collect();
         for origin in known {
             let meanings = origins.meanings_of(&origin)?;
@@ -147,7 +151,7 @@ impl Origins {
     /// # Errors
     /// As [`Origins::read`].
     pub fn is_read(&mut self, origin: &str) -> Result<bool, Fault> {
-        Ok(self.places.contains_key(origin) || self.learn(origin)?.is_some())
+        Ok(self.place(origin).is_some() || self.learn(origin)?.is_some())
     }
 
     /// Reads a payload by every rule whose filter matches its origin. False: there is none.
@@ -162,8 +166,8 @@ impl Origins {
         readings: &mut Vec<Reading>,
         report: Report<'_>,
     ) -> Result<bool, Fault> {
-        let place = match self.places.get(origin) {
-            Some(place) => Some(*place),
+        let place = match self.place(origin) {
+            Some(place) => Some(place),
             None => self.learn(origin)?,
         };
         let Some(place) = place else { return Ok(false) };
@@ -172,6 +176,12 @@ impl Origins {
             meaning.points.read(reader, payload, arrival, readings, report);
         }
         Ok(true)
+    }
+
+    /// Where an origin is that has been seen.
+    fn place(&self, origin: &str) -> Option<usize> {
+        let is_it = |(name, _): &(Box<str>, usize)| is_same(name.as_bytes(), origin.as_bytes());
+        self.places.find(self.hasher.hash_one(origin), is_it).map(|(_, place)| *place)
     }
 
     /// Works out what an origin means and keeps it; its place. One that no rule reads is not kept: anybody can make up more of them.
@@ -195,7 +205,8 @@ impl Origins {
     fn keep(&mut self, origin: String, meanings: Vec<Meaning>) -> usize {
         let place = self.meanings.len();
         self.meanings.push(meanings);
-        self.places.insert(origin, place);
+        let hash = |(name, _): &(Box<str>, usize)| self.hasher.hash_one(&**name);
+        self.places.insert_unique(self.hasher.hash_one(&origin), (origin.into(), place), hash);
         place
     }
 

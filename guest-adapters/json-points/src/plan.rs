@@ -16,8 +16,8 @@ pub(crate) struct Plan {
     pub(crate) points: Vec<PlannedPoint>,
     /// What is wanted of the payload as a whole.
     pub(crate) root: Node,
-    /// Whether [`crate::quick`] can walk it.
-    pub(crate) is_plain: bool,
+    /// Whether what its payloads have in common is learned.
+    pub(crate) is_direct: bool,
     pub(crate) each: Option<Each>,
     pub(crate) time: Option<PayloadTime>,
     /// How the times of the payload and its elements are written.
@@ -78,7 +78,7 @@ impl Plan {
         let mut plan = Plan {
             points,
             root: Node::default(),
-            is_plain: false,
+            is_direct: false,
             each: None,
             time: None,
             time_format,
@@ -99,7 +99,7 @@ impl Plan {
             plan.root.add(&path, Goal::Time);
             plan.time = Some(PayloadTime { path: path.to_string() });
         }
-        plan.is_plain = plan.root.is_plain();
+        plan.is_direct = crate::direct::is_possible(&plan);
         if mistakes.is_empty() { Ok(plan) } else { Err(mistakes) }
     }
 

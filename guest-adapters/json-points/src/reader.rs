@@ -1,11 +1,13 @@
 //! Reads one payload: what its points are worth, and what is wrong with those that have no value.
 
+use crate::direct::{Listed, Payload};
+use crate::layout::Layouts;
 use crate::plan::{Each, Plan, PlannedPoint};
 use crate::scalar::{Conversion, expected};
 use crate::settings::Mapping;
 use crate::tree::{self, Goal, Receive};
-use crate::{Encoding, Problem, Scalar, leaves, quick};
-use bulkhead_sdk::{Kind, NewPoint, Status, Value};
+use crate::{Encoding, Problem, Scalar, direct, leaves};
+use bulkhead_sdk::{Kind, NewPoint, Reading, Status, Value};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -43,6 +45,7 @@ pub struct Found {
 #[derive(Debug)]
 pub struct Reader {
     plan: Plan,
+    layouts: Layouts,
     found: Vec<Found>,
     /// For each listed point the turn in which it was seen last; a turn is a payload, or an element of one.
     seen: Vec<u32>,
@@ -57,7 +60,8 @@ impl Reader {
     pub fn new(mapping: &Mapping) -> Result<Reader, Vec<String>> {
         let plan = Plan::compile(mapping)?;
         let seen = vec![0; plan.points.len()];
-        Ok(Reader { plan, found: Vec::new(), seen, turn: 0 })
+        let layouts = Layouts::new(plan.points.len());
+        Ok(Reader { plan, layouts, found: Vec::new(), seen, turn: 0 })
     }
 
     /// How many points are listed.
@@ -90,6 +94,21 @@ impl Reader {
         self.plan.points[index].conversion.kind
     }
 
+    /// Reads a payload that is like one before into readings of the listed points. False: [`Reader::read`] must read it. Not
+    /// inlined, and of four arguments: so it has all registers for itself, and gets none of them by way of the stack.
+    #[inline(never)]
+    pub(crate) fn read_alike(&self, listed: &mut Listed, payload: &Payload<'_>, readings: &mut Vec<Reading>) -> bool {
+        direct::read((&self.plan, &self.layouts), listed, payload, readings)
+    }
+
+    /// Learns from a payload in which nothing was wrong, so that the next one like it is read quicker.
+    fn learn(&mut self, payload: &[u8]) {
+        let plan = &self.plan;
+        if plan.is_direct && self.found.iter().all(|found| found.value.is_ok()) {
+            self.layouts.learn(payload, &plan.root, |goals| direct::is_whole(plan, goals));
+        }
+    }
+
     /// Reads a payload and gives what it brought, in the payload's order, then what is missing.
     ///
     /// # Errors
@@ -98,7 +117,10 @@ impl Reader {
     pub fn read(&mut self, payload: &[u8]) -> Result<std::vec::Drain<'_, Found>, Problem> {
         self.found.clear();
         match utf8(payload, self.plan.encoding).and_then(|json| self.read_json(&json)) {
-            Ok(()) => Ok(self.found.drain(..)),
+            Ok(()) => {
+                self.learn(payload);
+                Ok(self.found.drain(..))
+            }
             Err(problem) => {
                 self.found.clear();
                 Err(problem)
@@ -110,13 +132,7 @@ impl Reader {
         let plan = &self.plan;
         self.turn = next_turn(self.turn, &mut self.seen);
         let mut taken = Taken::new(plan, &mut self.found, &mut self.seen, self.turn);
-        let is_quick = plan.is_plain && quick::walk(json, &plan.root, &mut taken);
-        if !is_quick {
-            self.found.clear();
-            self.turn = next_turn(self.turn, &mut self.seen);
-            taken = Taken::new(plan, &mut self.found, &mut self.seen, self.turn);
-            tree::walk(json, &plan.root, &mut taken).map_err(|error| Problem::not_json(&error))?;
-        }
+        tree::walk(json, &plan.root, &mut taken).map_err(|error| Problem::not_json(&error))?;
         let (time, array) = (taken.time, taken.array);
         match &plan.each {
             Some(each) => self.read_elements(array.ok_or_else(|| Problem::missing(&each.path, "an array"))?)?,
@@ -291,10 +307,8 @@ impl<'p, 'de> Taken<'p, 'de> {
 
     fn listed(&mut self, index: usize, scalar: &Scalar<'_>) {
         let point = &self.plan.points[index];
-        match point.conversion.plain_value(scalar) {
-            Some(value) => self.put(index, Ok(value)),
-            None => self.put(index, converted(point, scalar)),
-        }
+        let value = point.conversion.value(scalar).map_err(|problem| Box::new(problem.at(&point.path)));
+        self.put(index, value);
     }
 
     #[inline(always)]
@@ -313,12 +327,6 @@ impl<'p, 'de> Taken<'p, 'de> {
             *earlier = found;
         }
     }
-}
-
-/// The value that a scalar of another kind stands for. Not inlined, so that the way of the others stays short.
-#[inline(never)]
-fn converted(point: &PlannedPoint, scalar: &Scalar<'_>) -> Result<Value, Box<Problem>> {
-    point.conversion.value(scalar).map_err(|problem| Box::new(problem.at(&point.path)))
 }
 
 impl<'de> Receive<'de> for Taken<'_, 'de> {

@@ -47,23 +47,9 @@ impl Conversion {
         Conversion { kind, scale: 1.0, offset: 0.0, time: None }
     }
 
-    /// The value of a scalar that is of the kind already, as nearly all are; none: see [`Conversion::value`]. Always inlined, so
-    /// that a value is written once, where it stays: one that is copied whole before its parts have been written stalls.
-    #[inline(always)]
-    pub(crate) fn plain_value(&self, scalar: &Scalar<'_>) -> Option<Value> {
-        match (self.kind, scalar) {
-            (Kind::Real, Scalar::Real(number)) => self.scaled(*number).map(Value::Real),
-            #[expect(clippy::cast_precision_loss, reason = "a point of type real holds the nearest 64-bit float")]
-            (Kind::Real, Scalar::Integer(number)) => self.scaled(*number as f64).map(Value::Real),
-            (Kind::Integer, Scalar::Integer(number)) => Some(Value::Integer(*number)),
-            (Kind::Boolean, Scalar::Boolean(value)) => Some(Value::Boolean(*value)),
-            _ => None,
-        }
-    }
-
     /// A number with scale and offset; none: that is not finite.
     #[inline(always)]
-    fn scaled(&self, number: f64) -> Option<f64> {
+    pub(crate) fn scaled(&self, number: f64) -> Option<f64> {
         let plain = self.scale == 1.0 && self.offset == 0.0;
         let converted = if plain { number } else { number * self.scale + self.offset };
         converted.is_finite().then_some(converted)

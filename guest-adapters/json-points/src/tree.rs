@@ -37,7 +37,7 @@ impl Goal {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
     goals: Vec<Goal>,
-    fields: Vec<(Name, Node)>,
+    fields: Vec<(Box<[u8]>, Node)>,
     by_name: HashMap<Vec<u8>, usize>,
     items: Vec<(usize, Node)>,
 }
@@ -56,11 +56,11 @@ impl Node {
     }
 
     fn field(&mut self, name: &str) -> &mut Node {
-        let index = match self.fields.iter().position(|(known, _)| *known.bytes == *name.as_bytes()) {
+        let index = match self.fields.iter().position(|(known, _)| **known == *name.as_bytes()) {
             Some(index) => index,
             None => {
                 self.by_name.insert(name.into(), self.fields.len());
-                self.fields.push((Name::new(name), Node::default()));
+                self.fields.push((name.as_bytes().into(), Node::default()));
                 self.fields.len() - 1
             }
         };
@@ -78,8 +78,7 @@ impl Node {
         &mut self.items[index].1
     }
 
-    /// Whether nothing in it needs a value's text, no place both is wanted and has wanted places in it, and no name needs an
-    /// escape.
+    /// Whether nothing in it needs a value's text, and no place both is wanted and has wanted places in it.
     pub(crate) fn is_plain(&self) -> bool {
         let is_plain = match self.goals.as_slice() {
             [] => true,
@@ -87,7 +86,7 @@ impl Node {
             _ => false,
         };
         let below = self.fields.iter().map(|(_, node)| node).chain(self.items.iter().map(|(_, node)| node));
-        is_plain && self.fields.iter().all(|(name, _)| name.is_plain()) && below.into_iter().all(Node::is_plain)
+        is_plain && below.into_iter().all(Node::is_plain)
     }
 
     /// What is wanted here, in a plain tree.
@@ -112,23 +111,10 @@ impl Node {
         !self.fields.is_empty() || !self.items.is_empty()
     }
 
-    /// Whether a text, of which these are the first eight bytes, begins with the name of this field and a quote: the bytes of both.
-    /// Always inlined: as a call it has more arguments than the sandbox passes in registers, and reading one from the stack
-    /// stalls.
-    #[inline(always)]
-    pub(crate) fn starts_with_name(&self, index: usize, eight: Option<u64>, text: &[u8]) -> Option<usize> {
-        let (name, _) = self.fields.get(index)?;
-        if (eight? ^ name.head) & name.head_mask != 0 {
-            return None;
-        }
-        let length = name.bytes.len() + 1;
-        (length <= 8 || name.ends(text)).then_some(length)
-    }
-
     /// The index of a name; `next` is tried first, because payloads repeat their order.
     fn find(&self, name: &[u8], next: usize) -> Option<usize> {
         match self.fields.get(next) {
-            Some((known, _)) if *known.bytes == *name => Some(next),
+            Some((known, _)) if **known == *name => Some(next),
             _ => self.look_up(name),
         }
     }
@@ -136,42 +122,9 @@ impl Node {
     /// The index of a name.
     pub(crate) fn look_up(&self, name: &[u8]) -> Option<usize> {
         if self.fields.len() <= COMPARED_NAMES_MAX {
-            return self.fields.iter().position(|(known, _)| *known.bytes == *name);
+            return self.fields.iter().position(|(known, _)| **known == *name);
         }
         self.by_name.get(name).copied()
-    }
-}
-
-/// The name of a field, and what it begins with for comparing it in one step.
-#[derive(Clone, Debug)]
-struct Name {
-    bytes: Box<[u8]>,
-    /// Its first eight bytes with the quote behind it, the first one lowest.
-    head: u64,
-    /// The bits of those that count.
-    head_mask: u64,
-}
-
-impl Name {
-    fn new(name: &str) -> Name {
-        let bytes = name.as_bytes();
-        let mut head = [0; 8];
-        for (to, from) in head.iter_mut().zip(bytes.iter().chain(b"\"")) {
-            *to = *from;
-        }
-        let counted = 8 * u32::try_from(bytes.len() + 1).unwrap_or(u32::MAX).min(8);
-        let head_mask = u64::MAX >> (64 - counted);
-        Name { bytes: bytes.into(), head: u64::from_le_bytes(head), head_mask }
-    }
-
-    /// Whether JSON writes it as it is.
-    fn is_plain(&self) -> bool {
-        !self.bytes.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-    }
-
-    /// Whether a text that begins like it goes on like it and with a quote.
-    fn ends(&self, text: &[u8]) -> bool {
-        text.strip_prefix(&*self.bytes).is_some_and(|rest| rest.first() == Some(&b'"'))
     }
 }
 
