@@ -89,6 +89,7 @@ pub(crate) async fn assemble(name: &str, around: &Surroundings, stores: Stores) 
             gateway: around.config.gateway.name.clone(),
             base_dir: around.config.base_dir.clone(),
             clock: around.clock.clone(),
+            tap: capabilities.tap.clone(),
         };
         let opened = bulkhead_transports::open(settings, context, &around.buses)?;
         grant(&mut capabilities, role, opened.capability);

@@ -28,6 +28,7 @@ pub use modbus::bus::Buses;
 use bulkhead_model::Secret;
 use bulkhead_model::transport::Transport;
 use bulkhead_sandbox::capability::{ByteLine, Clock, FrameSource, Http, Link, Modbus, Mqtt};
+use bulkhead_sandbox::tap::Tap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Context {
     pub base_dir: PathBuf,
     /// Time for frames and pacing.
     pub clock: Arc<dyn Clock>,
+    /// Who looks on at the connection.
+    pub tap: Tap,
 }
 
 /// A transport that has been opened, but not started.

@@ -183,6 +183,7 @@ impl Signals {
 mod tests {
     use super::*;
     use bulkhead_model::Timestamp;
+    use bulkhead_sandbox::tap::Tap;
     use std::io::Write;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -205,6 +206,7 @@ mod tests {
             gateway: "test".into(),
             base_dir: "/".into(),
             clock,
+            tap: Tap::default(),
         };
         Lifecycle::new(&context, "tcp 10.0.0.5:4001".into())
     }

@@ -5,9 +5,11 @@
 mod support;
 
 use bulkhead_sandbox::capability::{Change, LinkState, Span, Table, Words};
+use bulkhead_sandbox::tap::{Heard, Kinds, Told};
 use bulkhead_simulators::modbus::{Bank, BankLayout, Device, Fault, Table as DeviceTable};
 use bulkhead_transports::Buses;
 use serde_json::json;
+use std::path::Path;
 use std::time::Duration;
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,6 +56,34 @@ async fn a_thousand_registers_are_eight_requests_and_come_in_the_order_asked() {
     opened.link.stop().await;
     assert_eq!(*opened.link.state().borrow(), LinkState::Stopped);
     assert_eq!(code(modbus.read(vec![holding(0, 1)]).await).0, "not-connected");
+}
+
+#[tokio::test]
+async fn whoever_looks_on_sees_each_request_with_what_came_of_it() {
+    let bank = Bank::new(BankLayout::uniform(200));
+    let device = Device::builder().unit(1, bank).start().await.unwrap();
+    let context = context_in("press", Path::new("/"));
+    let mut listening = context.tap.listen(Kinds { frames: true, ..Kinds::NONE });
+    let grant = json!({ "allow_write": ["coil:0-9"] });
+    let opened = bulkhead_transports::open(&settings(transport(&device, grant)), context, &Buses::new()).unwrap();
+    opened.link.start();
+    let modbus = modbus(&opened);
+    // Two spans that lie close, one far away, one that the device does not have.
+    modbus.read(vec![holding(10, 1), holding(12, 2), holding(150, 1), holding(900, 1)]).await.unwrap();
+    modbus.write(vec![Change { table: Table::Coil, address: 3, words: vec![1] }]).await;
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let Heard::Event(event) = listening.next().await else { panic!("nothing was dropped") };
+        let Told::Sends { transport, request, fault, .. } = &event.told else { panic!("{event:?}") };
+        let Span { address, count, .. } = request.span;
+        let fault = fault.as_ref().map_or("", |fault| fault.code.as_str());
+        seen.push(format!("{transport} {} {} {address} {count} {fault}", request.unit, request.function));
+    }
+    assert_eq!(
+        seen,
+        ["device 1 3 10 4 ", "device 1 3 150 1 ", "device 1 3 900 1 illegal-data-address", "device 1 5 3 1 "]
+    );
+    opened.link.stop().await;
 }
 
 #[tokio::test]

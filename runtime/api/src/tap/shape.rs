@@ -27,6 +27,13 @@ pub(crate) fn event(event: &TapEvent, cover: &Cover, payload_max_bytes: usize) -
             });
             ("exchange", head)
         }
+        Told::Sends { transport, request, fault, took_us } => {
+            let head = json!({
+                "transport": transport, "took_us": took_us, "unit": request.unit, "function_code": request.function,
+                "span": span_name(&request.span), "fault": fault.as_ref().map(|fault| shape.fault(fault)),
+            });
+            ("request", head)
+        }
         Told::Reports { point, fault } => ("fault", json!({ "point": point, "fault": shape.fault(fault) })),
         Told::Says { level, message } => {
             ("said", json!({ "level": level_name(*level), "message": cover.text(message) }))
@@ -324,6 +331,7 @@ mod tests {
     use bulkhead_config::{AnyAdapter, TapSettings, redacted};
     use bulkhead_model::Timestamp;
     use bulkhead_sandbox::capability::{Incoming, Outgoing, SpanFault, Words};
+    use bulkhead_sandbox::tap::ModbusRequest;
     use std::path::Path;
 
     fn shown(told: Told) -> Json {
@@ -351,6 +359,23 @@ mod tests {
                     "remedy": "reject", "code": "illegal-data-address", "message": "no such address" } }] },
             })
         );
+    }
+
+    #[test]
+    fn a_request_to_a_device_shows_where_it_went_and_why_it_failed() {
+        let request = ModbusRequest {
+            unit: 17,
+            function: 3,
+            span: Span { table: Table::HoldingRegister, address: 65_535, count: 1 },
+        };
+        let told = |fault| shown(Told::Sends { transport: "device".into(), request, fault, took_us: 5 });
+        let answered = json!({
+            "kind": "request", "time": "2026-01-01T00:00:00Z", "guest": 1, "took_us": 5, "transport": "device",
+            "unit": 17, "function_code": 3, "span": "holding-register:65535-65535", "fault": null,
+        });
+        assert_eq!(told(None), answered);
+        let failed = told(Some(Fault::new(Remedy::Retry, "timeout", "no answer of hunter22")));
+        assert_eq!(failed["fault"]["message"], "no answer of ***");
     }
 
     #[test]

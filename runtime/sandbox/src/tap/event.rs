@@ -18,7 +18,7 @@ pub struct TapEvent {
     /// When it was told, by the gateway's wall clock: a call's beginning, an answer's arrival.
     pub time: Timestamp,
     /// Which guest of the connection, from 1 on: one that polls, listens and delivers, one that writes and answers. After a
-    /// reload further ones.
+    /// reload further ones. 0: none, it was a transport.
     pub guest: u32,
     /// What it was.
     pub told: Told,
@@ -49,6 +49,18 @@ pub enum Told {
         /// How long it took, without the wait for the adapter's turn.
         took_us: u64,
     },
+    /// A Modbus transport has sent a request and has its answer. One read of an adapter becomes several of these where its spans
+    /// are far from each other or the device refused them together; one of these serves several spans that lie close.
+    Sends {
+        /// The transport's role.
+        transport: String,
+        /// The request.
+        request: ModbusRequest,
+        /// Why it brought nothing; none: it was answered.
+        fault: Option<Fault>,
+        /// How long it took, with the wait for the bus.
+        took_us: u64,
+    },
     /// The adapter, or the host on its behalf, has reported a fault beside its readings.
     Reports {
         /// The point, where it is about one.
@@ -63,6 +75,17 @@ pub enum Told {
         /// The line, tidied.
         message: String,
     },
+}
+
+/// A request as a Modbus device gets it (Modbus Application Protocol V1.1b3 §6).
+#[derive(Debug, Clone, Copy)]
+pub struct ModbusRequest {
+    /// The unit id.
+    pub unit: u8,
+    /// The function code.
+    pub function: u8,
+    /// The registers or bits that are read or written.
+    pub span: Span,
 }
 
 /// A call of the adapter.
@@ -343,6 +366,7 @@ impl TapEvent {
                 let (on_transport, failed) = (transport.is_some(), answered.has_fault());
                 Kinds { calls: !on_transport, frames: on_transport, faults: failed, ..none }
             }
+            Told::Sends { fault, .. } => Kinds { frames: true, faults: fault.is_some(), ..none },
             Told::Reports { .. } => Kinds { faults: true, ..none },
         }
     }
@@ -373,6 +397,7 @@ impl TapEvent {
                     Err(refused) => refused.message.len(),
                 },
                 Told::Asks { asked, answered, .. } => asked.weight() + answered.weight(),
+                Told::Sends { fault, .. } => fault.as_ref().map_or(0, |fault| fault.message.len()),
                 Told::Reports { fault, .. } => fault.message.len(),
                 Told::Says { message, .. } => message.len(),
             }

@@ -7,7 +7,7 @@
 mod event;
 mod queue;
 
-pub use event::{Answered, Asked, Brought, Call, Kinds, Refused, TapEvent, TapReading, Told};
+pub use event::{Answered, Asked, Brought, Call, Kinds, ModbusRequest, Refused, TapEvent, TapReading, Told};
 pub use queue::{Heard, TAP_QUEUE_MAX_BYTES, TAP_QUEUE_MAX_EVENTS};
 
 use crate::capability::{Clock, Fault};
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 #[derive(Clone, Default)]
 pub struct Tap {
     shared: Arc<Shared>,
-    /// Which guest tells, from 1 on; 0: none does yet.
+    /// Which guest tells, from 1 on; 0: none does, but a transport.
     guest: u32,
 }
 
@@ -59,7 +59,7 @@ impl Tap {
     }
 
     /// Tells what `told` makes, if anybody listens.
-    pub(crate) fn tell(&self, clock: &Arc<dyn Clock>, told: impl FnOnce() -> Told) {
+    pub fn tell(&self, clock: &Arc<dyn Clock>, told: impl FnOnce() -> Told) {
         if self.is_open() {
             self.put(TapEvent { time: clock.now(), guest: self.guest, told: told() });
         }

@@ -71,5 +71,6 @@ fn policy(settings: &ModbusCommon, context: &Context, device: String) -> Result<
         max_registers: settings.max_read_registers,
         max_bits: settings.max_read_bits,
     };
-    Ok(Policy { limits, grant, read_grant, device, timeout_ms: settings.timeout_ms })
+    let (unit, timeout_ms) = (settings.unit_id, settings.timeout_ms);
+    Ok(Policy { limits, grant, read_grant, device, unit, timeout_ms })
 }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use bulkhead_sandbox::capability::{
     Change, Clock, Fault, Link, LinkState, Modbus, Remedy, Span, SpanFault, Table, Words,
 };
+use bulkhead_sandbox::tap::{ModbusRequest, Tap, Told};
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(crate) struct Policy {
     pub(crate) read_grant: ReadGrant,
     /// `modbus-tcp 10.0.0.1:502 unit 1`.
     pub(crate) device: String,
+    pub(crate) unit: u8,
     pub(crate) timeout_ms: u32,
 }
 
@@ -45,6 +47,9 @@ pub(crate) struct ModbusTransport {
     policy: Policy,
     /// `press-1 (modbus-tcp 10.0.0.1:502 unit 1)`, for faults.
     who: String,
+    /// Its role in the connection, and who looks on.
+    role: String,
+    tap: Tap,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
     life: Arc<Lifecycle>,
@@ -84,6 +89,8 @@ impl ModbusTransport {
             who: format!("{} ({})", context.connection, policy.device),
             memory: Mutex::new(Memory::new(policy.read_grant.clone())),
             policy,
+            role: context.role.clone(),
+            tap: context.tap.clone(),
             clock: context.clock.clone(),
             life,
             task: Task::default(),
@@ -91,12 +98,23 @@ impl ModbusTransport {
         }
     }
 
-    async fn call(&self, request: WireRequest<'_>) -> Result<Response, WireError> {
+    /// Sends one request, which is about this span.
+    async fn call(&self, span: Span, request: WireRequest<'_>) -> Result<Response, WireError> {
         self.counters.requests.fetch_add(1, Ordering::Relaxed);
+        let (function, since_ns) = (request.function_code().value(), self.clock.monotonic_ns());
         let result = match &self.wire {
             Wire::Tcp(wire) => wire.call(request).await,
             Wire::Rtu(wire) => wire.call(request).await,
         };
+        self.tap.tell(&self.clock, || Told::Sends {
+            transport: self.role.clone(),
+            request: ModbusRequest { unit: self.policy.unit, function, span },
+            fault: result.as_ref().err().map(|error| {
+                let doing = format!("function {function} of {}", describe(span.table, span.address, span.count));
+                error.fault(&self.who, &doing, self.policy.timeout_ms)
+            }),
+            took_us: self.clock.monotonic_ns().saturating_sub(since_ns) / 1000,
+        });
         match &result {
             Err(WireError::Timeout) => self.counters.timeouts.fetch_add(1, Ordering::Relaxed),
             Err(WireError::Exception(_)) => self.counters.exceptions.fetch_add(1, Ordering::Relaxed),
@@ -107,15 +125,15 @@ impl ModbusTransport {
 
     /// Sends one read request and puts its words where they belong.
     async fn read_one(&self, request: &Request, words: &mut [u16]) -> Result<(), WireError> {
-        let (address, count) = (request.address, request.count);
-        let response = self
-            .call(match request.table {
-                Table::Coil => WireRequest::ReadCoils(address, count),
-                Table::DiscreteInput => WireRequest::ReadDiscreteInputs(address, count),
-                Table::InputRegister => WireRequest::ReadInputRegisters(address, count),
-                Table::HoldingRegister => WireRequest::ReadHoldingRegisters(address, count),
-            })
-            .await?;
+        let span = Span { table: request.table, address: request.address, count: request.count };
+        let Span { address, count, .. } = span;
+        let sent = match request.table {
+            Table::Coil => WireRequest::ReadCoils(address, count),
+            Table::DiscreteInput => WireRequest::ReadDiscreteInputs(address, count),
+            Table::InputRegister => WireRequest::ReadInputRegisters(address, count),
+            Table::HoldingRegister => WireRequest::ReadHoldingRegisters(address, count),
+        };
+        let response = self.call(span, sent).await?;
         let answer = match response {
             Response::ReadHoldingRegisters(words) | Response::ReadInputRegisters(words) => words,
             // The answer's last byte is padded with bits nobody asked for.
@@ -245,19 +263,21 @@ impl ModbusTransport {
             _ => Vec::new(),
         };
         let (address, words) = (change.address, &change.words[..]);
+        let count = u16::try_from(words.len()).unwrap_or(u16::MAX);
+        let span = Span { table: change.table, address, count };
+        let registers = || WireRequest::WriteMultipleRegisters(address, Cow::Borrowed(words));
         let result = match (change.table, words, &bits[..]) {
-            (Table::Coil, _, [bit]) => self.call(WireRequest::WriteSingleCoil(address, *bit)).await,
-            (Table::Coil, _, bits) => self.call(WireRequest::WriteMultipleCoils(address, Cow::Borrowed(bits))).await,
-            (_, [word], _) => match self.call(WireRequest::WriteSingleRegister(address, *word)).await {
+            (Table::Coil, _, [bit]) => self.call(span, WireRequest::WriteSingleCoil(address, *bit)).await,
+            (Table::Coil, _, bits) => {
+                self.call(span, WireRequest::WriteMultipleCoils(address, Cow::Borrowed(bits))).await
+            }
+            (_, [word], _) => match self.call(span, WireRequest::WriteSingleRegister(address, *word)).await {
                 // Some devices know function 16 only.
-                Err(WireError::Exception(1)) => {
-                    self.call(WireRequest::WriteMultipleRegisters(address, Cow::Borrowed(words))).await
-                }
+                Err(WireError::Exception(1)) => self.call(span, registers()).await,
                 result => result,
             },
-            _ => self.call(WireRequest::WriteMultipleRegisters(address, Cow::Borrowed(words))).await,
+            _ => self.call(span, registers()).await,
         };
-        let count = u16::try_from(words.len()).unwrap_or(u16::MAX);
         let doing = || format!("writing {}", describe(change.table, address, count));
         result.map(|_| ()).map_err(|error| error.fault(&self.who, &doing(), self.policy.timeout_ms))
     }

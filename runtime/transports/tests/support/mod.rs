@@ -5,6 +5,7 @@
 use bulkhead_model::Timestamp;
 use bulkhead_model::transport::Transport;
 use bulkhead_sandbox::capability::{ByteLine, Clock, Fault, Frame, FrameSource, Http, Link, LinkState, Modbus, Mqtt};
+use bulkhead_sandbox::tap::Tap;
 use bulkhead_transports::{Buses, Capability, Context, Opened, TransportError};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub(crate) fn context_in(connection: &str, base_dir: &Path) -> Context {
         gateway: "test".into(),
         base_dir: base_dir.into(),
         clock: Arc::new(SystemClock(Instant::now())),
+        tap: Tap::default(),
     }
 }
 

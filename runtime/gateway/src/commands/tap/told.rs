@@ -50,6 +50,7 @@ impl Wanted {
                 let is_frame = line["transport"].is_string();
                 self.frames && is_frame || self.calls && !is_frame || self.faults && has_fault(&line["answer"])
             }
+            "request" => self.frames || self.faults && has_fault(line),
             "fault" => self.faults,
             "said" => self.calls,
             _ => true,
@@ -73,6 +74,7 @@ pub(super) fn told(line: &Json) -> String {
         "call" => call(line),
         "return" => returned(line),
         "exchange" => exchange(line),
+        "request" => request(line),
         "fault" => {
             let point = line["point"].as_str().map(|point| format!(" of {}", printable(point))).unwrap_or_default();
             format!("! fault{point}: {}", fault(&line["fault"]))
@@ -185,6 +187,13 @@ fn exchange(line: &Json) -> String {
     format!("  {transport}{interface}.{function}{}{} ({})", spaced(&asked), answered(answer), took(line))
 }
 
+/// What a Modbus transport sent for the exchange that follows.
+fn request(line: &Json) -> String {
+    let (unit, function, span) = (&line["unit"], &line["function_code"], shown(line, "span"));
+    let failed = if line["fault"].is_null() { String::new() } else { format!(" ⇒ {}", fault(&line["fault"])) };
+    format!("  {}: unit {unit} function {function} {span}{failed} ({})", shown(line, "transport"), took(line))
+}
+
 fn answered(answer: &Json) -> String {
     if !answer["fault"].is_null() {
         return format!(" ⇒ {}", fault(&answer["fault"]));
@@ -266,6 +275,15 @@ mod tests {
         let lines = [
             json!({ "kind": "call", "time": time, "call": "poll", "group": "fast" }),
             json!({
+                "kind": "request", "time": time, "transport": "device", "unit": 1, "function_code": 3,
+                "span": "holding-register:100-101", "fault": null, "took_us": 3100,
+            }),
+            json!({
+                "kind": "request", "time": time, "transport": "device", "unit": 1, "function_code": 4,
+                "span": "input-register:9-9", "fault": { "remedy": "retry", "code": "timeout", "message": "silent" },
+                "took_us": 300_000,
+            }),
+            json!({
                 "kind": "exchange", "time": time, "interface": "modbus", "function": "read", "transport": "device",
                 "request": { "spans": ["holding-register:100-101"] }, "answer": { "words": [615, 7], "faults": [] },
                 "took_us": 3210,
@@ -279,6 +297,8 @@ mod tests {
         assert_eq!(
             shown.join("\n"),
             "10:15:03.123  → poll fast\n\
+             10:15:03.123    device: unit 1 function 3 holding-register:100-101 (3.1 ms)\n\
+             10:15:03.123    device: unit 1 function 4 input-register:9-9 ⇒ timeout: silent (retry) (300.0 ms)\n\
              10:15:03.123    device: modbus.read holding-register:100-101 ⇒ 615 7 (3.2 ms)\n\
              10:15:03.123  ← poll 2 readings (4.0 ms)\n                 flow_temp = 61.5 °C  Good\n                 \
              pump = no value  BadTimeout"
