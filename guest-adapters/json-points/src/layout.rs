@@ -192,6 +192,8 @@ impl Learner<'_> {
             b'{' | b'[' if goal.is_some() || depth == DEPTH_MAX => return None,
             b'{' => return self.object(at, node, depth + 1),
             b'[' => return self.array(at, node, depth + 1),
+            // The mapping has places in it, so serde_json looks whether it is UTF-8, and a layout does not.
+            b'"' if node.is_some() && goal.is_none() => return None,
             b'"' => (Then::String(goal), self.text.string(at)?.1),
             b'-' | b'0'..=b'9' => (Then::Number(goal), self.text.number(at)?.1),
             _ => (Then::Word(goal), self.text.word(at)?.1),
