@@ -6,7 +6,9 @@
 mod assets;
 mod component;
 mod error;
+mod exports;
 mod foreign;
+mod grants;
 mod language;
 mod new_project;
 mod project;

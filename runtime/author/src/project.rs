@@ -4,7 +4,7 @@ use crate::component::encode;
 use crate::error::AuthorError;
 use crate::language::Language;
 use crate::toolchain::{TARGET, cargo_rustc};
-use crate::{foreign, sdk, world};
+use crate::{exports, foreign, sdk, world};
 use bulkhead_bundle::{Manifest, ManifestSource, PackageFacts};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
@@ -97,26 +97,40 @@ impl Project {
         }
         let roles: Vec<String> = self.source.roles.iter().cloned().collect();
         let (mut tool, built) = foreign::compiler(language, &self.folder, &roles)?;
-        self.write_world(language)?;
+        exports::check(language, &self.folder, &roles)?;
+        let sources = self.sources(language)?;
+        if let Some(idle) = world::idle_ask(&self.source.asks, language, &sources) {
+            return Err(does_not_fit(&format!("a reason is given for {idle}, which no source imports")));
+        }
+        self.write_world(language, &sources)?;
         match std::fs::remove_file(&built) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(AuthorError::file(&built)(error)),
             _ => {}
         }
         let made = tool.status().map_err(AuthorError::file(Path::new(tool.get_program())))?;
         if !made.success() || !built.is_file() {
-            return Err(AuthorError::NotCompiled);
+            // Without a reason it is not in the world, and the tool knows of no such import.
+            return Err(match world::silent_import(&self.source.asks, language, &sources) {
+                Some(silent) => {
+                    does_not_fit(&format!("a source imports {silent}, and no reason is given; add `{silent} = \"…\"`"))
+                }
+                None => AuthorError::NotCompiled,
+            });
         }
         self.finish(&built, PackageFacts::default())
     }
 
+    /// The texts of its own sources.
+    fn sources(&self, language: Language) -> Result<Vec<String>, AuthorError> {
+        foreign::sources(&self.folder, language)?.iter().map(|path| read(path)).collect()
+    }
+
     /// The project's interfaces with a world of its own beside them.
-    fn write_world(&self, language: Language) -> Result<(), AuthorError> {
-        let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(AuthorError::file(&path));
-        let sources = foreign::sources(&self.folder, language)?.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let capabilities = world::capabilities(self.source.asks.keys(), language, &sources);
+    fn write_world(&self, language: Language, sources: &[String]) -> Result<(), AuthorError> {
+        let capabilities = world::capabilities(self.source.asks.keys(), language, sources);
         let folder = self.folder.join(foreign::INTERFACES);
         for name in ["types.wit", "capabilities.wit", "roles.wit"] {
-            sdk::write(&folder.join(name), &read(self.folder.join("bulkhead/wit").join(name))?)?;
+            sdk::write(&folder.join(name), &read(&self.folder.join("bulkhead/wit").join(name))?)?;
         }
         let roles = self.source.roles.iter().cloned().collect();
         sdk::write(&folder.join("project.wit"), &world::world(&roles, &capabilities))
@@ -175,6 +189,15 @@ impl Project {
         })?;
         Ok(Package { facts: PackageFacts::of_cargo(package), library: library.replace('-', "_") })
     }
+}
+
+fn read(path: &Path) -> Result<String, AuthorError> {
+    std::fs::read_to_string(path).map_err(AuthorError::file(path))
+}
+
+/// What is wrong with `[asks]`, in the words in which the manifest says it of a component.
+fn does_not_fit(cause: &str) -> AuthorError {
+    AuthorError::BadProject(format!("adapter.toml does not fit the sources: asks: {cause}"))
 }
 
 /// Whether two paths lead to the same file, whatever links are on the way.

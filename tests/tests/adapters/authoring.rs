@@ -204,6 +204,46 @@ async fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
     }
 }
 
+/// Said before the language's tool is called, so that an empty file can stand in its place: the tool would make a component
+/// of a source without its roles.
+#[tokio::test]
+async fn roles_and_asks_are_held_against_a_source_in_javascript_or_python() {
+    for (language, entry, tool, from, to, said) in [
+        (
+            "js",
+            "adapter.js",
+            "node_modules/.bin/componentize-qjs",
+            "export const poller",
+            "const poller",
+            "adapter.js does not export poller: add export const poller = guarded({ poll(group) { … } })",
+        ),
+        (
+            "python",
+            "adapter.py",
+            ".venv/bin/componentize-py",
+            "def poll(",
+            "def pull(",
+            "adapter.py: the class Poller has no method poll: add def poll(self, group)",
+        ),
+    ] {
+        let desk = Desk::new();
+        let made = desk.bulkhead(".", &["adapter", "new", "weigher", "--role", "poller", "--lang", language]).await;
+        assert_eq!(made.code, Some(0), "{}", made.stderr);
+        let tool = desk.path("weigher").join(tool);
+        std::fs::create_dir_all(tool.parent().unwrap()).unwrap();
+        std::fs::write(&tool, "").unwrap();
+        let entry = format!("weigher/{entry}");
+        desk.edit(&entry, from, to);
+        let built = desk.bulkhead("weigher", &["adapter", "build"]).await;
+        assert!(built.code == Some(1) && built.stderr.contains(said), "{}{}", built.stdout, built.stderr);
+        desk.edit(&entry, to, from);
+        desk.edit("weigher/adapter.toml", "[asks]\n", "[asks]\nhttp = \"Asks.\"\n");
+        let built = desk.bulkhead("weigher", &["adapter", "build"]).await;
+        let idle = "adapter.toml does not fit the sources: asks: a reason is given for http, which no source imports";
+        assert!(built.code == Some(1) && built.stderr.contains(idle), "{}{}", built.stdout, built.stderr);
+    }
+}
+
 #[tokio::test]
 async fn a_component_of_another_tool_becomes_an_adapter_if_it_is_what_adapter_toml_says() {
     let desk = Desk::new();
