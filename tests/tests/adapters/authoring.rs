@@ -140,6 +140,9 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
         signed.stdout,
         signed.stderr
     );
+    for left in ["the maker in its id is still \"example\"", "its author is still \"Your name\""] {
+        assert!(signed.code == Some(0) && signed.stderr.contains(left), "{}", signed.stderr);
+    }
 }
 
 /// A scale that answers each line it is sent.
