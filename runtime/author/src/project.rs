@@ -60,6 +60,23 @@ impl Project {
         self.folder.join("dist").join(format!("{}.wasm", self.name()))
     }
 
+    /// The adapters beside its own in `dist`, by their names: an earlier build left them there under another id.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn earlier_builds(&self) -> Result<Vec<PathBuf>, AuthorError> {
+        let (own, folder) = (self.adapter(), self.folder.join("dist"));
+        let mut earlier = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(AuthorError::file(&folder))? {
+            let path = entry.map_err(AuthorError::file(&folder))?.path();
+            if path != own && path.extension().is_some_and(|end| end == "wasm") {
+                earlier.push(path);
+            }
+        }
+        earlier.sort();
+        Ok(earlier)
+    }
+
     /// Its language, by the file it begins with.
     ///
     /// # Errors
@@ -204,4 +221,22 @@ fn does_not_fit(cause: &str) -> AuthorError {
 fn same(one: &str, other: &Path) -> bool {
     Path::new(one) == other
         || std::fs::canonicalize(one).ok().is_some_and(|one| std::fs::canonicalize(other).ok() == Some(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_id_left_in_dist_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dist")).unwrap();
+        std::fs::write(folder.path().join("adapter.toml"), "id = \"acme/scale\"\nauthor = \"x\"\nroles = [\"sink\"]\n")
+            .unwrap();
+        for file in ["scale.wasm", "scale.wasm.minisig", "weigher.wasm", "weigher.wasm.minisig", "notes.txt"] {
+            std::fs::write(folder.path().join("dist").join(file), "").unwrap();
+        }
+        let project = Project::open(folder.path()).unwrap();
+        assert_eq!(project.earlier_builds().unwrap(), [folder.path().join("dist/weigher.wasm")]);
+    }
 }

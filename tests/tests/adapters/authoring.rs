@@ -259,10 +259,18 @@ async fn a_component_of_another_tool_becomes_an_adapter_if_it_is_what_adapter_to
     };
     let built = build("roles = [\"poller\"]\n").await;
     assert!(built.code == Some(0) && built.stdout.contains("dist/press.wasm"), "{}", built.stderr);
+    assert!(!built.stderr.contains("earlier build"), "{}", built.stderr);
     let wrong = build("roles = [\"sink\"]\n").await;
     assert!(wrong.stderr.contains("it says roles sink, and the component exports poller"), "{}", wrong.stderr);
     let idle = build("roles = [\"poller\"]\n[asks]\nhttp = \"x\"\n").await;
     assert!(idle.stderr.contains("a reason is given for http, which the component does not import"), "{}", idle.stderr);
+    // Under another id it is another file: what lies beside it is named.
+    std::fs::write(desk.path("dist/press.wasm.minisig"), "").unwrap();
+    let renamed = toml.replace("acme/press", "acme/press-2") + "roles = [\"poller\"]\n";
+    std::fs::write(desk.path("adapter.toml"), renamed).unwrap();
+    let built = desk.bulkhead(".", &["adapter", "build", "--component", "made.wasm"]).await;
+    let left = "dist/press.wasm and its .minisig are of an earlier build: this adapter is dist/press-2.wasm now";
+    assert!(built.code == Some(0) && built.stderr.contains(left), "{}{}", built.stdout, built.stderr);
     let typo = build("role = [\"poller\"]\n").await;
     assert!(typo.stderr.contains("adapter.toml") && typo.stderr.contains("`role`"), "{}", typo.stderr);
     let nowhere = desk.bulkhead("/", &["adapter", "build"]).await;
