@@ -13,7 +13,7 @@ const COMPONENT_LAYER: &[u8] = &[1, 0];
 /// manifest where it has them. What the manifest says of roles and imports must be so.
 ///
 /// # Errors
-/// [`AuthorError::NoAdapter`]: it does not fit the interfaces it names, exports no role, its manifest or schema is wrong, or the
+/// [`AuthorError::NoRole`]; [`AuthorError::NoAdapter`]: it does not fit the interfaces it names, its manifest or schema is wrong, or the
 /// transports of its schema cannot grant what it imports.
 pub fn encode(compiled: &[u8], schema: Option<&str>, manifest: Option<&Manifest>) -> Result<Vec<u8>, AuthorError> {
     let mut component = match compiled.get(6..8) {
@@ -28,7 +28,10 @@ pub fn encode(compiled: &[u8], schema: Option<&str>, manifest: Option<&Manifest>
     if let Some(manifest) = manifest {
         let surface = Surface::read(&component).map_err(AuthorError::NoAdapter)?;
         let fits = manifest.check_against(&surface);
-        fits.map_err(|cause| AuthorError::NoAdapter(format!("adapter.toml does not fit the component: {cause}")))?;
+        fits.map_err(|cause| {
+            let cause = format!("adapter.toml does not fit the component: {cause}");
+            if surface.roles().is_empty() { AuthorError::NoRole(cause) } else { AuthorError::NoAdapter(cause) }
+        })?;
         let json = serde_json::to_vec(manifest).map_err(|error| AuthorError::NoAdapter(error.to_string()))?;
         append_section(&mut component, MANIFEST_SECTION, &json);
     }

@@ -104,7 +104,14 @@ impl Project {
             return Err(AuthorError::NotCompiled);
         }
         let module = target.join(TARGET).join("release").join(format!("{}.wasm", package.library));
-        self.finish(&module, package.facts)
+        self.finish(&module, package.facts).map_err(|error| match error {
+            AuthorError::NoRole(cause) => {
+                let roles: Vec<&str> = self.source.roles.iter().map(String::as_str).collect();
+                let roles = roles.join(", ");
+                AuthorError::NoRole(format!("{cause}; is there export!(…: {roles}) at the end of src/lib.rs?"))
+            }
+            other => other,
+        })
     }
 
     /// With the tool of the language, for the smallest world.

@@ -132,6 +132,13 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
                   component exports listener, poller, sink, writer";
     assert!(missing.stderr.contains(reason), "{}", missing.stderr);
 
+    let source = std::fs::read_to_string(desk.path("weigher/src/lib.rs")).unwrap();
+    let (all_but, _) = source.split_once("\nbulkhead_sdk::export!(").unwrap();
+    std::fs::write(desk.path("weigher/src/lib.rs"), all_but).unwrap();
+    let none = desk.bulkhead("weigher", &["adapter", "build"]).await;
+    let asked = "the component exports none; is there export!(…: listener, poller, responder, sink, writer) at the end of src/lib.rs?";
+    assert!(none.code == Some(1) && none.stderr.contains(asked), "{}", none.stderr);
+
     assert_eq!(desk.bulkhead(".", &["adapter", "key", "acme"]).await.code, Some(0));
     let signed = desk.bulkhead(".", &["adapter", "sign", "weigher/dist/weigher.wasm", "--key", "acme.key"]).await;
     assert!(

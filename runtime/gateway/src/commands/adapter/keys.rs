@@ -5,7 +5,7 @@ use crate::cli::{KeyArguments, SignArguments};
 use crate::console;
 use crate::exit::Exit;
 use bulkhead_author::{PLACEHOLDER_AUTHOR, PLACEHOLDER_MAKER};
-use bulkhead_bundle::{Manifest, SecretKey, key_pair, read_adapter, sha256_hex, signature_file};
+use bulkhead_bundle::{Manifest, PublicKey, SecretKey, key_pair, read_adapter, sha256_hex, signature_file};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -32,7 +32,7 @@ pub(super) fn make(arguments: &KeyArguments) -> Result<(), Exit> {
 
 pub(super) fn sign(arguments: &SignArguments) -> Result<(), Exit> {
     let password = password(arguments.password_env.as_deref())?;
-    let key = SecretKey::parse(&read_text(&arguments.key)?, password.as_deref())?;
+    let key = secret_key(&arguments.key, password.as_deref())?;
     for file in &arguments.files {
         let name = name_of(file)?;
         let bytes = read_adapter(file)?;
@@ -52,6 +52,17 @@ pub(super) fn sign(arguments: &SignArguments) -> Result<(), Exit> {
         console::say(&format!("{}: {what}, key {}", beside.display(), key.public_key()?.id()));
     }
     Ok(())
+}
+
+/// The key in a file; the other file of the pair is named for what it is.
+fn secret_key(file: &Path, password: Option<&str>) -> Result<SecretKey, Exit> {
+    let text = read_text(file)?;
+    if PublicKey::parse(&text).is_ok() {
+        let secret = file.with_extension("key");
+        let cause = format!("{} is a public key, which only verifies; give {}", file.display(), secret.display());
+        return Err(Exit::failed(cause));
+    }
+    Ok(SecretKey::parse(&text, password)?)
 }
 
 /// What a new project's manifest left for its author to say, and still says.
@@ -108,5 +119,18 @@ mod tests {
         let both = said("example/press", "Your name");
         assert!(both.len() == 2 && both[0].contains("others' adapters may have the id \"example/press\""), "{both:?}");
         assert!(both[1].contains("its author is still \"Your name\""), "{both:?}");
+    }
+
+    #[test]
+    fn a_public_key_is_named_as_one_and_the_secret_key_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let (secret, public) = key_pair(None).unwrap();
+        let [secret_file, public_file] = ["key", "pub"].map(|end| folder.path().join("acme").with_extension(end));
+        std::fs::write(&secret_file, secret).unwrap();
+        std::fs::write(&public_file, public).unwrap();
+        assert!(secret_key(&secret_file, None).is_ok());
+        let Err(Exit::Failed(refusal)) = secret_key(&public_file, None) else { panic!("a public key does not sign") };
+        let end = format!("acme.pub is a public key, which only verifies; give {}", secret_file.display());
+        assert!(refusal.ends_with(&end), "{refusal}");
     }
 }
