@@ -1,7 +1,9 @@
 //! A core module becomes an adapter: a validated component that carries its manifest and the schema of its settings.
 
 use crate::error::AuthorError;
+use crate::grants;
 use bulkhead_bundle::{MANIFEST_SECTION, Manifest, SETTINGS_SCHEMA_SECTION, Surface, append_section};
+use serde_json::Value as Json;
 use wit_component::ComponentEncoder;
 
 /// The last two bytes of a component's header; a core module has another layer.
@@ -11,20 +13,25 @@ const COMPONENT_LAYER: &[u8] = &[1, 0];
 /// manifest where it has them. What the manifest says of roles and imports must be so.
 ///
 /// # Errors
-/// [`AuthorError::NoAdapter`]: it does not fit the interfaces it names, exports no role, or its manifest or schema is wrong.
+/// [`AuthorError::NoRole`]; [`AuthorError::NoAdapter`]: it does not fit the interfaces it names, its manifest or schema is wrong, or the
+/// transports of its schema cannot grant what it imports.
 pub fn encode(compiled: &[u8], schema: Option<&str>, manifest: Option<&Manifest>) -> Result<Vec<u8>, AuthorError> {
     let mut component = match compiled.get(6..8) {
         Some(COMPONENT_LAYER) => compiled.to_vec(),
         _ => component_of(compiled)?,
     };
     if let Some(schema) = schema {
-        check_schema(schema)?;
+        let surface = Surface::read(&component).map_err(AuthorError::NoAdapter)?;
+        grants::check_transports(&parsed_schema(schema)?, &surface).map_err(AuthorError::NoAdapter)?;
         append_section(&mut component, SETTINGS_SCHEMA_SECTION, schema.as_bytes());
     }
     if let Some(manifest) = manifest {
         let surface = Surface::read(&component).map_err(AuthorError::NoAdapter)?;
         let fits = manifest.check_against(&surface);
-        fits.map_err(|cause| AuthorError::NoAdapter(format!("adapter.toml does not fit the component: {cause}")))?;
+        fits.map_err(|cause| {
+            let cause = format!("adapter.toml does not fit the component: {cause}");
+            if surface.roles().is_empty() { AuthorError::NoRole(cause) } else { AuthorError::NoAdapter(cause) }
+        })?;
         let json = serde_json::to_vec(manifest).map_err(|error| AuthorError::NoAdapter(error.to_string()))?;
         append_section(&mut component, MANIFEST_SECTION, &json);
     }
@@ -60,11 +67,11 @@ fn refused(what: &str, error: &dyn std::fmt::Debug) -> AuthorError {
 }
 
 /// A schema is a JSON object; a typing error is to be found here and not by who loads the adapter.
-fn check_schema(schema: &str) -> Result<(), AuthorError> {
-    let value: serde_json::Value = serde_json::from_str(schema)
+fn parsed_schema(schema: &str) -> Result<Json, AuthorError> {
+    let value: Json = serde_json::from_str(schema)
         .map_err(|error| AuthorError::NoAdapter(format!("the settings schema is not JSON: {error}")))?;
     match value.is_object() {
-        true => Ok(()),
+        true => Ok(value),
         false => Err(AuthorError::NoAdapter("the settings schema is not a JSON object".into())),
     }
 }
@@ -80,9 +87,9 @@ mod tests {
 
     #[test]
     fn a_schema_must_be_an_object() {
-        assert!(check_schema(r#"{"type":"object"}"#).is_ok());
-        assert!(check_schema("[]").is_err());
-        assert!(check_schema("{").unwrap_err().to_string().contains("not JSON"));
+        assert!(parsed_schema(r#"{"type":"object"}"#).is_ok());
+        assert!(parsed_schema("[]").is_err());
+        assert!(parsed_schema("{").unwrap_err().to_string().contains("not JSON"));
     }
 
     #[test]

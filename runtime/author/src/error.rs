@@ -43,6 +43,9 @@ pub enum AuthorError {
     /// The compiler refused; it has said why.
     #[error("the adapter does not compile; the compiler's messages are above")]
     NotCompiled,
+    /// The compiled module exports no role.
+    #[error("{0}")]
+    NoRole(String),
     /// The compiled module is no adapter.
     #[error("{0}")]
     NoAdapter(String),

@@ -37,17 +37,30 @@ pub(crate) fn compiler(language: Language, folder: &Path, roles: &[String]) -> R
 
 fn javascript(folder: &Path) -> Result<Command, AuthorError> {
     let program = found(folder, "node_modules/.bin", "componentize-qjs").filter(|_| on_path("node").is_some());
-    let program = program.ok_or_else(|| {
-        let node = match on_path("npm").is_some() && on_path("node").is_some() {
-            true => "",
-            false => "\n  first, Node.js 18 or later with npm; on Debian: apt-get install nodejs npm",
-        };
-        missing(Language::JavaScript, "componentize-qjs, which makes components of JavaScript", folder, node)
-    })?;
+    let program = program.ok_or_else(|| no_javascript(folder))?;
     let mut tool = Command::new(program);
     tool.args(["--sync", "--opt-size", "--stub-wasi", "--wit", INTERFACES, "--world", WORLD]);
     tool.args(["--js", Language::JavaScript.entry(), "--output", BUILT]);
     Ok(tool)
+}
+
+fn no_javascript(folder: &Path) -> AuthorError {
+    let node = match on_path("npm").is_some() && on_path("node").is_some() {
+        true => "",
+        false => "\n  first, Node.js 18 or later with npm; on Debian: apt-get install nodejs npm",
+    };
+    missing(Language::JavaScript, "componentize-qjs, which makes components of JavaScript", folder, node)
+}
+
+/// The Node.js in which npm's tool runs.
+pub(crate) fn node(folder: &Path) -> Result<PathBuf, AuthorError> {
+    on_path("node").ok_or_else(|| no_javascript(folder))
+}
+
+/// The Python in whose packages the tool is.
+pub(crate) fn python_of(folder: &Path) -> Result<PathBuf, AuthorError> {
+    let python = found(folder, ".venv/bin", "python3");
+    python.ok_or_else(|| missing(Language::Python, "python3, which reads adapter.py", folder, python_itself()))
 }
 
 fn python(folder: &Path) -> Result<Command, AuthorError> {
@@ -99,14 +112,14 @@ fn on_path(name: &str) -> Option<PathBuf> {
 
 /// The project's own sources: not those of its packages, nor the SDK's.
 pub(crate) fn sources(folder: &Path, language: Language) -> Result<Vec<PathBuf>, AuthorError> {
-    let ending = match language {
-        Language::Rust => "rs",
-        Language::JavaScript => "js",
-        Language::Python => "py",
-        Language::C => "c",
+    let endings: &[&str] = match language {
+        Language::Rust => &["rs"],
+        Language::JavaScript => &["js", "mjs"],
+        Language::Python => &["py"],
+        Language::C => &["c"],
     };
     let mut found = Vec::new();
-    collect(folder, ending, &mut found)?;
+    collect(folder, endings, &mut found)?;
     found.sort();
     Ok(found)
 }
@@ -117,14 +130,14 @@ const NOT_OWN: [&str; 5] = ["bulkhead", "node_modules", "target", "dist", "data"
 /// Most sources of a project; more are something else.
 const SOURCES_MAX: usize = 1000;
 
-fn collect(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) -> Result<(), AuthorError> {
+fn collect(folder: &Path, endings: &[&str], found: &mut Vec<PathBuf>) -> Result<(), AuthorError> {
     for entry in std::fs::read_dir(folder).map_err(AuthorError::file(folder))? {
         let entry = entry.map_err(AuthorError::file(folder))?;
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let kind = entry.file_type().map_err(AuthorError::file(&path))?;
         if kind.is_dir() && !name.starts_with('.') && !NOT_OWN.contains(&name.as_str()) {
-            collect(&path, ending, found)?;
-        } else if kind.is_file() && path.extension().is_some_and(|end| end == ending) {
+            collect(&path, endings, found)?;
+        } else if kind.is_file() && path.extension().is_some_and(|end| endings.iter().any(|one| end == *one)) {
             found.push(path);
         }
         if found.len() > SOURCES_MAX {

@@ -6,7 +6,9 @@
 mod assets;
 mod component;
 mod error;
+mod exports;
 mod foreign;
+mod grants;
 mod language;
 mod new_project;
 mod project;
@@ -19,5 +21,5 @@ pub use component::encode;
 pub use error::AuthorError;
 pub use foreign::{COMPONENTIZE_PY, COMPONENTIZE_QJS, ZIGLANG};
 pub use language::Language;
-pub use new_project::{NewProject, Role};
+pub use new_project::{NewProject, PLACEHOLDER_AUTHOR, PLACEHOLDER_MAKER, Role};
 pub use project::Project;

@@ -8,7 +8,13 @@ use crate::{foreign, words};
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const IGNORED: &str = "/target\n/dist\n/data\n/node_modules\n/.venv\n__pycache__\n";
+/// What a new project keeps out of its repository: what is built, what others wrote, and keys that sign.
+const IGNORED: &str = "/target\n/dist\n/data\n/node_modules\n/.venv\n__pycache__\n*.key\n";
+
+/// The maker in a new project's id, for its author to replace.
+pub const PLACEHOLDER_MAKER: &str = "example";
+/// A new project's author, to be replaced as well.
+pub const PLACEHOLDER_AUTHOR: &str = "Your name";
 
 /// Longest name.
 const NAME_MAX_BYTES: usize = 64;
@@ -134,6 +140,8 @@ impl NewProject {
         let asks: String = asks.iter().map(|(capability, why)| format!("{capability} = \"{why}\"\n")).collect();
         let filled = text
             .replace("{{name}}", &self.name)
+            .replace("{{maker}}", PLACEHOLDER_MAKER)
+            .replace("{{author}}", PLACEHOLDER_AUTHOR)
             .replace("{{crate}}", &self.name.replace('-', "_"))
             .replace("{{Type}}", &type_name(&self.name))
             .replace("{{roles}}", &roles.join(", "))
@@ -262,6 +270,13 @@ mod tests {
                     assert!(!text.contains("{{"), "{language:?} {file}: {text}");
                 }
                 assert_eq!(Language::of(&at).unwrap(), language);
+                // A key that signs is made beside what it signs, and nobody commits it by mistake.
+                let ignored = std::fs::read_to_string(at.join(".gitignore")).unwrap();
+                assert!(ignored.lines().any(|line| line == "*.key"), "{ignored}");
+                let manifest = std::fs::read_to_string(at.join("adapter.toml")).unwrap();
+                let (id, author) =
+                    (format!("id = \"{PLACEHOLDER_MAKER}/x\""), format!("author = \"{PLACEHOLDER_AUTHOR}\""));
+                assert!(manifest.contains(&id) && manifest.contains(&author), "{manifest}");
                 assert!(at.join("bulkhead/wit/types.wit").is_file());
             }
         }

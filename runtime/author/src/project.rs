@@ -4,7 +4,7 @@ use crate::component::encode;
 use crate::error::AuthorError;
 use crate::language::Language;
 use crate::toolchain::{TARGET, cargo_rustc};
-use crate::{foreign, sdk, world};
+use crate::{exports, foreign, sdk, world};
 use bulkhead_bundle::{Manifest, ManifestSource, PackageFacts};
 use serde_json::Value as Json;
 use std::path::{Path, PathBuf};
@@ -60,6 +60,23 @@ impl Project {
         self.folder.join("dist").join(format!("{}.wasm", self.name()))
     }
 
+    /// The adapters beside its own in `dist`, by their names: an earlier build left them there under another id.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn earlier_builds(&self) -> Result<Vec<PathBuf>, AuthorError> {
+        let (own, folder) = (self.adapter(), self.folder.join("dist"));
+        let mut earlier = Vec::new();
+        for entry in std::fs::read_dir(&folder).map_err(AuthorError::file(&folder))? {
+            let path = entry.map_err(AuthorError::file(&folder))?.path();
+            if path != own && path.extension().is_some_and(|end| end == "wasm") {
+                earlier.push(path);
+            }
+        }
+        earlier.sort();
+        Ok(earlier)
+    }
+
     /// Its language, by the file it begins with.
     ///
     /// # Errors
@@ -87,7 +104,14 @@ impl Project {
             return Err(AuthorError::NotCompiled);
         }
         let module = target.join(TARGET).join("release").join(format!("{}.wasm", package.library));
-        self.finish(&module, package.facts)
+        self.finish(&module, package.facts).map_err(|error| match error {
+            AuthorError::NoRole(cause) => {
+                let roles: Vec<&str> = self.source.roles.iter().map(String::as_str).collect();
+                let roles = roles.join(", ");
+                AuthorError::NoRole(format!("{cause}; is there export!(…: {roles}) at the end of src/lib.rs?"))
+            }
+            other => other,
+        })
     }
 
     /// With the tool of the language, for the smallest world.
@@ -97,26 +121,40 @@ impl Project {
         }
         let roles: Vec<String> = self.source.roles.iter().cloned().collect();
         let (mut tool, built) = foreign::compiler(language, &self.folder, &roles)?;
-        self.write_world(language)?;
+        exports::check(language, &self.folder, &roles)?;
+        let sources = self.sources(language)?;
+        if let Some(idle) = world::idle_ask(&self.source.asks, language, &sources) {
+            return Err(does_not_fit(&format!("a reason is given for {idle}, which no source imports")));
+        }
+        self.write_world(language, &sources)?;
         match std::fs::remove_file(&built) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(AuthorError::file(&built)(error)),
             _ => {}
         }
         let made = tool.status().map_err(AuthorError::file(Path::new(tool.get_program())))?;
         if !made.success() || !built.is_file() {
-            return Err(AuthorError::NotCompiled);
+            // Without a reason it is not in the world, and the tool knows of no such import.
+            return Err(match world::silent_import(&self.source.asks, language, &sources) {
+                Some(silent) => {
+                    does_not_fit(&format!("a source imports {silent}, and no reason is given; add `{silent} = \"…\"`"))
+                }
+                None => AuthorError::NotCompiled,
+            });
         }
         self.finish(&built, PackageFacts::default())
     }
 
+    /// The texts of its own sources.
+    fn sources(&self, language: Language) -> Result<Vec<String>, AuthorError> {
+        foreign::sources(&self.folder, language)?.iter().map(|path| read(path)).collect()
+    }
+
     /// The project's interfaces with a world of its own beside them.
-    fn write_world(&self, language: Language) -> Result<(), AuthorError> {
-        let read = |path: PathBuf| std::fs::read_to_string(&path).map_err(AuthorError::file(&path));
-        let sources = foreign::sources(&self.folder, language)?.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
-        let capabilities = world::capabilities(self.source.asks.keys(), language, &sources);
+    fn write_world(&self, language: Language, sources: &[String]) -> Result<(), AuthorError> {
+        let capabilities = world::capabilities(self.source.asks.keys(), language, sources);
         let folder = self.folder.join(foreign::INTERFACES);
         for name in ["types.wit", "capabilities.wit", "roles.wit"] {
-            sdk::write(&folder.join(name), &read(self.folder.join("bulkhead/wit").join(name))?)?;
+            sdk::write(&folder.join(name), &read(&self.folder.join("bulkhead/wit").join(name))?)?;
         }
         let roles = self.source.roles.iter().cloned().collect();
         sdk::write(&folder.join("project.wit"), &world::world(&roles, &capabilities))
@@ -177,8 +215,35 @@ impl Project {
     }
 }
 
+fn read(path: &Path) -> Result<String, AuthorError> {
+    std::fs::read_to_string(path).map_err(AuthorError::file(path))
+}
+
+/// What is wrong with `[asks]`, in the words in which the manifest says it of a component.
+fn does_not_fit(cause: &str) -> AuthorError {
+    AuthorError::BadProject(format!("adapter.toml does not fit the sources: asks: {cause}"))
+}
+
 /// Whether two paths lead to the same file, whatever links are on the way.
 fn same(one: &str, other: &Path) -> bool {
     Path::new(one) == other
         || std::fs::canonicalize(one).ok().is_some_and(|one| std::fs::canonicalize(other).ok() == Some(one))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_id_left_in_dist_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("dist")).unwrap();
+        std::fs::write(folder.path().join("adapter.toml"), "id = \"acme/scale\"\nauthor = \"x\"\nroles = [\"sink\"]\n")
+            .unwrap();
+        for file in ["scale.wasm", "scale.wasm.minisig", "weigher.wasm", "weigher.wasm.minisig", "notes.txt"] {
+            std::fs::write(folder.path().join("dist").join(file), "").unwrap();
+        }
+        let project = Project::open(folder.path()).unwrap();
+        assert_eq!(project.earlier_builds().unwrap(), [folder.path().join("dist/weigher.wasm")]);
+    }
 }

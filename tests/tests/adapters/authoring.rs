@@ -150,6 +150,13 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
                   component exports listener, poller, sink, writer";
     assert!(missing.stderr.contains(reason), "{}", missing.stderr);
 
+    let source = std::fs::read_to_string(desk.path("weigher/src/lib.rs")).unwrap();
+    let (all_but, _) = source.split_once("\nbulkhead_sdk::export!(").unwrap();
+    std::fs::write(desk.path("weigher/src/lib.rs"), all_but).unwrap();
+    let none = desk.bulkhead("weigher", &["adapter", "build"]).await;
+    let asked = "the component exports none; is there export!(…: listener, poller, responder, sink, writer) at the end of src/lib.rs?";
+    assert!(none.code == Some(1) && none.stderr.contains(asked), "{}", none.stderr);
+
     assert_eq!(desk.bulkhead(".", &["adapter", "key", "acme"]).await.code, Some(0));
     let signed = desk.bulkhead(".", &["adapter", "sign", "weigher/dist/weigher.wasm", "--key", "acme.key"]).await;
     assert!(
@@ -158,6 +165,9 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
         signed.stdout,
         signed.stderr
     );
+    for left in ["the maker in its id is still \"example\"", "its author is still \"Your name\""] {
+        assert!(signed.code == Some(0) && signed.stderr.contains(left), "{}", signed.stderr);
+    }
 }
 
 /// A scale that answers each line it is sent.
@@ -222,6 +232,46 @@ async fn a_tool_that_is_missing_is_named_with_the_command_that_installs_it() {
     }
 }
 
+/// Said before the language's tool is called, so that an empty file can stand in its place: the tool would make a component
+/// of a source without its roles.
+#[tokio::test]
+async fn roles_and_asks_are_held_against_a_source_in_javascript_or_python() {
+    for (language, entry, tool, from, to, said) in [
+        (
+            "js",
+            "adapter.js",
+            "node_modules/.bin/componentize-qjs",
+            "export const poller",
+            "const poller",
+            "adapter.js does not export poller: add export const poller = guarded({ poll(group) { … } })",
+        ),
+        (
+            "python",
+            "adapter.py",
+            ".venv/bin/componentize-py",
+            "def poll(",
+            "def pull(",
+            "adapter.py: the class Poller has no method poll: add def poll(self, group)",
+        ),
+    ] {
+        let desk = Desk::new();
+        let made = desk.bulkhead(".", &["adapter", "new", "weigher", "--role", "poller", "--lang", language]).await;
+        assert_eq!(made.code, Some(0), "{}", made.stderr);
+        let tool = desk.path("weigher").join(tool);
+        std::fs::create_dir_all(tool.parent().unwrap()).unwrap();
+        std::fs::write(&tool, "").unwrap();
+        let entry = format!("weigher/{entry}");
+        desk.edit(&entry, from, to);
+        let built = desk.bulkhead("weigher", &["adapter", "build"]).await;
+        assert!(built.code == Some(1) && built.stderr.contains(said), "{}{}", built.stdout, built.stderr);
+        desk.edit(&entry, to, from);
+        desk.edit("weigher/adapter.toml", "[asks]\n", "[asks]\nhttp = \"Asks.\"\n");
+        let built = desk.bulkhead("weigher", &["adapter", "build"]).await;
+        let idle = "adapter.toml does not fit the sources: asks: a reason is given for http, which no source imports";
+        assert!(built.code == Some(1) && built.stderr.contains(idle), "{}{}", built.stdout, built.stderr);
+    }
+}
+
 #[tokio::test]
 async fn a_component_of_another_tool_becomes_an_adapter_if_it_is_what_adapter_toml_says() {
     let desk = Desk::new();
@@ -234,10 +284,18 @@ async fn a_component_of_another_tool_becomes_an_adapter_if_it_is_what_adapter_to
     };
     let built = build("roles = [\"poller\"]\n").await;
     assert!(built.code == Some(0) && built.stdout.contains("dist/press.wasm"), "{}", built.stderr);
+    assert!(!built.stderr.contains("earlier build"), "{}", built.stderr);
     let wrong = build("roles = [\"sink\"]\n").await;
     assert!(wrong.stderr.contains("it says roles sink, and the component exports poller"), "{}", wrong.stderr);
     let idle = build("roles = [\"poller\"]\n[asks]\nhttp = \"x\"\n").await;
     assert!(idle.stderr.contains("a reason is given for http, which the component does not import"), "{}", idle.stderr);
+    // Under another id it is another file: what lies beside it is named.
+    std::fs::write(desk.path("dist/press.wasm.minisig"), "").unwrap();
+    let renamed = toml.replace("acme/press", "acme/press-2") + "roles = [\"poller\"]\n";
+    std::fs::write(desk.path("adapter.toml"), renamed).unwrap();
+    let built = desk.bulkhead(".", &["adapter", "build", "--component", "made.wasm"]).await;
+    let left = "dist/press.wasm and its .minisig are of an earlier build: this adapter is dist/press-2.wasm now";
+    assert!(built.code == Some(0) && built.stderr.contains(left), "{}{}", built.stdout, built.stderr);
     let typo = build("role = [\"poller\"]\n").await;
     assert!(typo.stderr.contains("adapter.toml") && typo.stderr.contains("`role`"), "{}", typo.stderr);
     let nowhere = desk.bulkhead("/", &["adapter", "build"]).await;

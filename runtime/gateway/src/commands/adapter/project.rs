@@ -4,6 +4,7 @@ use crate::cli::{BuildArguments, Language, NewArguments, RoleArgument};
 use crate::console;
 use crate::exit::Exit;
 use bulkhead_author::{NewProject, Project, Role};
+use bulkhead_bundle::signature_file;
 use std::path::{Path, PathBuf};
 
 pub(super) fn new(arguments: &NewArguments) -> Result<(), Exit> {
@@ -38,10 +39,21 @@ pub(super) fn build_command(arguments: &BuildArguments) -> Result<(), Exit> {
     };
     let bytes = std::fs::metadata(&built)?.len();
     console::say(&format!("{} ({} KB)", built.display(), bytes.div_ceil(1000)));
+    for earlier in project.earlier_builds()? {
+        console::note(&left_over(project.folder(), &earlier, &built));
+    }
     if !arguments.project.join("settings.schema.json").is_file() {
         console::note("settings.schema.json is missing: `bulkhead check` will not check the adapter's settings");
     }
     Ok(())
+}
+
+/// A warning of a file that somebody could take for what was built now; a signature beside it makes that likelier.
+fn left_over(folder: &Path, earlier: &Path, built: &Path) -> String {
+    let shown = |path: &Path| path.strip_prefix(folder).unwrap_or(path).display().to_string();
+    let and_signature = if signature_file(earlier).is_file() { " and its .minisig are" } else { " is" };
+    let (earlier, built) = (shown(earlier), shown(built));
+    format!("warning: {earlier}{and_signature} of an earlier build: this adapter is {built} now")
 }
 
 pub(super) fn at(folder: &Path) -> Result<Project, Exit> {
