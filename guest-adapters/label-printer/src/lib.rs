@@ -11,7 +11,7 @@ mod zpl;
 pub use settings::{Correction, QrSettings, Settings, TextSettings};
 
 use bulkhead_sdk::prelude::*;
-use bulkhead_upstream::rfc3339;
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 use zpl::Label;
 
@@ -21,9 +21,6 @@ const BATCH: &str = "batch";
 
 /// The point that counts labels.
 const LABELS_PRINTED: &str = "labels_printed";
-
-/// Digits of a second's fraction in times on labels.
-const FRACTION_DIGITS: u8 = 0;
 
 /// The adapter.
 #[derive(Debug)]
@@ -125,13 +122,18 @@ fn fields(batch: &Batch, entry: &Entry) -> Json {
         "point": point.map(|point| point.name.as_str()),
         "unit": point.and_then(|point| point.unit.as_deref()).unwrap_or_default(),
         "status": status.name().unwrap_or(if status.is_bad() { "Bad" } else { "Uncertain" }),
-        "time": rfc3339(entry.reading.time.unwrap_or_default(), FRACTION_DIGITS),
+        "time": second(entry.reading.time.unwrap_or_default()),
         "seq": entry.seq,
     });
     if let Some(value) = &entry.reading.value {
         fields["value"] = value.to_string().into();
     }
     fields
+}
+
+/// A moment as a label shows it, such as `2026-05-04T10:00:00Z`: to the second before it.
+fn second(ns: i64) -> String {
+    Timestamp::from_second(ns.div_euclid(1_000_000_000)).map_or_else(|_| String::new(), |second| second.to_string())
 }
 
 /// The seq up to which the batch of this key was printed before; 0 for another one.
