@@ -126,6 +126,68 @@ fn its_settings_and_transports_are_those_of_the_adapters() {
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
 }
 
+/// What is wrong with a connection to an adapter of the repository that has these settings.
+fn wrong_settings(adapter: &str, settings: &str) -> Vec<String> {
+    let text = format!("[connections.a]\nadapter = \"{adapter}\"\n[connections.a.settings]\n{settings}\n");
+    let found = parse(&text, Path::new("gateway.toml"), &of_the_repository);
+    let items = found.err().map(|errors| errors.items).unwrap_or_default();
+    items.iter().filter(|item| item.key.starts_with("connections.a.settings")).map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_the_settings_of_an_adapter_lack_is_found_before_it_starts() {
+    let empty = "found a list of 0, expected";
+    let points = "expected a table with `points`, or a table with `points_csv`";
+    let label = "width_mm = 60\nheight_mm = 40";
+    for (adapter, settings, key, sentence) in [
+        ("modbus-registers", "", "", &*format!("found an empty table, {points}")),
+        ("modbus-registers", "word_order = \"CDAB\"", "", &format!("found a table with `word_order`, {points}")),
+        ("modbus-registers", "points = []", ".points", &format!("{empty} at least 1 items")),
+        (
+            "label-printer",
+            label,
+            "",
+            "found a table with `width_mm`, `height_mm`, expected a table with `texts`, or a table with `qr`",
+        ),
+        ("label-printer", &format!("{label}\ntexts = []"), ".texts", &format!("{empty} 1 to 50 items")),
+        ("mqtt-json", "topics = []", ".topics", &format!("{empty} 1 to 1000 items")),
+        ("webhook-json", "hooks = []", ".hooks", &format!("{empty} 1 to 1000 items")),
+        ("webhook-any", "hooks = []", ".hooks", &format!("{empty} 1 to 1000 items")),
+        ("odata", "entity_set = \"Set\"\nproperties = []", ".properties", &format!("{empty} at least 1 items")),
+    ] {
+        let expected = format!("connections.a.settings{key}: {sentence}");
+        assert_eq!(wrong_settings(adapter, settings), [expected], "{adapter}");
+    }
+}
+
+#[test]
+fn either_of_two_ways_to_say_it_is_enough() {
+    let label = "width_mm = 60\nheight_mm = 40";
+    let text = "texts = [{ text = \"{order}\", x_mm = 3, y_mm = 3 }]";
+    let qr = "qr = { text = \"{order}\", x_mm = 3, y_mm = 3 }";
+    let point = "points = [{ name = \"flow\", table = \"holding-register\", address = 1 }]";
+    // A list of points of the repository; an empty list beside it was never wrong.
+    let csv = "points_csv = \"../guest-adapters/modbus-registers/example-points.csv\"";
+    for (adapter, settings) in [
+        ("label-printer", format!("{label}\n{text}")),
+        ("label-printer", format!("{label}\n{qr}")),
+        ("label-printer", format!("{label}\ntexts = []\n{qr}")),
+        ("label-printer", format!("{label}\n{text}\n{qr}")),
+        ("modbus-registers", point.to_owned()),
+        ("modbus-registers", csv.to_owned()),
+        ("modbus-registers", format!("points = []\n{csv}")),
+        ("modbus-registers", format!("{point}\n{csv}")),
+    ] {
+        assert_eq!(wrong_settings(adapter, &settings), [""; 0], "{adapter}: {settings}");
+    }
+    // What is wrong inside of either is found all the same.
+    let wrong = wrong_settings("modbus-registers", "points = [{ name = \"flow\", adress = 1 }]");
+    assert!(wrong.iter().any(|item| item.starts_with("connections.a.settings.points[0].adress:")), "{wrong:?}");
+    let misspelt = wrong_settings("modbus-registers", "pionts = []");
+    let named = "connections.a.settings: found a table with `pionts`, expected a table with `points`, or ";
+    assert!(misspelt.len() == 1 && misspelt[0].starts_with(named), "{misspelt:?}");
+}
+
 /// The configs in a folder.
 fn configs(folder: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));

@@ -3,7 +3,7 @@
 use super::describe::found;
 use super::parts::{Part, Parts};
 use super::{Outcome, Walker, did_you_mean, is_secret};
-use crate::tree::{KeyPath, Node};
+use crate::tree::{KeyPath, Node, Value as Toml};
 use serde_json::Value;
 
 /// How far branches inside of branches are looked into to see which could be meant.
@@ -167,5 +167,9 @@ fn nearest_key(node: &Node, keys: &[&str]) -> Option<String> {
 /// A table by its keys, anything else as it is.
 fn keys_found(node: &Node, secret: bool) -> String {
     let keys: Vec<String> = node.entries().iter().map(|entry| format!("`{}`", entry.key)).collect();
-    if keys.is_empty() { found(node, secret) } else { format!("a table with {}", keys.join(", ")) }
+    match (&node.value, keys.as_slice()) {
+        (Toml::Table(_), []) => "an empty table".into(),
+        (Toml::Table(_), keys) => format!("a table with {}", keys.join(", ")),
+        _ => found(node, secret),
+    }
 }

@@ -13,7 +13,9 @@ pub const DEFAULT_READING_BODY: &str = "{{ reading }}";
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[cfg_attr(
     not(target_family = "wasm"),
-    schemars(extend("x-bulkhead-transports" = { "upstream": { "kinds": ["http"], "required": true } }))
+    schemars(extend("x-bulkhead-transports" = {
+        "upstream": { "kinds": ["http"], "required": true, "methods": ["GET", "POST"] }
+    }))
 )]
 #[serde(deny_unknown_fields)]
 pub struct Settings {

@@ -10,6 +10,9 @@ use crate::tree::Goal;
 use crate::{Encoding, Scalar};
 use bulkhead_sdk::{Kind, Point, Reading, Status, Value};
 
+/// Most layouts that one payload is compared with: each may go through nearly all of it, and there may be hundreds.
+const TRIES_MAX: usize = 4;
+
 /// Whether layouts are learned from payloads of this plan.
 pub(crate) fn is_possible(plan: &Plan) -> bool {
     plan.root.is_plain() && !plan.points.is_empty() && plan.encoding == Encoding::Utf8
@@ -42,12 +45,31 @@ pub(crate) struct Payload<'a> {
 #[derive(Debug)]
 pub(crate) struct Listed {
     pub(crate) points: Vec<Point>,
-    /// The layout that the last payload was like; others are tried after it.
-    pub(crate) layout: usize,
+    /// The layout that the last payload was like, if any was. It is tried first.
+    layout: usize,
+    /// The other layout that was tried last. The next payload that is not like the last one goes on behind it.
+    other: usize,
 }
 
-/// The readings of a payload that is like a known one. False: it is like none, or not all of its values are of their kinds, and
-/// no reading has been added.
+impl Listed {
+    pub(crate) fn new(points: Vec<Point>) -> Listed {
+        Listed { points, layout: 0, other: 0 }
+    }
+
+    /// The layout to try next, of so many. Not inlined, because it is rarely used.
+    #[inline(never)]
+    fn next_other(&mut self, layouts: usize) -> usize {
+        let behind = |layout: usize| if layout + 1 < layouts { layout + 1 } else { 0 };
+        self.other = behind(self.other);
+        if self.other == self.layout {
+            self.other = behind(self.other);
+        }
+        self.other
+    }
+}
+
+/// The readings of a payload that is like a known one. False: it is like none of those it is compared with, or not all of its values
+/// are of their kinds, and no reading has been added.
 #[inline(always)]
 pub(crate) fn read(
     (plan, layouts): (&Plan, &Layouts),
@@ -60,14 +82,16 @@ pub(crate) fn read(
     if listed.layout >= layouts.len() {
         listed.layout = 0;
     }
-    for _ in 0..layouts.len() {
+    let mut layout = listed.layout;
+    for _ in 0..layouts.len().min(TRIES_MAX) {
         let (time, status) = (payload.received, payload.status_without_time);
         let mut direct = Direct { plan, points: &listed.points, readings, first, time, status };
-        if layouts.follow(listed.layout, text, &mut direct) {
+        if layouts.follow(layout, text, &mut direct) {
+            listed.layout = layout;
             return true;
         }
         readings.truncate(first);
-        listed.layout = if listed.layout + 1 < layouts.len() { listed.layout + 1 } else { 0 };
+        layout = listed.next_other(layouts.len());
     }
     false
 }
@@ -163,7 +187,7 @@ mod tests {
         let mut reader = Reader::new(&mapping).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
         let declarations = (0..reader.listed()).map(|index| reader.declaration(index, reader.name(index))).collect();
         let points = bulkhead_sdk::points::declare(declarations).expect("points");
-        let mut listed = super::Listed { points, layout: 0 };
+        let mut listed = super::Listed::new(points);
         assert!(reader.read(payloads[0].as_bytes()).is_ok());
         let status_without_time = Status::UNCERTAIN_LAST_USABLE_VALUE;
         let payload = super::Payload { bytes: payloads[1].as_bytes(), received: 5, status_without_time };
@@ -185,6 +209,30 @@ mod tests {
         let settings = r#"{"points":[{"path":"a","type":"boolean"}],"time":{"path":"t","optional":true}}"#;
         let expected = ["Some(Value::Boolean(true)) at Some(5), 40900000".to_owned()];
         assert_eq!(direct(settings, [r#"{"a":false}"#, r#"{"a":true}"#]).as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn a_payload_is_compared_with_few_layouts_and_first_with_the_last_one() {
+        let _host = Host::install();
+        let mapping = serde_json::from_str(r#"{"points":[{"path":"a"}]}"#).expect("a mapping");
+        let mut reader = Reader::new(&mapping).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+        let points = bulkhead_sdk::points::declare(vec![reader.declaration(0, "a")]).expect("points");
+        let payload = |layout: usize, value: &str| format!(r#"{{"a":{value},"{layout}":0}}"#);
+        for layout in 0..10 {
+            assert!(reader.read(payload(layout, "1").as_bytes()).is_ok());
+        }
+        let mut listed = super::Listed::new(points);
+        let mut is_direct = |payload: String| {
+            let payload = super::Payload { bytes: payload.as_bytes(), received: 5, status_without_time: Status::GOOD };
+            let mut readings = Vec::new();
+            let is_direct = reader.read_alike(&mut listed, &payload, &mut readings);
+            assert_eq!(readings.len(), usize::from(is_direct));
+            is_direct
+        };
+        // Those of 0 to 3, of 0 and 4 to 6, of 0 and 7 to 9.
+        assert_eq!([9; 4].map(|layout| is_direct(payload(layout, "2"))), [false, false, true, true]);
+        // Compared with 9 and three others, whichever they are.
+        assert!(!is_direct(payload(9, "null")) && is_direct(payload(9, "3")));
     }
 
     #[test]

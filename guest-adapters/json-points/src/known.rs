@@ -47,7 +47,7 @@ impl Known {
             }
         }
         let points = if declarations.is_empty() { Vec::new() } else { points::declare(declarations)? };
-        Ok(Known { naming, listed: Listed { points, layout: 0 }, unlisted: HashMap::new() })
+        Ok(Known { naming, listed: Listed::new(points), unlisted: HashMap::new() })
     }
 
     /// Reads a payload into readings: those it brought, and Bad ones with the reason reported for what it should have.

@@ -81,7 +81,7 @@ impl Layouts {
 
 /// One layout.
 #[derive(Debug)]
-struct Layout(Vec<Step>);
+struct Layout(Box<[Step]>);
 
 /// Up to 16 bytes that stand in every payload, and what is behind them.
 #[derive(Debug)]
@@ -163,7 +163,7 @@ impl Learner<'_> {
         let end = self.value(0, Some(root), 0)?;
         let end = self.behind_space(end);
         self.add(end, Then::On)?;
-        (end == self.text.len() && is_whole(&self.goals)).then_some(Layout(self.steps))
+        (end == self.text.len() && is_whole(&self.goals)).then_some(Layout(self.steps.into_boxed_slice()))
     }
 
     fn behind_space(&self, mut at: usize) -> usize {
@@ -176,6 +176,10 @@ impl Learner<'_> {
     /// Steps for all bytes up to a place.
     fn add(&mut self, end: usize, then: Then) -> Option<()> {
         let mut bytes = self.text.between(self.known, end)?;
+        // What is long is not taken apart first.
+        if bytes.len() / 16 > self.steps_max {
+            return None;
+        }
         while let Some((chunk, rest)) = bytes.split_at_checked(16).filter(|(_, rest)| !rest.is_empty()) {
             self.steps.push(Step::new(chunk, Then::On));
             bytes = rest;
@@ -192,6 +196,8 @@ impl Learner<'_> {
             b'{' | b'[' if goal.is_some() || depth == DEPTH_MAX => return None,
             b'{' => return self.object(at, node, depth + 1),
             b'[' => return self.array(at, node, depth + 1),
+            // The mapping has places in it, so serde_json looks whether it is UTF-8, and a layout does not.
+            b'"' if node.is_some() && goal.is_none() => return None,
             b'"' => (Then::String(goal), self.text.string(at)?.1),
             b'-' | b'0'..=b'9' => (Then::Number(goal), self.text.number(at)?.1),
             _ => (Then::Word(goal), self.text.word(at)?.1),
@@ -355,6 +361,15 @@ mod tests {
         let mut layouts = Layouts::new(3);
         layouts.learn(b"{\"a\":1}", &tree(), |goals| goals.len() == 2);
         assert_eq!(layouts.len(), 0);
+    }
+
+    #[test]
+    fn what_stands_far_apart_is_not_taken_apart() {
+        let json = " ".repeat(1 << 20) + "1";
+        let text = Text::new(json.as_bytes());
+        let mut learner = Learner { text, steps: Vec::new(), steps_max: STEPS_MAX, goals: Vec::new(), known: 0 };
+        assert_eq!(learner.value(0, None, 0), None);
+        assert_eq!(learner.steps.capacity(), 0);
     }
 
     #[test]

@@ -16,8 +16,8 @@ const MAPPING: &str = r#"{
         { "path": "d", "type": "time", "format": "unix-ms", "optional": true }
     ] }"#;
 
-fn origins() -> Origins {
-    let mapping: Mapping = serde_json::from_str(MAPPING).expect("a mapping");
+fn origins(mapping: &str) -> Origins {
+    let mapping: Mapping = serde_json::from_str(mapping).expect("a mapping");
     let settings = RuleSettings { key: "filter", filter: "x", name: None, mapping, takes_arrays: false };
     let rule = Rule::compile(&settings).unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
     Origins::new(vec![rule]).unwrap_or_else(|fault| panic!("{}", fault.message))
@@ -35,10 +35,14 @@ fn read(origins: &mut Origins, payload: &[u8]) -> (Vec<Reading>, Vec<String>) {
 
 /// The last of some payloads is read as if it were the only one.
 fn check(payloads: &[&[u8]]) {
+    check_mapping(MAPPING, payloads);
+}
+
+fn check_mapping(mapping: &str, payloads: &[&[u8]]) {
     let _host = Host::install();
-    let mut experienced = origins();
+    let mut experienced = origins(mapping);
     let seen = payloads.iter().map(|payload| read(&mut experienced, payload)).last();
-    let alone = payloads.last().map(|payload| read(&mut origins(), payload));
+    let alone = payloads.last().map(|payload| read(&mut origins(mapping), payload));
     let shown: Vec<String> = payloads.iter().map(|payload| payload.escape_ascii().to_string()).collect();
     // As text, since a zero is not a zero with a sign.
     assert_eq!(format!("{seen:?}"), format!("{alone:?}"), "{shown:#?}");
@@ -92,6 +96,20 @@ fn values_of_another_type_and_texts_that_are_none_are_told_as_ever() {
         check(&[second.as_bytes(), first.as_bytes()]);
         let broken: Vec<u8> = second.bytes().map(|byte| if byte == b'x' { 0xff } else { byte }).collect();
         check(&[first.as_bytes(), &broken]);
+    }
+}
+
+/// Only a text that nobody asked for may be no UTF-8, not one where the mapping has places in it.
+#[test]
+fn a_text_in_the_place_of_an_object_or_array_is_checked_as_ever() {
+    let mapping = r#"{"points": [{ "path": "a", "optional": true }, { "path": "b.c", "optional": true },
+        { "path": "d[1].e", "optional": true }]}"#;
+    for shape in
+        ["\"@\"", "{\"a\":1,\"b\":\"@\"}", "{\"a\":1,\"d\":\"@\"}", "{\"a\":1,\"d\":[0,\"@\"]}", "{\"x\":\"@\"}"]
+    {
+        let text = |byte| -> Vec<u8> { shape.bytes().map(|b| if b == b'@' { byte } else { b }).collect() };
+        check_mapping(mapping, &[&text(b'x'), &text(0xff)]);
+        check_mapping(mapping, &[&text(b'x'), &text(b'y')]);
     }
 }
 

@@ -12,21 +12,27 @@ pub(crate) const SIDE_MAX_MM: f64 = 1000.0;
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[cfg_attr(
     not(target_family = "wasm"),
-    schemars(extend("x-bulkhead-transports" = { "printer": { "kinds": ["tcp"], "required": true } }))
+    schemars(
+        extend("x-bulkhead-transports" = { "printer": { "kinds": ["tcp"], "required": true } }),
+        extend("anyOf" = [
+            { "type": "object", "required": ["texts"], "properties": { "texts": { "minItems": 1 } } },
+            { "type": "object", "required": ["qr"], "properties": { "qr": {} } }
+        ])
+    )
 )]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Width of the label.
-    #[cfg_attr(not(target_family = "wasm"), schemars(range(min = 1.0, max = 1000.0)))]
+    #[cfg_attr(not(target_family = "wasm"), schemars(range(min = 1.0, max = 1000.0), extend("examples" = [60.0])))]
     pub width_mm: f64,
     /// Its height, in the direction in which it comes out.
-    #[cfg_attr(not(target_family = "wasm"), schemars(range(min = 1.0, max = 1000.0)))]
+    #[cfg_attr(not(target_family = "wasm"), schemars(range(min = 1.0, max = 1000.0), extend("examples" = [40.0])))]
     pub height_mm: f64,
     /// How finely the printer prints: 6, 8 (203 dpi), 12 (300 dpi) or 24 (600 dpi).
     #[serde(default = "dots_per_mm")]
     #[cfg_attr(not(target_family = "wasm"), schemars(extend("enum" = [6, 8, 12, 24])))]
     pub dots_per_mm: u8,
-    /// Lines of text.
+    /// Lines of text. Where there is no `qr`, at least one.
     #[serde(default)]
     #[cfg_attr(not(target_family = "wasm"), schemars(length(max = 50)))]
     pub texts: Vec<TextSettings>,
@@ -50,10 +56,13 @@ pub struct Settings {
 pub struct TextSettings {
     /// What is printed. `{order}` stands for a field of the webhook's JSON or of the reading, `{item.name}` for one inside of
     /// another; `{{` and `}}` are braces.
+    #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = ["{order}"])))]
     pub text: String,
     /// From the left edge.
+    #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = [5.0])))]
     pub x_mm: f64,
     /// From the top edge to the top of the text.
+    #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = [5.0])))]
     pub y_mm: f64,
     /// Height of the letters.
     #[serde(default = "text_height_mm")]

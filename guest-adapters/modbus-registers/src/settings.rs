@@ -12,7 +12,13 @@ use serde::Deserialize;
 #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
 #[cfg_attr(
     not(target_family = "wasm"),
-    schemars(extend("x-bulkhead-transports" = { "device": { "kinds": ["modbus-tcp", "modbus-rtu"], "required": true } }))
+    schemars(
+        extend("x-bulkhead-transports" = { "device": { "kinds": ["modbus-tcp", "modbus-rtu"], "required": true } }),
+        extend("anyOf" = [
+            { "type": "object", "required": ["points"], "properties": { "points": { "minItems": 1 } } },
+            { "type": "object", "required": ["points_csv"], "properties": { "points_csv": {} } }
+        ])
+    )
 )]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -54,6 +60,10 @@ pub enum AddressStyle {
 /// One point of the register map.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[cfg_attr(not(target_family = "wasm"), derive(JsonSchema))]
+#[cfg_attr(
+    not(target_family = "wasm"),
+    schemars(extend("examples" = [{ "name": "temperature", "table": "holding-register", "address": 100 }]))
+)]
 #[serde(deny_unknown_fields)]
 pub struct PointSettings {
     /// The point's name, unique in the connection.

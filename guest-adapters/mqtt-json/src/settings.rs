@@ -14,7 +14,8 @@ pub(crate) const TOPICS_MAX: usize = 1_000;
 )]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Which messages are read, and how. A message is read by every entry whose filter matches its topic.
+    /// Which messages are read, and how. A message is read by every entry whose filter matches its topic. At least one.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1, max = 1000)))]
     pub topics: Vec<TopicSettings>,
 }
 
@@ -22,6 +23,7 @@ bulkhead_json_points::with_mapping! {
     /// The messages of one topic filter.
     pub struct TopicSettings {
         /// An MQTT topic filter whose wildcards may have names: `plant/+line/+device/telemetry`, `plant/#rest`.
+        #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = ["plant/+device/telemetry"])))]
         pub filter: String,
         /// How its points are named: `{path}` is the point's own name, `{line}` what the wildcard `+line` matched, `{1}`
         /// what the first wildcard matched, `{topic}` the whole topic. Default: what the wildcards matched, then the

@@ -12,14 +12,24 @@ pub const BATCH_SIZE_MAX: u32 = 1_000;
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[cfg_attr(
     not(target_family = "wasm"),
-    schemars(extend("x-bulkhead-transports" = { "upstream": { "kinds": ["http"], "required": true } }))
+    schemars(extend("x-bulkhead-transports" = {
+        "upstream": { "kinds": ["http"], "required": true, "methods": ["GET", "HEAD", "POST", "PATCH", "PUT"] }
+    }))
 )]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// The entity set that readings go to, as `$metadata` names it: `Measurements`. A path below the service root is
     /// possible: `Plants('A1')/Measurements`.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1), extend("examples" = ["Measurements"])))]
     pub entity_set: String,
-    /// What the properties of an entity are made of. Each reading becomes one entity.
+    /// What the properties of an entity are made of, at least one. Each reading becomes one entity.
+    #[cfg_attr(
+        not(target_family = "wasm"),
+        schemars(length(min = 1), extend("examples" = [[
+            { "name": "Time", "from": "time", "type": "Edm.DateTimeOffset" },
+            { "name": "Value", "from": "value", "type": "Edm.Double" }
+        ]]))
+    )]
     pub properties: Vec<PropertySettings>,
     /// How entities are sent.
     #[serde(default)]
@@ -163,7 +173,8 @@ pub enum Constant {
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Upsert {
-    /// The properties that make the key, as `$metadata` lists them.
+    /// The properties that make the key, as `$metadata` lists them. At least one.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
     pub key: Vec<String>,
     /// PATCH changes the properties that are sent, PUT sets the others to their defaults.
     #[serde(default)]

@@ -20,7 +20,10 @@ pub(crate) fn start<A: Adapter>(text: String) -> Result<A, Fault> {
     let settings: A::Settings = serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let path = error.path().to_string();
         let place = if path == "." { "settings".to_owned() } else { format!("settings.{path}") };
-        Fault::reconfigure("bad-settings", format!("{place}: {}", error.inner()))
+        // A line and a column of the JSON that the gateway made are no place in anybody's config.
+        let reason = error.inner().to_string();
+        let reason = reason.rsplit_once(" at line ").map_or(&*reason, |(reason, _)| reason);
+        Fault::reconfigure("bad-settings", format!("{place}: {reason}"))
     })?;
     drop(text);
     let adapter = A::start(settings)?;

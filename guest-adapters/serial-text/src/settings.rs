@@ -44,6 +44,7 @@ pub struct Settings {
 pub struct PatternSettings {
     /// The regular expression, with named groups: `^ST,GS,(?<weight>[-+ 0-9.]+)kg$`. `\d`, `\w` and `\s` are ASCII;
     /// look-around and back-references are not there.
+    #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = ["^ST,GS,(?<weight>[-+ 0-9.]+)kg$"])))]
     pub regex: String,
     /// The points. At least one.
     #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1)))]
@@ -62,6 +63,7 @@ pub struct PatternSettings {
 #[serde(deny_unknown_fields)]
 pub struct PointSettings {
     /// The point's name. Patterns may share a point; its settings must then give the same kind of value.
+    #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = ["weight"])))]
     pub name: String,
     /// The group of the expression that holds the value; absent: the group named like the point.
     #[serde(default)]

@@ -15,6 +15,8 @@ pub(crate) const HOOKS_MAX: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct Settings {
     /// Which paths take what, and how it is read. A body is read by every entry that matches its path and takes its media type.
+    /// At least one.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1, max = 1000)))]
     pub hooks: Vec<HookSettings>,
 }
 
@@ -60,6 +62,7 @@ bulkhead_json_points::with_mapping! {
     pub struct HookSettings {
         /// The path below the connection's own. `+device` stands for one part of it, `#rest` at the end for all further
         /// ones: `/`, `/telemetry`, `/+device/telemetry`. With the format `bytes` a plain path.
+        #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = ["/telemetry"])))]
         pub path: String,
         /// What the bodies are.
         pub format: crate::settings::Format,

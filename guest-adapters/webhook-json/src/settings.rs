@@ -14,7 +14,8 @@ pub(crate) const HOOKS_MAX: usize = 1_000;
 )]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Which paths take payloads, and how they are read. A payload is read by every entry that matches its path.
+    /// Which paths take payloads, and how they are read. A payload is read by every entry that matches its path. At least one.
+    #[cfg_attr(not(target_family = "wasm"), schemars(length(min = 1, max = 1000)))]
     pub hooks: Vec<HookSettings>,
 }
 
@@ -23,6 +24,7 @@ bulkhead_json_points::with_mapping! {
     pub struct HookSettings {
         /// The path below the connection's own. `+device` stands for one part of it, `#rest` at the end for all further
         /// ones: `/`, `/telemetry`, `/+device/telemetry`.
+        #[cfg_attr(not(target_family = "wasm"), schemars(extend("examples" = ["/telemetry"])))]
         pub path: String,
         /// How its points are named: `{path}` is the point's own name, `{device}` what `+device` stood for, `{1}` what the
         /// first wildcard stood for. Default: what the wildcards stood for, then the point's own name, with dots between.

@@ -116,13 +116,31 @@ async fn a_new_project_with_every_role_builds_passes_its_tests_and_can_be_signed
         "let line = serial::exchange(",
         "assert!(self.settings.request.len() > 99, \"too short\");\n        let line = serial::exchange(",
     );
-    let panicked = desk.bulkhead("weigher", &["adapter", "test", "--update"]).await;
-    assert_eq!(panicked.code, Some(0), "{}", panicked.stderr);
-    let came = std::fs::read_to_string(desk.path("weigher/cases/first.expected.json")).unwrap();
     let source = std::fs::read_to_string(desk.path("weigher/src/lib.rs")).unwrap();
     let line = source.lines().position(|line| line.contains("\"too short\"")).unwrap() + 1;
-    let failed = format!("the adapter crashed: the adapter panicked at src/lib.rs:{line}:9: too short; wasm trap: ");
-    assert!(came.contains(&failed), "{failed}: {came}");
+    let crash = format!(
+        "FAILED  first: steps[1] poll default: the adapter crashed: the adapter panicked at src/lib.rs:{line}:9: too short; wasm trap: "
+    );
+    for arguments in [&["adapter", "test"][..], &["adapter", "test", "--update"]] {
+        let panicked = desk.bulkhead("weigher", arguments).await;
+        assert_eq!(panicked.code, Some(1), "{}", panicked.stderr);
+        assert!(panicked.stdout.contains(&crash), "{crash}: {}", panicked.stdout);
+    }
+    let expected = std::fs::read_to_string(desk.path("weigher/cases/first.expected.json")).unwrap();
+    assert!(!expected.contains("crashed"), "{expected}");
+
+    // Settings that do not fit say so before anything that follows from it.
+    desk.edit(
+        "weigher/cases/first.toml",
+        "[transports.device]",
+        "[settings]\nrequets = \"READ\"\n\n[transports.device]",
+    );
+    let unfit = desk.bulkhead("weigher", &["adapter", "test"]).await;
+    assert!(
+        unfit.stdout.contains("FAILED  first: steps[0] start: bad-settings: settings.requets: unknown"),
+        "{}",
+        unfit.stdout
+    );
 
     // A role that is promised and not there.
     desk.edit("weigher/src/lib.rs", ", responder);", ");");

@@ -27,6 +27,9 @@ pub(super) fn config_block(name: &str, roles: &[String], schema: Option<&Json>) 
         let others = if others.is_empty() { String::new() } else { format!("  # or: {others}") };
         _ = writeln!(block, "kind = \"{}\"{others}", printable(kind));
         block.push_str(transport_lines(kind, roles));
+        if *kind == "http" {
+            block.push_str(&allowed_methods(transport, roles));
+        }
     }
     let settings = skeleton(schema, schema, 0);
     if settings.as_object().is_some_and(|settings| !settings.is_empty()) {
@@ -68,14 +71,27 @@ fn transport_lines(kind: &str, roles: &[String]) -> &'static str {
         "mqtt" => {
             "address = \"192.168.1.30:1883\"\nsubscribe = [\"plant/#\"]\n# nothing may be published without it:\n# publish = [\"plant/commands/#\"]\n"
         }
-        "http" if roles.iter().any(|role| role == "sink") => {
-            "# it reaches this address and what lies below, nothing else\nbase_url = \"https://upstream.example/api\"\nallow_methods = [\"POST\"]\n"
-        }
         "http" => {
             "# it reaches this address and what lies below, nothing else\nbase_url = \"https://upstream.example/api\"\n"
         }
         _ => "",
     }
+}
+
+/// The grant of the methods that the adapter says it needs; where it says none, a sink needs one that writes.
+fn allowed_methods(transport: &Json, roles: &[String]) -> String {
+    let said = transport["methods"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    let mut methods: Vec<&str> = said.filter(|method| is_method(method)).collect();
+    if methods.is_empty() && roles.iter().any(|role| role == "sink") {
+        methods.push("POST");
+    }
+    let quoted: Vec<String> = methods.iter().map(|method| format!("\"{method}\"")).collect();
+    if quoted.is_empty() { String::new() } else { format!("allow_methods = [{}]\n", quoted.join(", ")) }
+}
+
+/// Whether a text can be one of `allow_methods`.
+fn is_method(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 /// A value for a schema: what it requires, each with its default, its first choice, or a word in angle brackets.
@@ -94,7 +110,7 @@ fn skeleton(schema: &Json, root: &Json, depth: usize) -> Json {
     if let Some(first) = schema["examples"].get(0).or_else(|| schema["enum"].get(0)) {
         return first.clone();
     }
-    if let Some(choice) = ["oneOf", "anyOf"].iter().find_map(|key| schema[*key].get(0)) {
+    if let (Some(choice), false) = (first_branch(schema), schema["properties"].is_object()) {
         return skeleton(choice, root, depth + 1);
     }
     match schema["type"].as_str().or_else(|| schema["type"].get(0).and_then(Json::as_str)) {
@@ -111,16 +127,31 @@ fn skeleton(schema: &Json, root: &Json, depth: usize) -> Json {
     }
 }
 
+/// The branch that is filled in where a schema leaves the choice.
+fn first_branch(schema: &Json) -> Option<&Json> {
+    ["oneOf", "anyOf"].iter().find_map(|key| schema[*key].get(0))
+}
+
+/// The keys that a table and its first branch require.
 fn object(schema: &Json, root: &Json, depth: usize) -> Json {
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
-    let filled = required.map(|key| {
-        let value = match skeleton(&schema["properties"][key], root, depth + 1) {
+    let branch = first_branch(schema).unwrap_or(&Json::Null);
+    let keys_of = |schema: &'_ Json| schema["required"].as_array().cloned().unwrap_or_default();
+    let required: Vec<Json> = [keys_of(schema), keys_of(branch)].concat();
+    let filled = required.iter().filter_map(Json::as_str).map(|key| {
+        let property = both(&schema["properties"][key], &branch["properties"][key]);
+        let value = match skeleton(&property, root, depth + 1) {
             Json::String(text) if text == "<text>" => format!("<{key}>").into(),
             value => value,
         };
         (key.to_owned(), value)
     });
     Json::Object(filled.filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>())
+}
+
+/// A property as a table and its branch say it together.
+fn both(of_table: &Json, of_branch: &Json) -> Json {
+    let keywords = [of_table, of_branch].into_iter().filter_map(Json::as_object).flatten();
+    Json::Object(keywords.map(|(keyword, value)| (keyword.clone(), value.clone())).collect())
 }
 
 #[cfg(test)]
@@ -159,6 +190,37 @@ mod tests {
                         kind = \"serial\"  # or: tcp\nport = \"/dev/ttyUSB0\"\n\n[connections.scale.settings]\nunit = \"kg\"\n\n\
                         [[connections.scale.settings.patterns]]\nn = 3\nregex = \"<regex>\"\n";
         assert_eq!(block, expected);
+    }
+
+    #[test]
+    fn of_keys_of_which_one_is_enough_the_first_is_filled_in() {
+        let schema = json!({
+            "type": "object",
+            "required": ["width"],
+            "properties": {
+                "width": { "type": "integer" },
+                "texts": { "type": "array", "items": { "type": "string", "examples": ["{order}"] } },
+                "qr": { "type": "string" }
+            },
+            "anyOf": [{ "required": ["texts"], "properties": { "texts": { "minItems": 1 } } }, { "required": ["qr"] }]
+        });
+        let block = config_block("labels", &[], Some(&schema));
+        assert!(block.ends_with("[connections.labels.settings]\ntexts = [\"{order}\"]\nwidth = 1\n"), "{block}");
+    }
+
+    #[test]
+    fn an_http_adapter_is_granted_the_methods_that_it_names() {
+        let block = |upstream: Json, role: &str| {
+            let schema = json!({ "x-bulkhead-transports": { "upstream": upstream } });
+            let block = config_block("erp", &[role.to_owned()], Some(&schema));
+            block.lines().find(|line| line.starts_with("allow_methods")).map(ToOwned::to_owned)
+        };
+        let named = json!({ "kinds": ["http"], "required": true, "methods": ["GET", "PATCH", "x\"]\nsigned = 1", 5] });
+        assert_eq!(block(named, "poller").as_deref(), Some("allow_methods = [\"GET\", \"PATCH\"]"));
+        let unnamed = json!({ "kinds": ["http"], "required": true });
+        assert_eq!(block(unnamed.clone(), "sink").as_deref(), Some("allow_methods = [\"POST\"]"));
+        assert_eq!(block(unnamed, "poller"), None);
+        assert_eq!(block(json!({ "kinds": ["tcp"], "methods": ["GET"] }), "poller"), None);
     }
 
     #[test]

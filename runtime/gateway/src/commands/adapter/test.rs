@@ -1,6 +1,6 @@
 //! `bulkhead adapter test`: a component in the real sandbox against scripts, and what came of them against what was expected.
 
-use super::script::{Case, difference, play, strayed};
+use super::script::{Case, difference, failures, play, strayed};
 use super::{name_of, project};
 use crate::cli::TestArguments;
 use crate::exit::Exit;
@@ -40,7 +40,8 @@ pub(super) async fn test(arguments: &TestArguments) -> Result<(), Exit> {
     let failed = results.iter().filter(|(_, result)| result.is_err()).count();
     if arguments.json {
         let rows = results.iter().map(|(path, result)| match result {
-            Ok(passed) => json!({ "case": path, "passed": true, "written": *passed == Passed::Written }),
+            Ok(Passed::AsExpected) => json!({ "case": path, "passed": true, "written": false }),
+            Ok(Passed::Written(faults)) => json!({ "case": path, "passed": true, "written": true, "faults": faults }),
             Err(reason) => json!({ "case": path, "passed": false, "reason": reason }),
         });
         console::say_json(&rows.collect::<Vec<Json>>())?;
@@ -56,12 +57,11 @@ pub(super) async fn test(arguments: &TestArguments) -> Result<(), Exit> {
 }
 
 /// How a case passed.
-#[derive(PartialEq, Eq)]
 enum Passed {
     /// As expected.
     AsExpected,
-    /// What came of it is what is expected from now on.
-    Written,
+    /// What came of it is what is expected from now on; with the faults that are new in it.
+    Written(Vec<String>),
 }
 
 async fn run(adapter: &Arc<Adapter>, path: &Path, update: bool) -> Result<Passed, String> {
@@ -69,30 +69,47 @@ async fn run(adapter: &Arc<Adapter>, path: &Path, update: bool) -> Result<Passed
     let found = play(adapter, &Case::parse(&text)?).await?;
     let expected_file = path.with_extension("expected.json");
     if update {
-        let text = serde_json::to_string_pretty(&found).map_err(|error| error.to_string())? + "\n";
-        if std::fs::read_to_string(&expected_file).is_ok_and(|there| there == text) {
-            return Ok(Passed::AsExpected);
-        }
-        return std::fs::write(&expected_file, text).map(|()| Passed::Written).map_err(|error| error.to_string());
+        return write(&expected_file, &found);
     }
     let expected = std::fs::read_to_string(&expected_file)
         .map_err(|error| format!("{}: {error}; --update writes it", expected_file.display()))?;
     let expected: Json =
         serde_json::from_str(&expected).map_err(|error| format!("{}: {error}", expected_file.display()))?;
-    match difference("", &expected, &found) {
+    let failed = failures(&expected, &found).into_iter().next().map(|failure| failure.told);
+    // What is declared follows from what was done.
+    let differs = || difference("steps", &expected["steps"], &found["steps"]);
+    match failed.or_else(differs).or_else(|| difference("", &expected, &found)) {
         None => Ok(Passed::AsExpected),
-        Some(place) => {
+        Some(why) => {
             let strayed = strayed(&found).map(|how| format!("\n    {how}")).unwrap_or_default();
-            Err(format!("{place}{strayed}"))
+            Err(format!("{why}{strayed}"))
         }
     }
+}
+
+/// Writes what came of a case as what is expected from now on: never a crash, unless it stood there before.
+fn write(expected_file: &Path, found: &Json) -> Result<Passed, String> {
+    let text = serde_json::to_string_pretty(found).map_err(|error| error.to_string())? + "\n";
+    let before = std::fs::read_to_string(expected_file).unwrap_or_default();
+    if before == text {
+        return Ok(Passed::AsExpected);
+    }
+    let failures = failures(&serde_json::from_str(&before).unwrap_or_default(), found);
+    if let Some(crash) = failures.iter().find(|failure| failure.is_crash) {
+        return Err(format!("{}\n    this is nothing to expect, so nothing was written", crash.told));
+    }
+    let faults = failures.into_iter().map(|failure| failure.told).collect();
+    std::fs::write(expected_file, text).map(|()| Passed::Written(faults)).map_err(|error| error.to_string())
 }
 
 fn told(path: &Path, result: &Result<Passed, String>) -> String {
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     match result {
         Ok(Passed::AsExpected) => format!("  ok      {name}"),
-        Ok(Passed::Written) => format!("  written {name}: look at what changed before you commit it"),
+        Ok(Passed::Written(faults)) => {
+            let faults: String = faults.iter().map(|fault| format!("\n    {fault}")).collect();
+            console::indented(&format!("  written {name}: look at what changed before you commit it{faults}"))
+        }
         Err(reason) => console::indented(&format!("  FAILED  {name}: {reason}")),
     }
 }

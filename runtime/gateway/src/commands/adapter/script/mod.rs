@@ -9,6 +9,6 @@ mod recording;
 mod transports;
 
 pub(super) use case::Case;
-pub(super) use outcome::difference;
+pub(super) use outcome::{difference, failures};
 pub(super) use play::{play, strayed};
 pub(in crate::commands) use recording::{Recorded, Recording, plain};

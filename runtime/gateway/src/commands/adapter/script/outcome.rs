@@ -63,6 +63,41 @@ pub(in super::super) fn difference(path: &str, expected: &Json, found: &Json) ->
     }
 }
 
+/// A step that brought a fault, or nothing because the adapter crashed or ran out of time.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct Failure {
+    /// Where, why, and what the adapter said of it.
+    pub(in super::super) told: String,
+    pub(in super::super) is_crash: bool,
+}
+
+/// The steps that failed though they are expected to succeed: where they stand before any difference, they are its reason.
+pub(in super::super) fn failures(expected: &Json, found: &Json) -> Vec<Failure> {
+    let steps = found["steps"].as_array().into_iter().flatten().enumerate();
+    let unexpected = steps.filter_map(|(index, step)| {
+        let known = &expected["steps"][index];
+        if !known["fault"].is_null() || !known["failed"].is_null() {
+            return None;
+        }
+        let why = match (step["failed"].as_str(), &step["fault"]) {
+            (Some(crash), _) => crash.to_owned(),
+            (None, Json::Null) => return None,
+            (None, fault) => format!("{}: {} ({})", text(fault, "code"), text(fault, "message"), text(fault, "remedy")),
+        };
+        let said = step["said"].as_array().into_iter().flatten();
+        let complaints = said.filter_map(|line| line["error"].as_str().or(line["warn"].as_str()));
+        let said: String =
+            complaints.filter(|line| !why.contains(line)).map(|line| format!("\n    it said: {line}")).collect();
+        let told = format!("steps[{index}] {}: {why}{said}", text(step, "call"));
+        Some(Failure { told, is_crash: step["failed"].is_string() })
+    });
+    unexpected.collect()
+}
+
+fn text<'j>(json: &'j Json, member: &str) -> &'j str {
+    json[member].as_str().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +108,24 @@ mod tests {
         assert_eq!(difference("", &a, &a), None);
         assert_eq!(difference("", &a, &b).unwrap(), "steps[1].x\n    expected 2\n    found    3");
         assert!(difference("", &a, &json!({"steps": []})).unwrap().starts_with("steps[0]"));
+    }
+
+    #[test]
+    fn a_step_that_failed_says_why_unless_it_is_expected_to() {
+        let fault = json!({ "remedy": "reconfigure", "code": "bad-settings", "message": "x" });
+        let found = json!({ "steps": [
+            { "call": "start" },
+            { "call": "poll a", "fault": fault, "said": [{ "info": "hello" }, { "error": "no x\nat y" }] },
+            { "call": "poll b", "failed": "the adapter crashed: z" },
+        ] });
+        let told = |expected: &Json| -> Vec<(String, bool)> {
+            failures(expected, &found).into_iter().map(|failure| (failure.told, failure.is_crash)).collect()
+        };
+        let crash = ("steps[2] poll b: the adapter crashed: z".to_owned(), true);
+        let reported = "steps[1] poll a: bad-settings: x (reconfigure)\n    it said: no x\nat y".to_owned();
+        assert_eq!(told(&json!({})), [(reported, false), crash.clone()]);
+        assert_eq!(told(&json!({ "steps": [{}, { "fault": {} }, { "readings": [] }] })), [crash]);
+        assert_eq!(told(&found), []);
     }
 
     #[test]
